@@ -1,0 +1,118 @@
+"""The one table of what may become of a message.
+
+A message is a row of segments. Each segment is WAITING until a carrier answers for it, then
+SUBMITTED until its receipt, then final. The message's status is computed from its segments and
+from nothing else, so that a long message has one state and each part keeps its own.
+
+    accepted ──► sending ──► submitted ──► delivered | undelivered | expired | rejected
+       │            │            │         | deleted | unknown
+       └────────────┴── expired | rejected | canceled
+
+`scheduled` is what a reader sees of an accepted message whose `send_at` is still to come.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+
+
+class Status(enum.IntEnum):
+    """A message's (or one segment's) state. The number is what the store keeps."""
+
+    ACCEPTED = 1
+    SENDING = 2
+    SUBMITTED = 3
+    DELIVERED = 10
+    UNDELIVERED = 11
+    EXPIRED = 12
+    REJECTED = 13
+    DELETED = 14
+    CANCELED = 15
+    UNKNOWN = 16
+
+    @property
+    def wire(self) -> str:
+        return self.name.lower()
+
+    @property
+    def final(self) -> bool:
+        return self >= Status.DELIVERED
+
+
+STATUSES = {s.wire: s for s in Status}
+
+_SEVERITY = (
+    Status.CANCELED,
+    Status.REJECTED,
+    Status.UNDELIVERED,
+    Status.EXPIRED,
+    Status.DELETED,
+    Status.UNKNOWN,
+    Status.DELIVERED,
+)
+"""The worst segment names the message: a handset shows nothing of a text with a part missing."""
+
+
+class EventKind(enum.IntEnum):
+    """What can happen to a message after its acceptance; each is one appended row."""
+
+    SUBMITTED = 1  # the carrier took this segment
+    REFUSED = 2  # the carrier refused it for good
+    RETRY = 3  # refused for now, or lost with its bind: it goes again
+    RECEIPT = 4  # a delivery receipt for this segment
+    EXPIRED = 5  # its validity ended while it waited here
+    CANCELED = 6  # the account withdrew it before it left
+    UNROUTABLE = 7  # every route was tried or none is left
+    HELD = 8  # lost with its bind on a carrier whose policy is "hold": nobody knows
+    NO_RECEIPT = 9  # the carrier never said what became of it
+
+    @property
+    def wire(self) -> str:
+        return self.name.lower()
+
+
+# A segment's state after an event that carries no state of its own.
+SEGMENT_AFTER: dict[EventKind, Status] = {
+    EventKind.SUBMITTED: Status.SUBMITTED,
+    EventKind.REFUSED: Status.REJECTED,
+    EventKind.RETRY: Status.ACCEPTED,
+    EventKind.EXPIRED: Status.EXPIRED,
+    EventKind.CANCELED: Status.CANCELED,
+    EventKind.UNROUTABLE: Status.REJECTED,
+    EventKind.HELD: Status.UNKNOWN,
+    EventKind.NO_RECEIPT: Status.UNKNOWN,
+}
+
+
+def settle_segment(current: Status, proposed: Status) -> Status:
+    """Return the state of a segment that was `current` when `proposed` is reported.
+
+    Final states stay, with two exceptions that real carriers need: what was given up as UNKNOWN
+    takes a later receipt, and a receipt that overtook its `submit_sm_resp` is not taken back.
+    """
+    if current is Status.UNKNOWN and proposed.final:
+        return proposed
+    if current.final:
+        return current
+    if current is Status.SUBMITTED and not proposed.final:
+        return current
+    return proposed
+
+
+def aggregate(segments: Iterable[Status]) -> Status:
+    """Return the message's status from the states of all its segments.
+
+    While any segment can still change, the message is not final; afterwards the worst one names
+    it. A message that has nothing sent is ACCEPTED, one partly sent is SENDING.
+    """
+    states = set(segments)
+    assert states, "a message has at least one segment"
+    if Status.ACCEPTED in states:
+        return Status.ACCEPTED if states == {Status.ACCEPTED} else Status.SENDING
+    if Status.SUBMITTED in states:
+        return Status.SUBMITTED
+    for status in _SEVERITY:
+        if status in states:
+            return status
+    raise AssertionError(f"no status for segments {states}")

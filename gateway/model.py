@@ -1,0 +1,136 @@
+"""The values that rooms hand to each other. No behaviour beyond reading them, no I/O.
+
+Not here: what may follow what (`lifecycle.py`), how a message is priced (`credit/`), how it is
+cut into segments (`text/`).
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import NewType
+
+import msgspec
+
+MessageId = NewType("MessageId", int)
+AccountId = NewType("AccountId", int)
+CarrierId = NewType("CarrierId", int)
+Micros = NewType("Micros", int)
+"""Money: millionths of the account's unit (a currency or a credit). Never a float."""
+
+
+class Encoding(enum.IntEnum):
+    """How a message's content travels. The number is what the store keeps."""
+
+    GSM7 = 0
+    UCS2 = 1
+    BINARY = 2
+
+    @property
+    def wire(self) -> str:
+        return self.name.lower()
+
+
+class Lane(enum.IntEnum):
+    """Priority lanes; a lower number leaves first."""
+
+    OTP = 0
+    TRANSACTIONAL = 1
+    MARKETING = 2
+
+    @property
+    def wire(self) -> str:
+        return self.name.lower()
+
+
+ENCODINGS = {e.wire: e for e in Encoding}
+LANES = {lane.wire: lane for lane in Lane}
+
+
+class Message(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One accepted message, exactly as it was committed.
+
+    Times are seconds since the epoch, UTC. `text` is "" for binary content; `data` and `udh` are
+    empty for text. `price_micros` is for the whole message: `segments` x the price of one.
+    `routes` are the ids of carriers in the order in which they are tried.
+    """
+
+    id: MessageId
+    account_id: AccountId
+    accepted_at: float
+    sender: str
+    recipient: str
+    """E.164 digits without the plus sign."""
+    country: str
+    """ISO 3166 alpha-2 of the recipient's number, "" when it has none (satellite, shared)."""
+    text: str
+    data: bytes = b""
+    udh: bytes = b""
+    encoding: Encoding
+    segments: int
+    lane: Lane
+    price_micros: Micros
+    routes: tuple[CarrierId, ...]
+    client_ref: str = ""
+    tag: str = ""
+    callback_url: str = ""
+    send_at: float | None = None
+    expires_at: float
+    data_coding: int | None = None
+    """An explicit SMPP data_coding from the client; None lets the encoding decide."""
+
+
+class Account(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Who pays. `*_max` and `*_per_s` are ceilings; 0 means none."""
+
+    id: AccountId
+    name: str
+    currency: str = "credits"
+    default_sender: str = ""
+    segments_max: int = 10
+    """Segments a message; a longer text is refused, never truncated."""
+    submit_per_s: float = 0.0
+    floor_micros: Micros = Micros(0)
+    """What available credit may never go below (negative for postpaid)."""
+    webhook_url: str = ""
+    webhook_secret: str = ""
+    active: bool = True
+
+
+class SendRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """What a client asks for: one message to one number (`POST /v1/messages`).
+
+    Only shapes are checked here; `intake` decides whether the values can be sent.
+    """
+
+    to: str
+    sender: str | None = msgspec.field(name="from", default=None)
+    text: str | None = None
+    data: str | None = None
+    """Binary content in hex, instead of `text`."""
+    udh: str | None = None
+    """User data header in hex, with its length octet first; goes with `data`."""
+    encoding: str = "auto"
+    """auto, gsm7, ucs2 or binary."""
+    client_ref: str | None = None
+    tag: str | None = None
+    send_at: str | None = None
+    """RFC 3339 with an offset."""
+    validity_s: int | None = None
+    priority: str = "transactional"
+    """otp, transactional or marketing."""
+    callback_url: str | None = None
+
+
+class Accepted(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What a client is told once its message is committed."""
+
+    id: MessageId
+    status: str
+    recipient: str
+    segments: int
+    encoding: Encoding
+    price_micros: Micros
+    currency: str
+    client_ref: str = ""
+    replayed: bool = False
+    """True when an earlier call with the same key already made this message."""
