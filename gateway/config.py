@@ -1,0 +1,336 @@
+"""Settings: one frozen, typed tree, read once from a TOML file.
+
+Every limit stands here with its unit and reason. Unknown keys are errors that name the nearest
+known one. Secrets may be written `env:NAME` or `file:/path` and are never printed.
+
+Not here: what is changed while the gateway runs (accounts, keys, credit: `gateway account`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+import types
+import typing
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from gateway.errors import ConfigError
+
+PositiveInt = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=0)]
+Seconds = Annotated[float, Meta(gt=0)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file."""
+
+
+class Node(_Section):
+    data_dir: str = ".gateway"
+    """Where the gateway's own PostgreSQL keeps its files when `database_url` is empty."""
+    database_url: str = ""
+    """postgresql://… (15 or later); the environment's DATABASE_URL wins over it."""
+    database_connections: Annotated[int, Meta(ge=4, le=200)] = 10
+    """Readers and maintenance share these; the two writers have one each."""
+
+
+class Http(_Section):
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    body_bytes_max: PositiveInt = 8 * 1024 * 1024
+    """A batch of 10,000 messages with 400-character texts is about 5 MB."""
+    batch_messages_max: Annotated[int, Meta(ge=1, le=100_000)] = 10_000
+    text_chars_max: PositiveInt = 39_015
+    """255 segments x 153 septets: what SMS can carry at all."""
+    intake_waiting_max: PositiveInt = 20_000
+    """Messages that wait for their commit; beyond it 503, so that memory is bounded."""
+    commit_timeout_s: Seconds = 10.0
+    """How long a request waits for its commit before it is told 503."""
+    login_failures_per_min: PositiveInt = 30
+    """Wrong keys from one address before it is told to wait."""
+
+
+class Log(_Section):
+    format: Literal["auto", "json", "console"] = "auto"
+    """auto: console on a terminal, JSON elsewhere."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    redact: bool = True
+    """Numbers keep their first four digits, texts only their length."""
+
+
+class Messages(_Section):
+    validity_s: PositiveInt = 172_800
+    """How long a message may wait and be retried when it names no validity: two days."""
+    validity_max_s: PositiveInt = 604_800
+    schedule_max_s: PositiveInt = 3_024_000
+    """35 days ahead, the longest that users of hosted services know."""
+    receipt_timeout_s: PositiveInt = 259_200
+    """A submitted message without a receipt becomes `unknown` after three days."""
+    receipt_parked_s: PositiveInt = 3_600
+    """How long a receipt without a submission waits for it before it is set aside."""
+    retention_days: PositiveInt = 30
+    """Messages and their events are dropped, a partition at once, after this."""
+    idempotency_s: PositiveInt = 86_400
+    """How long an Idempotency-Key or client_ref names its message."""
+    default_country: Annotated[str, Meta(pattern=r"^([A-Z]{2})?$")] = ""
+    """For numbers in national form; empty: only international form is taken."""
+
+
+class Dispatch(_Section):
+    queue_messages_max: Annotated[int, Meta(ge=1_000)] = 50_000
+    """Waiting messages held in memory, about 1 KB each; the rest waits in the database."""
+    outcomes_waiting_max: Annotated[int, Meta(ge=1_000)] = 50_000
+    """Unwritten outcomes; beyond it nothing more is sent, so that a stalled database is safe."""
+    retry_attempts_max: PositiveInt = 20
+    """Submissions of one segment before the message ends `rejected`."""
+    retry_first_s: Seconds = 5.0
+    retry_max_s: Seconds = 600.0
+    stop_timeout_s: Seconds = 20.0
+    """How long a graceful stop waits for windows to empty."""
+    references_max: Annotated[int, Meta(ge=1_000)] = 100_000
+    """Submitted segments whose receipt is matched from memory; older ones through the database."""
+
+
+class Webhooks(_Section):
+    timeout_s: Seconds = 10.0
+    batch_events_max: Annotated[int, Meta(ge=1, le=1000)] = 100
+    connections_per_account: Annotated[int, Meta(ge=1, le=64)] = 4
+    retry_first_s: Seconds = 5.0
+    retry_max_s: Seconds = 3_600.0
+    give_up_after_s: Seconds = 86_400.0
+    allow_private: bool = False
+    """Whether targets in private, loopback or link-local networks may be called."""
+
+
+class Tls(_Section):
+    enabled: bool = False
+    ca_file: str = ""
+    """Empty: the system's authorities."""
+    cert_file: str = ""
+    key_file: str = ""
+    verify: bool = True
+
+
+class Bind(_Section):
+    mode: Literal["transceiver", "transmitter", "receiver"] = "transceiver"
+    count: Annotated[int, Meta(ge=1, le=64)] = 1
+
+
+class Ids(_Section):
+    """How the carrier writes one message id in its response and in its receipt."""
+
+    response: Literal["string", "hex", "decimal"] = "string"
+    receipt: Literal["string", "hex", "decimal"] = "string"
+
+
+class Carrier(_Section):
+    name: Name
+    host: str
+    port: Port = 2775
+    system_id: str
+    password: str = ""
+    system_type: str = ""
+    interface_version: Literal[0x33, 0x34, 0x50] = 0x34
+    address_range: str = ""
+    binds: tuple[Bind, ...] = (Bind(),)
+    tls: Tls = Tls()
+    window_size: Annotated[int, Meta(ge=1, le=10_000)] = 10
+    """Unanswered submissions a bind. 10 is what carriers commonly allow."""
+    rate_per_s: Annotated[float, Meta(ge=0)] = 0.0
+    """Segments a second over all binds; 0: no limit."""
+    burst: PositiveInt = 1
+    """Segments that may leave at once after a pause."""
+    enquire_link_s: Seconds = 30.0
+    response_timeout_s: Seconds = 60.0
+    connect_timeout_s: Seconds = 10.0
+    inactivity_s: Seconds = 300.0
+    reconnect_first_s: Seconds = 1.0
+    reconnect_max_s: Seconds = 60.0
+    lost: Literal["resend", "hold"] = "resend"
+    """A submission whose bind was lost before its answer: sent again (at least once) or not
+    (at most once; the message ends `unknown`)."""
+    ids: Ids = Ids()
+    dialect: str = "default"
+    """The name of the carrier's receipt dialect (gateway/dlr/dialects.py)."""
+    source_ton: Annotated[int, Meta(ge=-1, le=7)] = -1
+    """-1: from the sender's form (alphanumeric 5, short code 3, number 1)."""
+    source_npi: Annotated[int, Meta(ge=-1, le=18)] = -1
+    destination_ton: Annotated[int, Meta(ge=0, le=7)] = 1
+    destination_npi: Annotated[int, Meta(ge=0, le=18)] = 1
+    service_type: str = ""
+    protocol_id: Annotated[int, Meta(ge=0, le=255)] = 0
+    data_coding_gsm7: Annotated[int, Meta(ge=0, le=255)] = 0
+    data_coding_ucs2: Annotated[int, Meta(ge=0, le=255)] = 8
+    data_coding_binary: Annotated[int, Meta(ge=0, le=255)] = 4
+    send_validity: bool = True
+    """Whether the rest of a message's validity is passed on in `validity_period`."""
+    wide_reference: bool = False
+    """16-bit concatenation references (152 and 66 a segment) instead of 8-bit (153 and 67)."""
+    statuses: dict[str, Literal["throttle", "retry", "reroute", "permanent"]] = {}
+    """What this carrier's statuses mean where it differs from the table: "0x45" = "permanent"."""
+
+
+class Route(_Section):
+    carriers: Annotated[tuple[Name, ...], Meta(min_length=1)]
+    """In the order in which they are tried."""
+    prefixes: tuple[Annotated[str, Meta(pattern=r"^\d{1,15}$")], ...] = ()
+    countries: tuple[Annotated[str, Meta(pattern=r"^[A-Z]{2}$")], ...] = ()
+    accounts: tuple[str, ...] = ()
+
+
+class Price(_Section):
+    price: str
+    """A decimal string of the account's unit a segment, at most six places: "0.0075"."""
+    prefix: Annotated[str, Meta(pattern=r"^\d{0,15}$")] = ""
+    """Destination prefix; the longest match counts. Empty: everything else."""
+
+
+class Config(_Section):
+    node: Node = Node()
+    http: Http = Http()
+    log: Log = Log()
+    messages: Messages = Messages()
+    dispatch: Dispatch = Dispatch()
+    webhooks: Webhooks = Webhooks()
+    carrier: tuple[Carrier, ...] = ()
+    route: tuple[Route, ...] = ()
+    price: tuple[Price, ...] = ()
+
+    @property
+    def database_url(self) -> str:
+        return os.environ.get("DATABASE_URL", "") or self.node.database_url
+
+
+def load_config(path: Path | None) -> Config:
+    """Read and check the file; without one, every setting has its default.
+
+    Raises ConfigError, naming the key, for anything that can't be used as it stands.
+    """
+    if path is None:
+        return Config()
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError("", f"can't read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError("", f"{path} is not TOML: {error}") from error
+    return build_config(raw)
+
+
+def build_config(raw: dict[str, Any]) -> Config:
+    """Turn a parsed file into settings; see `load_config`."""
+    _refuse_unknown_keys(raw, Config, "")
+    try:
+        config = msgspec.convert(raw, Config)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        where = re.search(r" - at `\$\.?(.*)`$", text)
+        key = where.group(1) if where else ""
+        raise ConfigError(key, text[: where.start()] if where else text) from error
+    _check_references(config)
+    return msgspec.structs.replace(
+        config,
+        carrier=tuple(
+            msgspec.structs.replace(c, password=_read_secret(c.password, f"carrier.{c.name}"))
+            for c in config.carrier
+        ),
+    )
+
+
+def printable_config(config: Config) -> dict[str, Any]:
+    """Return the tree as plain values with its secrets blanked, for a log line at start."""
+    tree: dict[str, Any] = msgspec.to_builtins(config)
+    for carrier in tree["carrier"]:
+        carrier["password"] = "•••" if carrier["password"] else ""
+    url = tree["node"]["database_url"]
+    tree["node"]["database_url"] = re.sub(r"//([^:/@]*):[^@]*@", r"//\1:•••@", url)
+    return tree
+
+
+def _check_references(config: Config) -> None:
+    names = [carrier.name for carrier in config.carrier]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"carrier.{name}", "two carriers have this name")
+    for index, route in enumerate(config.route):
+        for name in route.carriers:
+            if name not in names:
+                hint = _nearest(name, names)
+                raise ConfigError(f"route[{index}].carriers", f"no carrier {name!r}{hint}")
+    for carrier in config.carrier:
+        for status in carrier.statuses:
+            try:
+                int(status, 0)
+            except ValueError:
+                raise ConfigError(
+                    f"carrier.{carrier.name}.statuses", f"{status!r} is not a number like 0x45"
+                ) from None
+        if all(bind.mode == "receiver" for bind in carrier.binds):
+            raise ConfigError(f"carrier.{carrier.name}.binds", "no bind can transmit")
+    prefixes = [price.prefix for price in config.price]
+    for prefix in prefixes:
+        if prefixes.count(prefix) > 1:
+            raise ConfigError("price.prefix", f"{prefix!r} is priced twice")
+
+
+def _refuse_unknown_keys(raw: object, kind: Any, path: str) -> None:
+    """Walk the file beside the types; msgspec's own message would not name the nearest key."""
+    kind, many = _section_of(kind)
+    if kind is None:
+        return
+    if many:
+        for index, item in enumerate(raw if isinstance(raw, list) else []):
+            _refuse_unknown_keys(item, kind, f"{path}[{index}]")
+        return
+    if not isinstance(raw, dict):
+        return
+    hints = typing.get_type_hints(kind, include_extras=False)
+    known = [field.name for field in msgspec.structs.fields(kind)]
+    for key, value in raw.items():
+        where = f"{path}.{key}" if path else key
+        if key not in known:
+            raise ConfigError(where, f"unknown key{_nearest(key, known)}")
+        _refuse_unknown_keys(value, hints[key], where)
+
+
+def _section_of(kind: Any) -> tuple[type[_Section] | None, bool]:
+    """Return the section class that `kind` holds, and whether it holds many of them."""
+    origin = typing.get_origin(kind)
+    if origin is Annotated:
+        return _section_of(typing.get_args(kind)[0])
+    if origin is tuple:
+        inner, _ = _section_of(typing.get_args(kind)[0])
+        return inner, True
+    if origin is types.UnionType or origin is typing.Union:
+        return None, False
+    if isinstance(kind, type) and issubclass(kind, _Section):
+        return kind, False
+    return None, False
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _read_secret(value: str, key: str) -> str:
+    """Resolve `env:NAME` and `file:/path`; anything else is the secret itself."""
+    kind, _, rest = value.partition(":")
+    if kind == "env" and rest:
+        if rest not in os.environ:
+            raise ConfigError(f"{key}.password", f"the environment has no {rest}")
+        return os.environ[rest]
+    if kind == "file" and rest:
+        try:
+            return Path(rest).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigError(f"{key}.password", f"can't read {rest}: {error.strerror}") from error
+    return value
