@@ -33,7 +33,7 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A table of the file."""
 
 
-class Node(_Section):
+class Node(_Section, frozen=True, kw_only=True):
     data_dir: str = ".gateway"
     """Where the gateway's own PostgreSQL keeps its files when `database_url` is empty."""
     database_url: str = ""
@@ -42,7 +42,7 @@ class Node(_Section):
     """Readers and maintenance share these; the two writers have one each."""
 
 
-class Http(_Section):
+class Http(_Section, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Port = 8080
     body_bytes_max: PositiveInt = 8 * 1024 * 1024
@@ -58,7 +58,7 @@ class Http(_Section):
     """Wrong keys from one address before it is told to wait."""
 
 
-class Log(_Section):
+class Log(_Section, frozen=True, kw_only=True):
     format: Literal["auto", "json", "console"] = "auto"
     """auto: console on a terminal, JSON elsewhere."""
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -66,7 +66,7 @@ class Log(_Section):
     """Numbers keep their first four digits, texts only their length."""
 
 
-class Messages(_Section):
+class Messages(_Section, frozen=True, kw_only=True):
     validity_s: PositiveInt = 172_800
     """How long a message may wait and be retried when it names no validity: two days."""
     validity_max_s: PositiveInt = 604_800
@@ -84,7 +84,7 @@ class Messages(_Section):
     """For numbers in national form; empty: only international form is taken."""
 
 
-class Dispatch(_Section):
+class Dispatch(_Section, frozen=True, kw_only=True):
     queue_messages_max: Annotated[int, Meta(ge=1_000)] = 50_000
     """Waiting messages held in memory, about 1 KB each; the rest waits in the database."""
     outcomes_waiting_max: Annotated[int, Meta(ge=1_000)] = 50_000
@@ -99,7 +99,7 @@ class Dispatch(_Section):
     """Submitted segments whose receipt is matched from memory; older ones through the database."""
 
 
-class Webhooks(_Section):
+class Webhooks(_Section, frozen=True, kw_only=True):
     timeout_s: Seconds = 10.0
     batch_events_max: Annotated[int, Meta(ge=1, le=1000)] = 100
     connections_per_account: Annotated[int, Meta(ge=1, le=64)] = 4
@@ -110,7 +110,7 @@ class Webhooks(_Section):
     """Whether targets in private, loopback or link-local networks may be called."""
 
 
-class Tls(_Section):
+class Tls(_Section, frozen=True, kw_only=True):
     enabled: bool = False
     ca_file: str = ""
     """Empty: the system's authorities."""
@@ -119,19 +119,19 @@ class Tls(_Section):
     verify: bool = True
 
 
-class Bind(_Section):
+class Bind(_Section, frozen=True, kw_only=True):
     mode: Literal["transceiver", "transmitter", "receiver"] = "transceiver"
     count: Annotated[int, Meta(ge=1, le=64)] = 1
 
 
-class Ids(_Section):
+class Ids(_Section, frozen=True, kw_only=True):
     """How the carrier writes one message id in its response and in its receipt."""
 
     response: Literal["string", "hex", "decimal"] = "string"
     receipt: Literal["string", "hex", "decimal"] = "string"
 
 
-class Carrier(_Section):
+class Carrier(_Section, frozen=True, kw_only=True):
     name: Name
     host: str
     port: Port = 2775
@@ -178,7 +178,7 @@ class Carrier(_Section):
     """What this carrier's statuses mean where it differs from the table: "0x45" = "permanent"."""
 
 
-class Route(_Section):
+class Route(_Section, frozen=True, kw_only=True):
     carriers: Annotated[tuple[Name, ...], Meta(min_length=1)]
     """In the order in which they are tried."""
     prefixes: tuple[Annotated[str, Meta(pattern=r"^\d{1,15}$")], ...] = ()
@@ -186,14 +186,14 @@ class Route(_Section):
     accounts: tuple[str, ...] = ()
 
 
-class Price(_Section):
+class Price(_Section, frozen=True, kw_only=True):
     price: str
     """A decimal string of the account's unit a segment, at most six places: "0.0075"."""
     prefix: Annotated[str, Meta(pattern=r"^\d{0,15}$")] = ""
     """Destination prefix; the longest match counts. Empty: everything else."""
 
 
-class Config(_Section):
+class Config(_Section, frozen=True, kw_only=True):
     node: Node = Node()
     http: Http = Http()
     log: Log = Log()
