@@ -1,0 +1,66 @@
+"""What the HTTP API asks of the gateway; `gateway/app.py` passes in what answers.
+
+Every method may raise `Rejected` (answered with its status, code and field) and
+`StoreUnavailable` (answered 503 with Retry-After).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from gateway.errors import Rejected
+from gateway.model import Accepted, Account, AccountId, MessageId, SendRequest
+from gateway.views import Balance, CarrierView, MessageView, Page, Quote, Search
+
+
+class Submissions(Protocol):
+    """Taking messages in, and taking them back."""
+
+    async def submit(
+        self, account: Account, request: SendRequest, idempotency_key: str = ""
+    ) -> Accepted:
+        """Return once the message is committed."""
+        ...
+
+    async def submit_batch(
+        self, account: Account, requests: Sequence[SendRequest], idempotency_key: str = ""
+    ) -> list[Accepted | Rejected]:
+        """Return one result a request, in order, once the good ones are committed together."""
+        ...
+
+    def quote(self, account: Account, requests: Sequence[SendRequest]) -> Quote: ...
+
+    async def cancel(self, account: Account, message_id: MessageId) -> MessageView:
+        """Withdraw a message that has not begun to leave; 404 unknown, 409 too late."""
+        ...
+
+
+class Reading(Protocol):
+    async def fetch_message(
+        self, account_id: AccountId, message_id: MessageId
+    ) -> MessageView | None: ...
+
+    async def search_messages(self, account_id: AccountId, search: Search) -> Page: ...
+
+    async def fetch_balance(self, account: Account) -> Balance: ...
+
+
+class Keys(Protocol):
+    def recall(self, key: str) -> Account | None:
+        """Return the account of a key that was checked lately, without waiting."""
+        ...
+
+    async def authenticate(self, key: str) -> Account | None:
+        """Look the key up; None when it is unknown, revoked or expired."""
+        ...
+
+
+class Condition(Protocol):
+    """What `/readyz` and the operators' pages tell."""
+
+    def problems(self) -> list[str]:
+        """Return why this node can't do its work now; empty when it can."""
+        ...
+
+    def carriers(self) -> list[CarrierView]: ...

@@ -1,0 +1,141 @@
+"""What readers are shown: messages, pages, balances, quotes. Values only.
+
+Ids are strings, times RFC 3339 in UTC, money decimal strings: every wire gets the same words.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.model import AccountId, MessageId
+
+
+class EventView(msgspec.Struct, frozen=True, kw_only=True):
+    at: str
+    kind: str
+    """submitted, refused, retry, receipt, expired, canceled, unroutable, held or no_receipt."""
+    segment: int
+    """1 … segments; 0 when it concerns the whole message."""
+    status: str
+    """The message's status after this event."""
+    carrier: str = ""
+    carrier_message_id: str = ""
+    command_status: str = ""
+    """The SMPP command_status by name, where a response brought the event."""
+    receipt_state: str = ""
+    error: str = ""
+    """The receipt's `err` or network error, or the reason in a word."""
+
+
+class SegmentView(msgspec.Struct, frozen=True, kw_only=True):
+    number: int
+    status: str
+    carrier: str = ""
+    carrier_message_id: str = ""
+    submitted_at: str = ""
+    receipt_at: str = ""
+    error: str = ""
+
+
+class MessageView(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    status: str
+    to: str
+    sender: str = msgspec.field(name="from")
+    text: str
+    data: str = ""
+    udh: str = ""
+    encoding: str
+    segments: int
+    priority: str
+    price: str
+    currency: str
+    country: str
+    carrier: str
+    client_ref: str
+    tag: str
+    accepted_at: str
+    send_at: str = ""
+    expires_at: str
+    parts: list[SegmentView] = []
+    """One a segment; only when a single message is read."""
+    events: list[EventView] = []
+    """In order; only when a single message is read."""
+
+
+class Search(msgspec.Struct, frozen=True, kw_only=True):
+    """Filters that all hold together; empty ones hold always."""
+
+    status: str = ""
+    to: str = ""
+    client_ref: str = ""
+    tag: str = ""
+    accepted_from: float | None = None
+    accepted_until: float | None = None
+    before: MessageId | None = None
+    """The cursor: only messages older than this one (newest come first)."""
+    limit: int = 50
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    messages: list[MessageView]
+    next_cursor: str = ""
+    """Empty on the last page."""
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    account: str
+    currency: str
+    available: str
+    """What can still be spent before the floor is counted in."""
+    reserved: str
+    posted: str
+    deposited: str
+    floor: str
+
+
+class QuoteItem(msgspec.Struct, frozen=True, kw_only=True):
+    to: str
+    country: str = ""
+    segments: int = 0
+    encoding: str = ""
+    price: str = ""
+    code: str = ""
+    """Why it can't be sent, in a word; empty when it can."""
+    detail: str = ""
+
+
+class Quote(msgspec.Struct, frozen=True, kw_only=True):
+    items: list[QuoteItem]
+    sendable: int
+    ineligible: int
+    segments: int
+    price: str
+    currency: str
+
+
+class CarrierView(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    binds: int
+    bound: int
+    window_size: int
+    in_flight: int
+    waiting: int
+    rate_per_s: float
+    state: str
+    """up, degraded (some binds are down) or down."""
+
+
+class OutboxEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One event that waits for a customer's endpoint."""
+
+    id: int
+    account_id: AccountId
+    url: str
+    secret: str
+    single: bool
+    """True for a message's own callback_url: one call an event, never batched."""
+    body: bytes
+    """The event as JSON."""
+    created_at: float
+    attempts: int
