@@ -1,0 +1,87 @@
+"""What is written after acceptance: events, and the money and notices that go with them.
+
+Values only. `dispatch` and `receipts` decide them, `store/outcome_writer.py` commits them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from gateway.lifecycle import EventKind, Status
+from gateway.model import AccountId, CarrierId, MessageId
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """One row of `events`."""
+
+    message_id: MessageId
+    account_id: AccountId
+    at: float
+    """Wall-clock seconds."""
+    kind: EventKind
+    segment: int
+    """1 … segments; 0 when it concerns the whole message."""
+    segment_status: Status
+    status: Status
+    """The message's status after this event."""
+    closes: bool
+    """Nothing of the message will be sent after this."""
+    carrier_id: CarrierId | None = None
+    carrier_message_id: str | None = None
+    code: int | None = None
+    error: str | None = None
+    posted_micros: int = 0
+    voided_micros: int = 0
+
+
+class Party(msgspec.Struct, frozen=True, gc=False):
+    """What a notice to the customer says of a message besides its state."""
+
+    sender: str
+    recipient: str
+    client_ref: str
+    tag: str
+    callback_url: str
+    segments: int
+
+
+class ParkedReceipt(msgspec.Struct, frozen=True, gc=False):
+    """A receipt whose submission is not known (yet)."""
+
+    carrier_id: CarrierId
+    carrier_message_id: str
+    received_at: float
+    segment_status: Status
+    code: int | None
+    error: str
+
+
+class InboundMessage(msgspec.Struct, frozen=True, gc=False):
+    """A mobile-originated message as its carrier delivered it."""
+
+    id: MessageId
+    carrier_id: CarrierId
+    received_at: float
+    sender: str
+    recipient: str
+    data_coding: int
+    esm_class: int
+    content: bytes
+    body: str
+
+
+class Notice(msgspec.Struct, frozen=True, gc=False):
+    """One outbox row: an event that a customer's endpoint is to hear of."""
+
+    account_id: AccountId
+    message_id: MessageId
+    url: str
+    """The message's own callback_url; empty for the account's."""
+    body: str
+    created_at: float
+
+
+Acknowledge = Callable[[bool], None]
+"""Called once with True after the commit, or with False when it will not be committed."""
