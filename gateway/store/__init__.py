@@ -1,0 +1,1 @@
+"""PostgreSQL: the one store. Everything that waits for it stands here."""
