@@ -162,7 +162,7 @@ CREATE TABLE writers (
     name text PRIMARY KEY,
     seq  bigint NOT NULL
 ) WITH (fillfactor = 50);
-INSERT INTO writers VALUES ('intake', 0), ('outcomes', 0);
+
 
 -- Every message of the queue below this id is closed: where a start begins to look.
 CREATE TABLE queue_marks (
@@ -200,3 +200,14 @@ LEFT JOIN LATERAL (
     WHERE e.account_id = m.account_id AND e.message_id = m.id
     ORDER BY e.at DESC, e.closes DESC LIMIT 1
 ) e ON true;
+
+-- A writer's batch carries its number and is in exactly when the number is: a repeat of a batch
+-- whose first COMMIT got through after all fails here as a whole.
+CREATE FUNCTION advance_writer(writer text, batch bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE writers SET seq = batch WHERE name = writer AND seq = batch - 1;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'batch % of % is not the next one', batch, writer USING ERRCODE = 'GW002';
+    END IF;
+    RETURN batch;
+END $$;

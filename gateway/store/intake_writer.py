@@ -1,0 +1,425 @@
+"""Group commit: every message that arrives while one transaction is under way goes into the next.
+
+One statement a batch takes idempotency keys, reserves credit and inserts the messages, or does
+nothing at all. Only when it reports that some account can't pay for all of its messages does a
+slower transaction look at them one by one.
+
+Not here: deciding what a request becomes (`gateway/intake.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from gateway.errors import StoreUnavailable
+from gateway.model import Message, MessageId
+from gateway.store.commit_line import CommitLine, Connection, Lost
+
+BATCH_MESSAGES_MAX = 5_000
+"""About 2 MB of parameters and 50 ms of PostgreSQL's time: longer makes others wait for no gain."""
+OVERDRAFT = "GW001"
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One message on its way into the store."""
+
+    message: Message
+    key: str = ""
+    """Its idempotency key with its kind in front ("k:…" or "r:…"); "" when it has none."""
+    request_hash: bytes = b""
+
+
+class Fate(enum.Enum):
+    STORED = "stored"
+    NO_CREDIT = "no_credit"
+    CONFLICT = "conflict"
+    """The key is taken by a message that was asked for in other words."""
+
+
+class Replayed(msgspec.Struct, frozen=True, gc=False):
+    """The key's first message, which stands for this one."""
+
+    id: MessageId
+
+
+EntryFate = Fate | Replayed
+
+_COLUMNS = """account_id, id, carrier_id, lane, routes, sender, recipient, country, body, data,
+    udh, encoding, data_coding, segments, price_micros, client_ref, tag, callback_url, send_at,
+    expires_at"""
+
+_INPUT = f"""
+input AS (
+    SELECT * FROM unnest(
+        $3::int[], $4::bigint[], $5::smallint[], $6::smallint[], $7::text[], $8::text[],
+        $9::text[], $10::text[], $11::text[], $12::bytea[], $13::bytea[], $14::smallint[],
+        $15::smallint[], $16::smallint[], $17::bigint[], $18::text[], $19::text[], $20::text[],
+        $21::float8[], $22::float8[]
+    ) AS m({_COLUMNS})
+)"""  # noqa: S608 (no value is spliced in)
+
+_STORE = f"""
+wanted AS (
+    SELECT account_id, sum(price_micros)::bigint AS micros FROM taken GROUP BY account_id
+),
+reserved AS (
+    UPDATE balances b SET available_micros = b.available_micros - w.micros FROM wanted w
+    WHERE b.account_id = w.account_id AND b.available_micros - w.micros >= b.floor_micros
+    RETURNING b.account_id
+),
+stored AS (
+    INSERT INTO messages ({_COLUMNS})
+    SELECT account_id, id, carrier_id, lane, routes::smallint[], sender, recipient, country,
+           body, data, udh, encoding, data_coding, segments, price_micros, client_ref, tag,
+           callback_url, send_at, expires_at
+    FROM taken
+)
+SELECT advance_writer($1, $2) AS seq,
+       CASE WHEN (SELECT count(*) FROM reserved) < (SELECT count(*) FROM wanted)
+            THEN refuse_overdraft() END AS overdraft"""  # noqa: S608
+
+_WITHOUT_KEYS = f"WITH {_INPUT}, taken AS (SELECT * FROM input), {_STORE}"  # noqa: S608
+
+_WITH_KEYS = f"""WITH {_INPUT},
+keys AS (
+    SELECT * FROM unnest($23::int[], $24::text[], $25::bigint[], $26::bytea[])
+        AS k(account_id, key, message_id, request_hash)
+),
+fresh AS (
+    INSERT INTO idempotency SELECT * FROM keys ON CONFLICT DO NOTHING RETURNING message_id
+),
+taken AS (
+    SELECT * FROM input i
+    WHERE i.id NOT IN (SELECT message_id FROM keys) OR i.id IN (SELECT message_id FROM fresh)
+), {_STORE},
+    ARRAY(SELECT message_id FROM keys WHERE message_id NOT IN (SELECT message_id FROM fresh))
+        AS known"""  # noqa: S608
+
+_FIRST_OF_KEYS = """
+SELECT k.message_id AS asked, i.message_id AS first, i.request_hash
+FROM unnest($1::int[], $2::text[], $3::bigint[]) AS k(account_id, key, message_id)
+JOIN idempotency i ON i.account_id = k.account_id AND i.key = k.key"""
+
+_LOCK_BALANCES = """
+SELECT account_id, available_micros - floor_micros AS spendable FROM balances
+WHERE account_id = ANY($1::int[]) ORDER BY account_id FOR UPDATE"""
+
+
+class _Waiting:
+    """One caller's entries and the future that it waits on."""
+
+    __slots__ = ("entries", "future")
+
+    def __init__(self, entries: Sequence[Entry], future: asyncio.Future[list[EntryFate]]) -> None:
+        self.entries = entries
+        self.future = future
+
+
+class IntakeWriter:
+    """The one door through which messages enter the store.
+
+    `on_stored` is called with each committed batch, before anyone is answered, so that dispatch
+    has a message before its sender knows that it was taken.
+    """
+
+    def __init__(
+        self,
+        line: CommitLine,
+        on_stored: Callable[[list[Message]], None],
+        *,
+        waiting_max: int,
+        timeout_s: float,
+        on_batch: Callable[[int, float], None] = lambda size, seconds: None,
+    ) -> None:
+        self._line = line
+        self._on_stored = on_stored
+        self._on_batch = on_batch
+        self._waiting_max = waiting_max
+        self._timeout_s = timeout_s
+        self._waiting: list[_Waiting] = []
+        self._count = 0
+        self._wake = asyncio.Event()
+        self._doubtful: list[Entry] = []
+        self._away = False
+        self._stopping = False
+
+    @property
+    def available(self) -> bool:
+        return not self._away
+
+    @property
+    def waiting(self) -> int:
+        """Messages that wait for their commit."""
+        return self._count
+
+    def commit(self, entries: Sequence[Entry]) -> asyncio.Future[list[EntryFate]]:
+        """Queue entries for the next transaction; the future tells each one's fate.
+
+        Entries of one call are committed together. Raises StoreUnavailable when the database is
+        away or too many wait already.
+        """
+        if self._away or self._stopping:
+            raise StoreUnavailable("the database is away", retry_after_s=2.0)
+        if self._count + len(entries) > self._waiting_max:
+            raise StoreUnavailable("too many messages wait for their commit", retry_after_s=1.0)
+        future: asyncio.Future[list[EntryFate]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(entries, future))
+        self._count += len(entries)
+        self._wake.set()
+        return future
+
+    async def run(self) -> None:
+        """Commit batch after batch until `stop`; everything queued by then is still committed."""
+        while True:
+            if not self._waiting:
+                if self._stopping:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            batch = self._next_batch()
+            try:
+                await self._commit(batch)
+            except StoreUnavailable as error:
+                self._away = True
+                self._fail(batch, error)
+                self._fail(self._drain(), error)
+                await self._come_back()
+            except Exception as error:
+                self._fail(batch, error)
+            except BaseException:
+                self._fail(batch, StoreUnavailable("the gateway is stopping"))
+                raise
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
+
+    def _next_batch(self) -> list[_Waiting]:
+        size = 0
+        for index, waiting in enumerate(self._waiting):
+            size += len(waiting.entries)
+            if size > BATCH_MESSAGES_MAX and index > 0:
+                batch, self._waiting = self._waiting[:index], self._waiting[index:]
+                break
+        else:
+            batch, self._waiting = self._waiting, []
+        self._count -= sum(len(w.entries) for w in batch)
+        return batch
+
+    def _drain(self) -> list[_Waiting]:
+        batch, self._waiting, self._count = self._waiting, [], 0
+        return batch
+
+    async def _commit(self, batch: list[_Waiting]) -> None:
+        entries = [entry for waiting in batch for entry in waiting.entries]
+        started = asyncio.get_running_loop().time()
+        try:
+            fates = await self._store(entries, self._timeout_s)
+        except StoreUnavailable:
+            self._doubtful = entries
+            raise
+        self._on_batch(len(entries), asyncio.get_running_loop().time() - started)
+        stored = [e.message for e, f in zip(entries, fates, strict=True) if f is Fate.STORED]
+        if stored:
+            self._on_stored(stored)
+        start = 0
+        for waiting in batch:
+            end = start + len(waiting.entries)
+            if not waiting.future.done():
+                waiting.future.set_result(fates[start:end])
+            start = end
+
+    async def _store(self, entries: list[Entry], timeout_s: float) -> list[EntryFate]:
+        try:
+            known = await self._line.commit(
+                lambda c, seq: _insert(c, self.name, seq, entries), timeout_s
+            )
+        except asyncpg.PostgresError as error:
+            if getattr(error, "sqlstate", "") != OVERDRAFT:
+                raise
+            outcome = await self._line.commit(
+                lambda c, seq: _insert_what_can_be_paid(c, self.name, seq, entries), timeout_s
+            )
+            if isinstance(outcome, Lost):
+                return await self._read_fates(entries, timeout_s)
+            return outcome
+        if isinstance(known, Lost):
+            return await self._read_fates(entries, timeout_s)
+        if not known:
+            return [Fate.STORED] * len(entries)
+        return await self._line.read(lambda c: _resolve_known(c, entries, set(known)), timeout_s)
+
+    @property
+    def name(self) -> str:
+        return self._line.name
+
+    async def _read_fates(self, entries: list[Entry], timeout_s: float | None) -> list[EntryFate]:
+        """Learn from the rows what became of a batch whose answer was lost."""
+        return await self._line.read(lambda c: _fates_from_rows(c, entries), timeout_s)
+
+    async def _come_back(self) -> None:
+        """Wait for the database; then dispatch what of the doubtful batch is in after all."""
+        if self._line.in_doubt:
+            await self._line.settle(None)
+        fates = await self._read_fates(self._doubtful, None)
+        self._on_stored(
+            [e.message for e, f in zip(self._doubtful, fates, strict=True) if f is Fate.STORED]
+        )
+        self._doubtful = []
+        self._away = False
+
+    @staticmethod
+    def _fail(batch: list[_Waiting], error: Exception) -> None:
+        for waiting in batch:
+            if not waiting.future.done():
+                waiting.future.set_exception(error)
+
+
+async def _insert(
+    connection: Connection[asyncpg.Record], name: str, seq: int, entries: Sequence[Entry]
+) -> list[int]:
+    """Store the entries whose keys are new; return the ids of those whose keys are known."""
+    keyed = [entry for entry in entries if entry.key]
+    columns = _columns([entry.message for entry in entries])
+    if not keyed:
+        await connection.fetchrow(_WITHOUT_KEYS, name, seq, *columns)
+        return []
+    row = await connection.fetchrow(
+        _WITH_KEYS,
+        name,
+        seq,
+        *columns,
+        *_key_columns(keyed),
+        [entry.request_hash for entry in keyed],
+    )
+    assert row is not None
+    known: list[int] = row["known"]
+    return known
+
+
+async def _insert_what_can_be_paid(
+    connection: Connection[asyncpg.Record], name: str, seq: int, entries: list[Entry]
+) -> list[EntryFate]:
+    """Store, in order, each account's messages as long as its credit lasts."""
+    async with connection.transaction():
+        first = await _first_of_keys(connection, entries)
+        accounts = sorted({entry.message.account_id for entry in entries})
+        rows = await connection.fetch(_LOCK_BALANCES, accounts)
+        spendable = {row["account_id"]: row["spendable"] for row in rows}
+        fates: dict[int, EntryFate] = {}
+        taken: list[Entry] = []
+        keys_seen: dict[tuple[int, str], Entry] = {}
+        for entry in entries:
+            message = entry.message
+            earlier = keys_seen.get((message.account_id, entry.key)) if entry.key else None
+            if message.id in first:
+                fates[message.id] = _fate_of_known(entry, *first[message.id])
+            elif earlier is not None:
+                fates[message.id] = _fate_of_known(entry, earlier.message.id, earlier.request_hash)
+            elif spendable.get(message.account_id, 0) >= message.price_micros:
+                spendable[message.account_id] -= message.price_micros
+                taken.append(entry)
+                fates[message.id] = Fate.STORED
+                if entry.key:
+                    keys_seen[message.account_id, entry.key] = entry
+            else:
+                fates[message.id] = Fate.NO_CREDIT
+        known = await _insert(connection, name, seq, taken)
+        if known:  # another node took one of the keys meanwhile
+            late = await _first_of_keys(connection, [e for e in taken if e.message.id in known])
+            for entry in taken:
+                if entry.message.id in late:
+                    fates[entry.message.id] = _fate_of_known(entry, *late[entry.message.id])
+    return [fates[entry.message.id] for entry in entries]
+
+
+async def _resolve_known(
+    connection: Connection[asyncpg.Record], entries: list[Entry], known: set[int]
+) -> list[EntryFate]:
+    first = await _first_of_keys(connection, [e for e in entries if e.message.id in known])
+    return [
+        _fate_of_known(entry, *first[entry.message.id])
+        if entry.message.id in first
+        else (Fate.CONFLICT if entry.message.id in known else Fate.STORED)
+        for entry in entries
+    ]
+
+
+async def _fates_from_rows(
+    connection: Connection[asyncpg.Record], entries: list[Entry]
+) -> list[EntryFate]:
+    rows = await connection.fetch(
+        "SELECT m.id FROM unnest($1::int[], $2::bigint[]) AS k(account_id, id)"
+        " JOIN messages m USING (account_id, id)",
+        [entry.message.account_id for entry in entries],
+        [entry.message.id for entry in entries],
+    )
+    stored = {row["id"] for row in rows}
+    first = await _first_of_keys(connection, entries)
+    fates: list[EntryFate] = []
+    for entry in entries:
+        if entry.message.id in stored:
+            fates.append(Fate.STORED)
+        elif entry.message.id in first:
+            fates.append(_fate_of_known(entry, *first[entry.message.id]))
+        else:
+            fates.append(Fate.NO_CREDIT)
+    return fates
+
+
+async def _first_of_keys(
+    connection: Connection[asyncpg.Record], entries: Sequence[Entry]
+) -> dict[int, tuple[int, bytes]]:
+    """Return, by the id asked for, the message that holds each key and its request's hash."""
+    keyed = [entry for entry in entries if entry.key]
+    if not keyed:
+        return {}
+    rows = await connection.fetch(_FIRST_OF_KEYS, *_key_columns(keyed))
+    return {row["asked"]: (row["first"], row["request_hash"]) for row in rows}
+
+
+def _fate_of_known(entry: Entry, first: int, request_hash: bytes) -> EntryFate:
+    if request_hash != entry.request_hash:
+        return Fate.CONFLICT
+    return Replayed(MessageId(first))
+
+
+def _key_columns(keyed: Sequence[Entry]) -> tuple[list[Any], ...]:
+    return (
+        [entry.message.account_id for entry in keyed],
+        [entry.key for entry in keyed],
+        [entry.message.id for entry in keyed],
+    )
+
+
+def _columns(messages: list[Message]) -> tuple[list[Any], ...]:
+    """Turn messages into one array a column, in the order of `_COLUMNS`."""
+    return (
+        [m.account_id for m in messages],
+        [m.id for m in messages],
+        [m.routes[0] for m in messages],
+        [m.lane for m in messages],
+        ["{" + ",".join(map(str, m.routes)) + "}" for m in messages],
+        [m.sender for m in messages],
+        [m.recipient for m in messages],
+        [m.country for m in messages],
+        [m.text for m in messages],
+        [m.data or None for m in messages],
+        [m.udh or None for m in messages],
+        [m.encoding for m in messages],
+        [m.data_coding for m in messages],
+        [m.segments for m in messages],
+        [m.price_micros for m in messages],
+        [m.client_ref or None for m in messages],
+        [m.tag or None for m in messages],
+        [m.callback_url or None for m in messages],
+        [m.send_at for m in messages],
+        [m.expires_at for m in messages],
+    )
