@@ -58,10 +58,7 @@ class CommitLine:
         self._seq = 0
         self._in_doubt = False
         self.reconnects = 0
-
-    @property
-    def connected(self) -> bool:
-        return self._connection is not None and not self._connection.is_closed()
+        self.away = False
 
     @property
     def in_doubt(self) -> bool:
@@ -171,6 +168,7 @@ class CommitLine:
             except Exception as error:
                 if not is_unavailable(error):
                     raise
+                self.away = True
                 left_s = _remaining(deadline, delay_s)
                 if left_s < delay_s:
                     raise StoreUnavailable("the database is away") from error
@@ -178,6 +176,7 @@ class CommitLine:
                 delay_s = min(delay_s * 2, RECONNECT_MAX_S)
                 continue
             self._connection = connection
+            self.away = False
             self.reconnects += 1
             return connection
 

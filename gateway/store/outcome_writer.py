@@ -1,0 +1,299 @@
+"""Group commit of everything that happens after acceptance, in the order in which it happened.
+
+Events, the money they move, the notices they cause, receipts set aside and messages received go
+into one statement a batch. Whatever waits for durability (a carrier's `deliver_sm`, the memory of
+a message that is done) is told after the commit and not before.
+
+Not here: what is to be written (`gateway/dispatch.py`, `gateway/receipts.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+import asyncpg
+
+from gateway.outcomes import Acknowledge, Event, InboundMessage, Notice, ParkedReceipt
+from gateway.store.commit_line import CommitLine, Connection
+
+BATCH_EVENTS_MAX = 5_000
+
+
+class Lookups(Protocol):
+    """Receipts whose submission is not in memory: they are looked up before the next batch."""
+
+    def wanted(self) -> bool: ...
+
+    async def look_up(self, connection: Connection[asyncpg.Record]) -> None:
+        """Find them in the store and record what follows; may be called again if it raises."""
+        ...
+
+
+class _Batch:
+    """What goes into one transaction."""
+
+    __slots__ = ("acknowledge", "events", "inbound", "notices", "parked", "unparked")
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.notices: list[Notice] = []
+        self.parked: list[ParkedReceipt] = []
+        self.unparked: list[tuple[int, str]] = []
+        self.inbound: list[InboundMessage] = []
+        self.acknowledge: list[Acknowledge] = []
+
+    @property
+    def empty(self) -> bool:
+        return not (self.events or self.parked or self.unparked or self.inbound or self.acknowledge)
+
+
+class OutcomeWriter:
+    """Takes rows without waiting, writes them behind; never gives up on any of them."""
+
+    def __init__(
+        self,
+        line: CommitLine,
+        on_written: Callable[[Sequence[Event], bool], None],
+        *,
+        waiting_max: int,
+        on_batch: Callable[[int, float], None] = lambda size, seconds: None,
+        on_refused: Callable[[str, Exception], None] = lambda rows, error: None,
+    ) -> None:
+        """`on_written` gets each committed batch's events, and whether it held notices."""
+        self._on_refused = on_refused
+        self._line = line
+        self._on_written = on_written
+        self._on_batch = on_batch
+        self._waiting_max = waiting_max
+        self._batch = _Batch()
+        self._writing: _Batch | None = None
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._lookups: Lookups | None = None
+        self.refused = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether senders have to wait until the store has caught up."""
+        return len(self._batch.events) >= self._waiting_max
+
+    @property
+    def away(self) -> bool:
+        return self._line.away
+
+    @property
+    def waiting(self) -> int:
+        return len(self._batch.events)
+
+    def join(self, lookups: Lookups) -> None:
+        self._lookups = lookups
+
+    def record(self, event: Event) -> None:
+        self._batch.events.append(event)
+        self._wake.set()
+
+    def notify(self, notice: Notice) -> None:
+        """Write an outbox row; goes with the event recorded beside it."""
+        self._batch.notices.append(notice)
+
+    def park(self, receipt: ParkedReceipt) -> None:
+        self._batch.parked.append(receipt)
+        self._wake.set()
+
+    def unpark(self, carrier_id: int, carrier_message_id: str) -> None:
+        key = (carrier_id, carrier_message_id)
+        still_here = [p for p in self._batch.parked if (p.carrier_id, p.carrier_message_id) == key]
+        if still_here:  # parked and matched within one batch: it need not reach the store
+            self._batch.parked = [p for p in self._batch.parked if p not in still_here]
+        self._batch.unparked.append(key)
+        self._wake.set()
+
+    def receive(self, message: InboundMessage) -> None:
+        self._batch.inbound.append(message)
+        self._wake.set()
+
+    def after_commit(self, acknowledge: Acknowledge) -> None:
+        """Call back once everything recorded so far is committed."""
+        self._batch.acknowledge.append(acknowledge)
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Look whether there is something to look up."""
+        self._wake.set()
+
+    async def flush(self) -> None:
+        """Return once everything recorded so far is committed."""
+        done = asyncio.get_running_loop().create_future()
+
+        def settle(committed: bool) -> None:
+            if not done.done():
+                done.set_result(committed)
+
+        self.after_commit(settle)
+        await done
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Write batch after batch until `stop`; everything recorded by then is still written."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._wake.clear()
+            if self._lookups is not None and self._lookups.wanted():
+                await self._line.read(self._lookups.look_up, None)
+            if self._batch.empty:
+                if self._stopping:
+                    return
+                await self._wake.wait()
+                continue
+            batch, self._batch = self._batch, _Batch()
+            started = loop.time()
+            await self._write(batch)
+            self._on_batch(len(batch.events), loop.time() - started)
+            self._on_written(batch.events, bool(batch.notices))
+            for acknowledge in batch.acknowledge:
+                acknowledge(True)
+
+    async def _write(self, batch: _Batch) -> None:
+        """Commit the batch; if the store refuses it for what it holds, its parts one by one.
+
+        A row that can't be stored (its partition was dropped while its receipt was on the way)
+        must not hold up the others for ever.
+        """
+        try:
+            await self._commit(batch)
+        except asyncpg.PostgresError as error:
+            parts = batch.split()
+            if len(parts) == 1:
+                self.refused += 1
+                self._on_refused(repr(batch.events), error)
+                return
+            for part in parts:
+                await self._write(part)
+
+    async def _commit(self, batch: _Batch) -> None:
+        query, values = _statement(batch)
+
+        async def run(connection: Connection[asyncpg.Record], seq: int) -> None:
+            await connection.execute(query, self._line.name, seq, *values)
+
+        await self._line.commit(run, None)
+
+
+_EVENTS = """INSERT INTO events SELECT * FROM unnest(
+    {}::int[], {}::bigint[], {}::float8[], {}::smallint[], {}::smallint[], {}::smallint[],
+    {}::smallint[], {}::boolean[], {}::smallint[], {}::text[], {}::int[], {}::text[],
+    {}::bigint[], {}::bigint[])"""
+_POSTINGS = """UPDATE postings p SET posted_micros = p.posted_micros + d.micros
+    FROM unnest({}::int[], {}::bigint[]) AS d(account_id, micros)
+    WHERE p.account_id = d.account_id"""
+_VOIDS = """UPDATE balances b SET available_micros = b.available_micros + d.micros
+    FROM unnest({}::int[], {}::bigint[]) AS d(account_id, micros)
+    WHERE b.account_id = d.account_id"""
+_OUTBOX = """INSERT INTO outbox (account_id, message_id, url, body, created_at, next_at)
+    SELECT n.*, n.created_at
+    FROM unnest({}::int[], {}::bigint[], {}::text[], {}::text[], {}::float8[])
+        AS n(account_id, message_id, url, body, created_at)"""
+_PARKED = """INSERT INTO parked_receipts
+    (carrier_id, carrier_message_id, received_at, segment_status, code, error)
+    SELECT * FROM unnest(
+    {}::smallint[], {}::text[], {}::float8[], {}::smallint[], {}::int[], {}::text[])"""
+_UNPARKED = """DELETE FROM parked_receipts p
+    USING unnest({}::smallint[], {}::text[]) AS u(carrier_id, id)
+    WHERE p.carrier_id = u.carrier_id AND p.carrier_message_id = u.id"""
+_INBOUND = """INSERT INTO inbound_messages SELECT * FROM unnest(
+    {}::bigint[], {}::smallint[], {}::float8[], {}::text[], {}::text[], {}::smallint[],
+    {}::smallint[], {}::bytea[], {}::text[])"""
+
+
+def _statement(batch: _Batch) -> tuple[str, list[Any]]:
+    """Return one statement for just what the batch holds, and its arrays."""
+    parts: list[str] = []
+    values: list[Any] = []
+
+    def add(template: str, *columns: Sequence[Any]) -> None:
+        first = len(values) + 3  # $1 and $2 are the writer and its batch's number
+        numbers = (f"${number}" for number in range(first, first + len(columns)))
+        parts.append(f"part_{len(parts)} AS ({template.format(*numbers)})")
+        values.extend(columns)
+
+    if batch.events:
+        add(_EVENTS, *_event_columns(batch.events))
+        for template, moved in (
+            (_POSTINGS, _sum_by_account((e.account_id, e.posted_micros) for e in batch.events)),
+            (_VOIDS, _sum_by_account((e.account_id, e.voided_micros) for e in batch.events)),
+        ):
+            if moved:
+                add(template, list(moved), list(moved.values()))
+    if batch.notices:
+        notices = batch.notices
+        add(
+            _OUTBOX,
+            [n.account_id for n in notices],
+            [n.message_id for n in notices],
+            [n.url for n in notices],
+            [n.body for n in notices],
+            [n.created_at for n in notices],
+        )
+    if batch.unparked:
+        add(_UNPARKED, [c for c, _ in batch.unparked], [i for _, i in batch.unparked])
+    if batch.parked:
+        parked = batch.parked
+        add(
+            _PARKED,
+            [p.carrier_id for p in parked],
+            [p.carrier_message_id for p in parked],
+            [p.received_at for p in parked],
+            [p.segment_status for p in parked],
+            [p.code for p in parked],
+            [p.error for p in parked],
+        )
+    if batch.inbound:
+        inbound = batch.inbound
+        add(
+            _INBOUND,
+            [m.id for m in inbound],
+            [m.carrier_id for m in inbound],
+            [m.received_at for m in inbound],
+            [m.sender for m in inbound],
+            [m.recipient for m in inbound],
+            [m.data_coding for m in inbound],
+            [m.esm_class for m in inbound],
+            [m.content for m in inbound],
+            [m.body for m in inbound],
+        )
+    with_parts = f"WITH {', '.join(parts)} " if parts else ""
+    return f"{with_parts}SELECT advance_writer($1, $2)", values
+
+
+def _event_columns(events: Sequence[Event]) -> tuple[list[Any], ...]:
+    return (
+        [e.account_id for e in events],
+        [e.message_id for e in events],
+        [e.at for e in events],
+        [e.kind for e in events],
+        [e.segment for e in events],
+        [e.segment_status for e in events],
+        [e.status for e in events],
+        [e.closes for e in events],
+        [e.carrier_id for e in events],
+        [e.carrier_message_id for e in events],
+        [e.code for e in events],
+        [e.error for e in events],
+        [e.posted_micros for e in events],
+        [e.voided_micros for e in events],
+    )
+
+
+def _sum_by_account(moves: Iterable[tuple[int, int]]) -> dict[int, int]:
+    """Add up by account, in the accounts' order, so that two nodes lock rows the same way."""
+    sums: dict[int, int] = defaultdict(int)
+    for account_id, micros in moves:
+        if micros:
+            sums[account_id] += micros
+    return dict(sorted(sums.items()))
