@@ -49,6 +49,16 @@ class _Batch:
     def empty(self) -> bool:
         return not (self.events or self.parked or self.unparked or self.inbound or self.acknowledge)
 
+    def split(self) -> list[_Batch]:
+        """Return batches of one row each, in order; acknowledgements stay with this one."""
+        parts: list[_Batch] = []
+        for name in ("events", "notices", "unparked", "parked", "inbound"):
+            for row in getattr(self, name):
+                part = _Batch()
+                getattr(part, name).append(row)
+                parts.append(part)
+        return parts
+
 
 class OutcomeWriter:
     """Takes rows without waiting, writes them behind; never gives up on any of them."""
