@@ -1,0 +1,1 @@
+"""Where a message may go: numbers, senders, routes, carriers' health, the choice among them."""
