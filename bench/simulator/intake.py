@@ -1,0 +1,104 @@
+"""What a carrier decides when a bind or a message comes."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from bench.simulator.fate import Fate, Fates, Trouble
+from bench.simulator.identity import draw, identify
+from bench.simulator.limits import Bucket
+from bench.simulator.script import Account, Rule, Script
+from bench.simulator.tally import Tally
+from gateway.smpp import vocabulary as v
+from gateway.smpp.pdu import ShortMessage
+
+_NO_RULE = Rule()
+_SAR_TAGS = (v.TAG_SAR_MSG_REF_NUM, v.TAG_SAR_TOTAL_SEGMENTS, v.TAG_SAR_SEGMENT_SEQNUM)
+
+
+class Intake:
+    """Limits first, then the message's own fate."""
+
+    def __init__(self, script: Script, tally: Tally) -> None:
+        server = script.server
+        self._script = script
+        self._tally = tally
+        self._fates = Fates(script)
+        self._bucket = Bucket(server.rate_per_s, server.burst)
+        self._throttled = _refuse(server.throttle_status)
+        self._window_full = _refuse(server.window_status)
+
+    def judge(self, submit: ShortMessage, in_flight: int, now: float) -> Fate:
+        """Decide what becomes of `submit`, one of `in_flight` unanswered ones on its bind."""
+        tally = self._tally
+        tally.submit_sm += 1
+        server = self._script.server
+        if server.window_max and in_flight > server.window_max:
+            return self._window_full
+        if server.rate_per_s and not self._bucket.take(now):
+            return self._throttled
+        return self._decide(submit)
+
+    def _decide(self, submit: ShortMessage) -> Fate:
+        script, messages = self._script, self._tally.messages
+        content = submit.content
+        if submit.tlvs:
+            content += b"".join(submit.tlvs.get(tag, b"") for tag in _SAR_TAGS)
+        key = identify(
+            script.identity,
+            submit.source_addr,
+            submit.destination_addr,
+            content,
+            submit.data_coding,
+        )
+        dice = partial(draw, script.seed, key, messages.attempts(key))
+        fate = self._fates.decide(submit.destination_addr, submit.registered_delivery, dice)
+        fate = self._disturb(fate)
+        if fate.taken:
+            messages.note_taken(key)
+        else:
+            messages.note_refused(key)
+        return fate
+
+    def _disturb(self, fate: Fate) -> Fate:
+        """Apply what happens to every n-th submission whatever it is."""
+        connection, count = self._script.connection, self._tally.submit_sm
+        if connection.drop_every and count % connection.drop_every == 0:
+            return fate._replace(trouble=Trouble.DROP)
+        if connection.garbage_every and count % connection.garbage_every == 0:
+            return fate._replace(trouble=Trouble.GARBAGE)
+        return fate
+
+
+class Door:
+    """Who may bind."""
+
+    def __init__(self, script: Script) -> None:
+        self._accounts = {account.system_id: account for account in script.account}
+        self._open = not script.account
+        self._connection = script.connection
+        self._asked = 0
+
+    def judge(self, system_id: str, password: str, binds_open: int) -> int:
+        """Return the command_status for one bind request; 0 lets it in."""
+        self._asked += 1
+        if self._asked <= self._connection.refuse_first:
+            return self._connection.refuse_status
+        if self._open:
+            return v.ESME_ROK
+        account = self._accounts.get(system_id)
+        return v.ESME_RINVSYSID if account is None else _check(account, password, binds_open)
+
+
+def _check(account: Account, password: str, binds_open: int) -> int:
+    if password != account.password:
+        return v.ESME_RINVPASWD
+    if account.refuse_status:
+        return account.refuse_status
+    if account.binds_max and binds_open >= account.binds_max:
+        return v.ESME_RALYBND
+    return v.ESME_ROK
+
+
+def _refuse(status: int) -> Fate:
+    return Fate(status, 0.0, None, False, False, (), _NO_RULE)
