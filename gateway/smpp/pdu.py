@@ -16,6 +16,14 @@ import msgspec
 
 from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import InvalidField, MalformedPdu
+from gateway.smpp.fields import (
+    TEXT_ENCODING,
+    Reader,
+    Value,
+    encode_field,
+    encode_integer,
+    encode_text,
+)
 from gateway.smpp.specification import (
     ADDRESS_SIZE,
     MESSAGE_ID_SIZE,
@@ -24,7 +32,6 @@ from gateway.smpp.specification import (
     SHORT_MESSAGE_SIZE,
     TIME_SIZE,
     TLVS,
-    Field,
     Kind,
     tlv_name,
 )
@@ -32,8 +39,6 @@ from gateway.smpp.specification import (
 HEADER_SIZE: Final = 16
 _HEADER: Final = struct.Struct(">IIII")
 _TLV_HEADER: Final = struct.Struct(">HH")
-_TEXT: Final = "latin-1"
-"""C-octet strings are ASCII; Latin-1 reads every octet that peers send instead."""
 
 NO_TLVS: Final[Mapping[int, bytes]] = MappingProxyType({})
 """Shared by every PDU without optional parameters."""
@@ -49,32 +54,6 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 
 
 # ── any PDU, by its specification ────────────────────────────────────────────────────────────
-
-
-class SmeAddress(msgspec.Struct, frozen=True):
-    """One of submit_multi's destinations (dest_flag 1)."""
-
-    ton: int
-    npi: int
-    address: str
-
-
-class DistributionList(msgspec.Struct, frozen=True):
-    """One of submit_multi's destinations (dest_flag 2)."""
-
-    name: str
-
-
-class UnsuccessfulSme(msgspec.Struct, frozen=True):
-    """One destination that submit_multi_resp reports as refused."""
-
-    ton: int
-    npi: int
-    address: str
-    status: int
-
-
-Value = int | str | bytes | tuple[SmeAddress | DistributionList | UnsuccessfulSme, ...]
 
 
 class Pdu(msgspec.Struct, frozen=True):
@@ -119,7 +98,7 @@ def decode(frame: Frame) -> Pdu:
     response = command_id >= v.RESPONSE
     if response and not body:
         return Pdu(command_id, frame.sequence, frame.status)
-    reader = _Reader(body)
+    reader = Reader(body)
     fields = {
         field.name: reader.read(field, last=field is specification[-1]) for field in specification
     }
@@ -138,7 +117,7 @@ def encode(pdu: Pdu) -> bytes:
         unknown = pdu.fields.keys() - {field.name for field in specification}
         if unknown:
             raise InvalidField(min(unknown), f"{v.command_name(pdu.command_id)} has no such field")
-        body = b"".join(_encode_field(field, pdu.fields.get(field.name)) for field in specification)
+        body = b"".join(encode_field(field, pdu.fields.get(field.name)) for field in specification)
         body += encode_tlvs(pdu.tlvs)
     return encode_header(pdu.command_id, pdu.sequence, pdu.status, len(body)) + body
 
@@ -146,131 +125,6 @@ def encode(pdu: Pdu) -> bytes:
 def encode_header(command_id: int, sequence: int, status: int = 0, body_size: int = 0) -> bytes:
     """Write a header, which is the whole of enquire_link, unbind, generic_nack and the like."""
     return _HEADER.pack(HEADER_SIZE + body_size, command_id, status, sequence)
-
-
-class _Reader:
-    """A place in a body that moves on as fields are read."""
-
-    __slots__ = ("at", "body")
-
-    def __init__(self, body: bytes) -> None:
-        self.body = body
-        self.at = 0
-
-    def read(self, field: Field, *, last: bool) -> Value:
-        match field.kind:
-            case Kind.INTEGER:
-                return self.integer(field.name, field.size)
-            case Kind.TEXT:
-                return self.text(field.name, last=last)
-            case Kind.OCTETS:
-                size = self.integer(field.name, 1)
-                return self.octets(field.name, size, v.ESME_RINVMSGLEN)
-            case Kind.DESTINATIONS:
-                return tuple(self.destination() for _ in range(self.integer(field.name, 1)))
-            case Kind.FAILURES:
-                return tuple(self.failure() for _ in range(self.integer(field.name, 1)))
-
-    def octets(self, name: str, size: int, status: int = v.ESME_RINVCMDLEN) -> bytes:
-        end = self.at + size
-        if end > len(self.body):
-            raise MalformedPdu(f"the PDU ends within {name}", status)
-        octets = self.body[self.at : end]
-        self.at = end
-        return octets
-
-    def integer(self, name: str, size: int) -> int:
-        return int.from_bytes(self.octets(name, size), "big")
-
-    def text(self, name: str, *, last: bool = False) -> str:
-        end = self.body.find(0, self.at)
-        if end < 0:
-            if not last:
-                raise MalformedPdu(f"the PDU ends within {name}")
-            end = len(self.body)
-        text = self.body[self.at : end].decode(_TEXT)
-        self.at = end + 1
-        return text
-
-    def address(self) -> SmeAddress:
-        ton, npi = self.octets("dest_addr_ton", 2)
-        return SmeAddress(ton, npi, self.text("destination_addr"))
-
-    def destination(self) -> SmeAddress | DistributionList:
-        match self.integer("dest_flag", 1):
-            case 1:
-                return self.address()
-            case 2:
-                return DistributionList(self.text("dl_name"))
-            case flag:
-                raise MalformedPdu(f"dest_flag is {flag}", v.ESME_RINVDESTFLAG)
-
-    def failure(self) -> UnsuccessfulSme:
-        address = self.address()
-        status = self.integer("error_status_code", 4)
-        return UnsuccessfulSme(address.ton, address.npi, address.address, status)
-
-
-def _encode_field(field: Field, value: Value | None) -> bytes:
-    match field.kind, value:
-        case Kind.INTEGER, int() | None:
-            return _encode_integer(field.name, value or 0, field.size)
-        case Kind.TEXT, str() | None:
-            return _encode_text(field.name, value or "", field.size)
-        case Kind.OCTETS, bytes() | None:
-            return _encode_counted(field.name, value or b"", field.size)
-        case ((Kind.DESTINATIONS | Kind.FAILURES), tuple()):
-            if not len(value) <= field.size:
-                raise InvalidField(field.name, f"{len(value)} entries, {field.size} at most")
-            return bytes((len(value),)) + b"".join(map(_encode_entry, value))
-        case Kind.FAILURES, None:
-            return b"\0"
-    raise InvalidField(field.name, f"{type(value).__name__} is not what this field holds")
-
-
-def _encode_entry(entry: SmeAddress | DistributionList | UnsuccessfulSme) -> bytes:
-    match entry:
-        case SmeAddress(ton, npi, address):
-            return b"\x01" + _encode_address("dest_addr", "destination_addr", ton, npi, address)
-        case DistributionList(name):
-            return b"\x02" + _encode_text("dl_name", name, ADDRESS_SIZE)
-        case UnsuccessfulSme(ton, npi, address, status):
-            return _encode_address(
-                "dest_addr", "destination_addr", ton, npi, address
-            ) + _encode_integer("error_status_code", status, 4)
-
-
-def _encode_integer(name: str, value: int, size: int) -> bytes:
-    try:
-        return value.to_bytes(size, "big")
-    except OverflowError:
-        raise InvalidField(name, f"{value} does not fit {size} octets") from None
-
-
-def _encode_text(name: str, value: str, size: int) -> bytes:
-    """Write a C-octet string whose octets, its NUL included, are at most `size`."""
-    if len(value) >= size:
-        raise InvalidField(name, f"{len(value)} characters, {size - 1} at most")
-    if "\0" in value:
-        raise InvalidField(name, "has a NUL inside")
-    try:
-        return value.encode(_TEXT) + b"\0"
-    except UnicodeEncodeError:
-        raise InvalidField(name, "has a character outside Latin-1") from None
-
-
-def _encode_counted(name: str, value: bytes, size: int) -> bytes:
-    if len(value) > size:
-        raise InvalidField(name, f"{len(value)} octets, {size} at most")
-    return bytes((len(value),)) + value
-
-
-def _encode_address(prefix: str, name: str, ton: int, npi: int, address: str) -> bytes:
-    return (
-        _encode_integer(f"{prefix}_ton", ton, 1)
-        + _encode_integer(f"{prefix}_npi", npi, 1)
-        + _encode_text(name, address, ADDRESS_SIZE)
-    )
 
 
 # ── TLVs ─────────────────────────────────────────────────────────────────────────────────────
@@ -295,9 +149,9 @@ def encode_tlv_value(tag: int, value: int | str | bytes) -> bytes:
         case bytes():
             return value
         case str() if known and known.kind is Kind.TEXT:
-            return _encode_text(known.name, value, known.size)
+            return encode_text(known.name, value, known.size)
         case int() if known and known.kind is Kind.INTEGER:
-            return _encode_integer(known.name, value, known.size)
+            return encode_integer(known.name, value, known.size)
     raise InvalidField(tlv_name(tag), f"{type(value).__name__} is not what this TLV holds")
 
 
@@ -311,7 +165,7 @@ def decode_tlv_value(tag: int, value: bytes) -> int | str | bytes:
         return value
     if known.kind is Kind.INTEGER:
         return int.from_bytes(value, "big")
-    return value.partition(b"\0")[0].decode(_TEXT)
+    return value.partition(b"\0")[0].decode(TEXT_ENCODING)
 
 
 def _decode_tlvs(body: bytes, at: int, *, lenient: bool) -> tuple[tuple[int, bytes], ...]:
@@ -401,24 +255,24 @@ def _decode_short_message(kind: type[_M], body: bytes) -> _M:
     # where a string has no end, subscripts raise IndexError where the body ends too early.
     try:
         at = body.index(0)
-        service_type = body[:at].decode(_TEXT) if at else ""
+        service_type = body[:at].decode(TEXT_ENCODING) if at else ""
         source_addr_ton = body[at + 1]
         source_addr_npi = body[at + 2]
         end = body.index(0, at + 3)
-        source_addr = body[at + 3 : end].decode(_TEXT)
+        source_addr = body[at + 3 : end].decode(TEXT_ENCODING)
         dest_addr_ton = body[end + 1]
         dest_addr_npi = body[end + 2]
         at = body.index(0, end + 3)
-        destination_addr = body[end + 3 : at].decode(_TEXT)
+        destination_addr = body[end + 3 : at].decode(TEXT_ENCODING)
         esm_class = body[at + 1]
         protocol_id = body[at + 2]
         priority_flag = body[at + 3]
         at += 4
         end = body.index(0, at)
-        schedule_delivery_time = body[at:end].decode(_TEXT) if end > at else ""
+        schedule_delivery_time = body[at:end].decode(TEXT_ENCODING) if end > at else ""
         at = end + 1
         end = body.index(0, at)
-        validity_period = body[at:end].decode(_TEXT) if end > at else ""
+        validity_period = body[at:end].decode(TEXT_ENCODING) if end > at else ""
         registered_delivery = body[end + 1]
         replace_if_present_flag = body[end + 2]
         data_coding = body[end + 3]
@@ -579,18 +433,18 @@ def _encode_short_message(
             and (not validity_period or _is_text(validity_period, TIME_SIZE))
         ):
             return b"%b\0%c%c%b\0%c%c%b\0%c%c%c%b\0%b\0%c%c%c%c%c%b" % (
-                service_type.encode(_TEXT),
+                service_type.encode(TEXT_ENCODING),
                 source_addr_ton,
                 source_addr_npi,
-                source_addr.encode(_TEXT),
+                source_addr.encode(TEXT_ENCODING),
                 dest_addr_ton,
                 dest_addr_npi,
-                destination_addr.encode(_TEXT),
+                destination_addr.encode(TEXT_ENCODING),
                 esm_class,
                 protocol_id,
                 priority_flag,
-                schedule_delivery_time.encode(_TEXT),
-                validity_period.encode(_TEXT),
+                schedule_delivery_time.encode(TEXT_ENCODING),
+                validity_period.encode(TEXT_ENCODING),
                 registered_delivery,
                 replace_if_present_flag,
                 data_coding,
@@ -619,7 +473,7 @@ def _encode_short_message(
         "sm_default_msg_id": sm_default_msg_id,
     }
     for field in PDUS[v.SUBMIT_SM][:-1]:
-        _encode_field(field, values[field.name])
+        encode_field(field, values[field.name])
     raise AssertionError("the short way refused what the specification allows")
 
 
@@ -636,13 +490,30 @@ def _encode_optional(short_message: bytes, tlvs: Mapping[int, bytes]) -> bytes:
     return encode_tlvs(tlvs.items())
 
 
+def message_from_data_sm(kind: type[_M], pdu: Pdu) -> _M:
+    """Return a data_sm as the message that it carries; its user data is in message_payload."""
+    return kind(
+        service_type=pdu.text("service_type"),
+        source_addr_ton=pdu.number("source_addr_ton"),
+        source_addr_npi=pdu.number("source_addr_npi"),
+        source_addr=pdu.text("source_addr"),
+        dest_addr_ton=pdu.number("dest_addr_ton"),
+        dest_addr_npi=pdu.number("dest_addr_npi"),
+        destination_addr=pdu.text("destination_addr"),
+        esm_class=pdu.number("esm_class"),
+        registered_delivery=pdu.number("registered_delivery"),
+        data_coding=pdu.number("data_coding"),
+        tlvs=dict(pdu.tlvs) or NO_TLVS,
+    )
+
+
 def encode_submit_sm_resp(
     sequence: int, status: int, message_id: str = "", tlvs: Mapping[int, bytes] = NO_TLVS
 ) -> bytes:
     """Write a submit_sm_resp; raises InvalidField. A refusal has no body (SMPP 3.4 §4.4.2)."""
     if status:
         return _HEADER.pack(HEADER_SIZE, v.SUBMIT_SM_RESP, status, sequence)
-    body = _encode_text("message_id", message_id, MESSAGE_ID_SIZE)
+    body = encode_text("message_id", message_id, MESSAGE_ID_SIZE)
     if tlvs:
         body += encode_tlvs(tlvs.items())
     return _HEADER.pack(HEADER_SIZE + len(body), v.SUBMIT_SM_RESP, 0, sequence) + body
@@ -656,8 +527,8 @@ def decode_submit_sm_resp(body: bytes) -> SubmitSmResp:
     """
     end = body.find(0)
     if end < 0:
-        return SubmitSmResp(body.decode(_TEXT))
-    message_id = body[:end].decode(_TEXT)
+        return SubmitSmResp(body.decode(TEXT_ENCODING))
+    message_id = body[:end].decode(TEXT_ENCODING)
     end += 1
     if end == len(body):
         return SubmitSmResp(message_id)

@@ -69,6 +69,7 @@ ESME_RSUBMITFAIL: Final = int(_Status.ESME_RSUBMITFAIL)
 ESME_RINVSYSTYP: Final = int(_Status.ESME_RINVSYSTYP)
 ESME_RTHROTTLED: Final = int(_Status.ESME_RTHROTTLED)
 ESME_RX_T_APPN: Final = int(_Status.ESME_RX_T_APPN)
+ESME_RUNKNOWNERR: Final = int(_Status.ESME_RUNKNOWNERR)
 ESME_RINVOPTPARSTREAM: Final = int(_Status.ESME_RINVOPTPARSTREAM)
 
 # ── TLV tags (SMPP 3.4 §5.3.2) ───────────────────────────────────────────────────────────────

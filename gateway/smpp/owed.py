@@ -1,0 +1,52 @@
+"""What we owe: the peer's requests that wait for our answer, by their sequence_number.
+
+The counterpart of `window.py`, whose requests are ours. The answer goes out when its effect is
+committed, in any order, so what is owed can pile up while the store is slow.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+OWED_MAX: Final = 10_000
+"""One second of a store that does not commit at 10,000 requests a second, and about 10 MB; above
+it the peer is told to come back later."""
+
+
+class Owed:
+    """At most `size_max` requests without an answer."""
+
+    __slots__ = ("_commands", "_size_max", "overflowed", "repeated")
+
+    def __init__(self, size_max: int = OWED_MAX) -> None:
+        self._commands: dict[int, int] = {}
+        self._size_max = size_max
+        self.repeated = 0
+        """Requests with the sequence_number of one that still waited."""
+        self.overflowed = 0
+        """Requests that found no room."""
+
+    def __len__(self) -> int:
+        return len(self._commands)
+
+    def note(self, sequence: int, command_id: int) -> bool:
+        """Remember a request; False when there is no room.
+
+        A number that is in use already is taken all the same: a careless peer reuses numbers for
+        different receipts, and a repeated receipt does no harm. The first answer answers both.
+        """
+        commands = self._commands
+        if sequence in commands:
+            self.repeated += 1
+        elif len(commands) >= self._size_max:
+            self.overflowed += 1
+            return False
+        commands[sequence] = command_id
+        return True
+
+    def settle(self, sequence: int) -> int:
+        """Take a request out and return its command_id; 0 when nothing is owed for it."""
+        return self._commands.pop(sequence, 0)
+
+    def clear(self) -> None:
+        self._commands.clear()
