@@ -41,9 +41,12 @@ from gateway.store.embedded_tools import (
     Tools,
     choose_tools,
     explain_failure,
+    is_held_by_orphans,
 )
 
 DATABASE = "gateway"
+
+_SOCKET_NAME = ".s.PGSQL.5432"
 
 _SOCKET_DIR_BYTES_MAX = 80
 """sun_path holds 104 bytes on macOS and 108 on Linux; `/.s.PGSQL.5432` takes 14 of them."""
@@ -51,10 +54,13 @@ _SOCKET_DIR_BYTES_MAX = 80
 _START_TIMEOUT_S = 300.0
 """Replaying `max_wal_size` after a power cut takes tens of seconds on a slow disk."""
 
+_ORPHANS_TIMEOUT_S = 30.0
+"""Processes of a killed server end within a second, or when their statement does."""
+
 _STOP_TIMEOUT_S = 60.0
 """A fast stop writes one checkpoint; past this the server is cut off, which costs a recovery."""
 
-_LOCK_TIMEOUT_S = _START_TIMEOUT_S + _STOP_TIMEOUT_S
+_LOCK_TIMEOUT_S = _START_TIMEOUT_S + _ORPHANS_TIMEOUT_S + _STOP_TIMEOUT_S
 """Whoever holds the lock is starting or stopping the server and finishes within these."""
 
 
@@ -236,7 +242,12 @@ def _choose_socket_dir(cluster: Path, tools: Tools) -> Path:
     return Path(tempfile.gettempdir()).resolve() / f"gateway-{tools.uid}-{tag}"
 
 
-def _make_socket_dir(path: Path, tools: Tools) -> None:
+def _clear_socket_dir(path: Path, tools: Tools) -> None:
+    """Make the folder when it is missing, and take away the socket of a server that is gone.
+
+    PostgreSQL believes a lock file whose number is some process's, be it a later one's or a
+    zombie's; here nobody else has a socket, and that no server runs has just been found out.
+    """
     try:
         path.mkdir(mode=0o700)
         tools.own(path)
@@ -248,6 +259,8 @@ def _make_socket_dir(path: Path, tools: Tools) -> None:
                 DATA_DIR_KEY,
                 f"{path} belongs to somebody else; remove it or use a shorter data_dir",
             ) from None
+    for name in (_SOCKET_NAME, f"{_SOCKET_NAME}.lock"):
+        (path / name).unlink(missing_ok=True)
 
 
 # ── The server ──────────────────────────────────────────────────────────────────────────────
@@ -262,20 +275,28 @@ class _PidFile(NamedTuple):
 
 
 def _start_server(cluster: Path, tools: Tools, socket_dir: Path) -> None:
-    _make_socket_dir(socket_dir, tools)
+    _clear_socket_dir(socket_dir, tools)
     _write_as_owner(cluster / "gateway.conf", render_settings(socket_dir), tools)
+    deadline = time.monotonic() + _ORPHANS_TIMEOUT_S
+    while (failure := _try_start(cluster, tools)) is not None:
+        # A postmaster that was killed leaves processes, which end when they notice.
+        if not is_held_by_orphans(failure) or time.monotonic() > deadline:
+            raise ConfigError(DATA_DIR_KEY, explain_failure("starting PostgreSQL", failure))
+        time.sleep(0.1)
+
+
+def _try_start(cluster: Path, tools: Tools) -> str | None:
+    """Start the server and wait until it is ready; return what it wrote when it did not."""
     first_words = cluster / "start.log"
     first_words.unlink(missing_ok=True)
-    waited = ("--wait", "--timeout", f"{_START_TIMEOUT_S:.0f}", "--silent")
-    began = time.time()
+    logs_before = {log: log.stat().st_size for log in cluster.glob("log/*.log")}
+    start = ("pg_ctl", "start", "--pgdata", str(cluster), "--log", str(first_words))
+    waiting = ("--wait", "--timeout", f"{_START_TIMEOUT_S:.0f}", "--silent")
     try:
-        tools.run(
-            *("pg_ctl", "start", "--pgdata", str(cluster), "--log", str(first_words), *waited),
-            timeout_s=_START_TIMEOUT_S + 5,
-        )
+        tools.run(*start, *waiting, timeout_s=_START_TIMEOUT_S + 5)
     except ConfigError as error:
-        words = explain_failure("starting PostgreSQL", _last_words(cluster, began))
-        raise ConfigError(DATA_DIR_KEY, words) from error
+        return _read_logs_after(cluster, logs_before) or error.detail
+    return None
 
 
 def _stop_server(cluster: Path, tools: Tools) -> None:
@@ -363,14 +384,16 @@ def _answers(found: _PidFile) -> bool:
     if found.socket_dir is None:
         return True
     with socket.socket(socket.AF_UNIX) as caller:
-        return caller.connect_ex(str(found.socket_dir / ".s.PGSQL.5432")) == 0
+        return caller.connect_ex(str(found.socket_dir / _SOCKET_NAME)) == 0
 
 
-def _last_words(cluster: Path, since: float) -> str:
-    """Return what the server wrote since `since`: into start.log, then through its collector."""
-    logs = [cluster / "start.log", *sorted(cluster.glob("log/*.log"))]
-    recent = [log for log in logs if log.exists() and log.stat().st_mtime >= since - 1]
-    return "\n".join(log.read_text(errors="replace")[-4000:] for log in recent)
+def _read_logs_after(cluster: Path, sizes_before: dict[Path, int]) -> str:
+    """Return what the server wrote since: into start.log, then through its collector."""
+    written = []
+    for log in (cluster / "start.log", *sorted(cluster.glob("log/*.log"))):
+        with contextlib.suppress(FileNotFoundError):
+            written.append(log.read_bytes()[sizes_before.get(log, 0) :])
+    return b"".join(written).decode(errors="replace")
 
 
 def _quoted(identifier: str) -> str:

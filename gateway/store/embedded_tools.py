@@ -174,11 +174,18 @@ def explain_failure(what: str, output: str) -> str:
     """Turn what PostgreSQL printed while doing `what` into a sentence for the operator."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     blamed = [line for line in lines if re.search(r"\b(FATAL|PANIC|ERROR|error):", line)]
-    # "Examine the log output" and "database system is shut down" say nothing of the cause.
-    cause = next(iter(blamed), lines[-1] if lines else "no output")
-    cause = re.sub(r"^.*?\b(FATAL|PANIC|ERROR|error):\s*", "", cause)
+    # The first complaint is the cause; what follows it ("examine the log output") is not.
+    cause = blamed[0] if blamed else (lines or ["no output"])[-1]
+    if "contains errors" in cause and lines.index(cause) > 0:
+        cause = lines[lines.index(cause) - 1]  # which setting, and what is wrong with it
+    cause = re.sub(r"^.*?\b(LOG|FATAL|PANIC|ERROR|error):\s*", "", cause)
     if os.strerror(errno.ENOSPC) in output:
         return f"the disk is full: {cause}"
-    if "shared memory" in output and "still in use" in output:
-        return f"processes of an earlier PostgreSQL still run on this data: {cause}"
+    if is_held_by_orphans(output):
+        return f"processes of a killed PostgreSQL still run on this data: {cause}"
     return f"{what} failed: {cause}"
+
+
+def is_held_by_orphans(output: str) -> bool:
+    """Return whether a start failed only because a killed server's processes still run."""
+    return "shared memory block" in output and "still in use" in output
