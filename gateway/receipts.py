@@ -1,0 +1,308 @@
+"""Which submission a delivery receipt is about, and what it changes.
+
+A receipt may come before its `submit_sm_resp`, long after it, twice, or for nothing that we ever
+sent. Matching goes by carrier and id: first in memory, then in the store; what is found in
+neither is parked there and applied the moment its submission turns up.
+
+Not here: reading receipts off the wire (`dlr/parse.py`), what states may follow (`lifecycle.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
+from gateway.model import AccountId, CarrierId, MessageId
+from gateway.outcomes import Event, Notice, ParkedReceipt, Party
+
+Key = tuple[CarrierId, str]
+"""A carrier and its id of one segment, normalised."""
+
+
+@dataclass(slots=True, eq=False)
+class Reference:
+    """What is remembered of a submitted segment until its receipt comes."""
+
+    message_id: MessageId
+    account_id: AccountId
+    index: int
+    states: list[Status]
+    """The message's, one a segment: the same list for all of its references."""
+    party: Party | None
+    """Who is to be told; None when nobody asked to be."""
+    submitted_at: float
+    """Wall clock."""
+
+
+class References:
+    """Recent submissions by carrier and id, bounded.
+
+    Two generations: when the young one has grown to half of the bound the old one is dropped
+    whole, so that no entry carries the cost of its own ageing. What is forgotten here is still
+    in the store.
+    """
+
+    def __init__(self, size_max: int) -> None:
+        self._half = max(1, size_max // 2)
+        self._young: dict[Key, Reference] = {}
+        self._old: dict[Key, Reference] = {}
+        self._long: dict[MessageId, list[Status]] = {}
+        self._long_old: dict[MessageId, list[Status]] = {}
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def put(self, key: Key, reference: Reference) -> None:
+        if len(self._young) >= self._half:
+            self._old, self._young = self._young, {}
+            self._long_old, self._long = self._long, {}
+        self._young[key] = reference
+        if len(reference.states) > 1:
+            self._long[reference.message_id] = reference.states
+
+    def find(self, key: Key) -> Reference | None:
+        return self._young.get(key) or self._old.get(key)
+
+    def find_states(self, message_id: MessageId) -> list[Status] | None:
+        """Return the states of a long message of which any reference is remembered."""
+        return self._long.get(message_id) or self._long_old.get(message_id)
+
+
+class ArrivedReceipt(msgspec.Struct, frozen=True, gc=False):
+    """One receipt, with its id normalised by its carrier's rule."""
+
+    key: Key
+    status: Status
+    """SUBMITTED when it is not final."""
+    code: int | None
+    error: str
+    received_at: float
+    """Wall clock."""
+
+
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """What the store knows of a submission that memory has forgotten."""
+
+    message_id: MessageId
+    account_id: AccountId
+    index: int
+    states: list[Status]
+    party: Party
+    submitted_at: float
+
+
+class Sink:
+    """Where decisions are written; the outcome writer in the gateway, a list in a test."""
+
+    def record(self, event: Event) -> None:
+        raise NotImplementedError
+
+    def notify(self, notice: Notice) -> None:
+        raise NotImplementedError
+
+    def park(self, receipt: ParkedReceipt) -> None:
+        raise NotImplementedError
+
+    def unpark(self, carrier_id: int, carrier_message_id: str) -> None:
+        raise NotImplementedError
+
+
+class ReceiptBook:
+    """Matches receipts with submissions, in whichever order they come."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        *,
+        references_max: int,
+        wants_notice: Callable[[AccountId], bool],
+        on_applied: Callable[[CarrierId, Status, float], None] = lambda carrier, status, s: None,
+        on_unmatched: Callable[[CarrierId], None] = lambda carrier: None,
+        on_duplicate: Callable[[CarrierId], None] = lambda carrier: None,
+    ) -> None:
+        self._sink = sink
+        self.references = References(references_max)
+        self._wants_notice = wants_notice
+        self._on_applied = on_applied
+        self._on_unmatched = on_unmatched
+        self._on_duplicate = on_duplicate
+        self._waiting: dict[Key, list[ArrivedReceipt]] = {}
+        """Not found in memory; still to be looked up in the store."""
+        self._parked: dict[Key, list[ArrivedReceipt]] = {}
+        """Not found in the store either; kept there until the submission turns up."""
+
+    @property
+    def parked(self) -> int:
+        return len(self._parked)
+
+    def party_of(self, account_id: AccountId, callback_url: str) -> bool:
+        """Say whether anybody wants to hear of a message."""
+        return bool(callback_url) or self._wants_notice(account_id)
+
+    def submitted(self, key: Key, reference: Reference) -> None:
+        """Remember a submission that the carrier has just taken; apply what came before it."""
+        self.references.put(key, reference)
+        early = self._waiting.pop(key, None)
+        if early:
+            for receipt in early:
+                self._apply(reference, receipt)
+        parked = self._parked.pop(key, None)
+        if parked:
+            self._sink.unpark(*key)
+            for receipt in parked:
+                self._apply(reference, receipt)
+
+    def arrived(self, receipt: ArrivedReceipt) -> None:
+        """Apply a receipt, or keep it to be looked up."""
+        reference = self.references.find(receipt.key)
+        if reference is not None:
+            self._apply(reference, receipt)
+        else:
+            self._waiting.setdefault(receipt.key, []).append(receipt)
+
+    def wanted(self) -> list[Key]:
+        """Return what is to be looked up in the store."""
+        return list(self._waiting)
+
+    def looked_up(self, keys: Sequence[Key], found: dict[Key, Found]) -> None:
+        """Apply what the store knew of `keys`, and park the rest."""
+        for key in keys:
+            waiting = self._waiting.pop(key, None)
+            if waiting is None:
+                continue  # its submission turned up meanwhile
+            known = found.get(key)
+            if known is None:
+                self._park(key, waiting)
+                continue
+            reference = self._remember(key, known)
+            for receipt in waiting:
+                self._apply(reference, receipt)
+
+    def restore_parked(self, parked: Sequence[ParkedReceipt]) -> None:
+        """Take what the store holds of parked receipts, at a start."""
+        for row in parked:
+            key = (row.carrier_id, row.carrier_message_id)
+            receipt = ArrivedReceipt(key, row.segment_status, row.code, row.error, row.received_at)
+            self._parked.setdefault(key, []).append(receipt)
+
+    def forget_parked(self, before: float) -> None:
+        """Drop from memory what was parked before `before`; the store keeps it, given up."""
+        for key in [k for k, r in self._parked.items() if r[-1].received_at < before]:
+            del self._parked[key]
+
+    def _park(self, key: Key, receipts: list[ArrivedReceipt]) -> None:
+        self._parked.setdefault(key, []).extend(receipts)
+        self._on_unmatched(key[0])
+        for receipt in receipts:
+            self._sink.park(
+                ParkedReceipt(
+                    *key, receipt.received_at, receipt.status, receipt.code, receipt.error
+                )
+            )
+
+    def _remember(self, key: Key, found: Found) -> Reference:
+        # Other parts of the same text may be in memory: all of them share one list.
+        states = self.references.find_states(found.message_id) or found.states
+        wanted = self.party_of(found.account_id, found.party.callback_url)
+        reference = Reference(
+            found.message_id,
+            found.account_id,
+            found.index,
+            states,
+            found.party if wanted else None,
+            found.submitted_at,
+        )
+        self.references.put(key, reference)
+        return reference
+
+    def _apply(self, reference: Reference, receipt: ArrivedReceipt) -> None:
+        states, index = reference.states, reference.index
+        before = states[index]
+        # The submission is what this receipt is about, so the segment has left, whatever else
+        # (a bind lost after the carrier took it) made us think that it has not.
+        after = settle_segment(
+            Status.SUBMITTED if before is Status.ACCEPTED else before, receipt.status
+        )
+        carrier_id, carrier_message_id = receipt.key
+        if after is before and (before.final or receipt.status is not Status.SUBMITTED):
+            self._on_duplicate(carrier_id)
+            return
+        message_before = before if len(states) == 1 else aggregate(states)
+        states[index] = after
+        message_after = after if len(states) == 1 else aggregate(states)
+        self._on_applied(carrier_id, receipt.status, receipt.received_at - reference.submitted_at)
+        self._sink.record(
+            Event(
+                reference.message_id,
+                reference.account_id,
+                receipt.received_at,
+                EventKind.RECEIPT,
+                index + 1,
+                after,
+                message_after,
+                False,
+                carrier_id,
+                carrier_message_id,
+                receipt.code,
+                receipt.error or None,
+            )
+        )
+        if reference.party is not None and message_after.final and message_after != message_before:
+            self._sink.notify(
+                build_notice(
+                    reference.account_id,
+                    reference.message_id,
+                    reference.party,
+                    message_after,
+                    receipt.error,
+                    receipt.received_at,
+                )
+            )
+
+
+class _NoticeBody(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as a customer's endpoint reads it."""
+
+    id: str
+    type: str
+    message_id: str
+    status: str
+    to: str
+    sender: str = msgspec.field(name="from")
+    segments: int
+    client_ref: str
+    tag: str
+    error: str
+    at: float
+
+
+def build_notice(
+    account_id: AccountId,
+    message_id: MessageId,
+    party: Party,
+    status: Status,
+    error: str,
+    at: float,
+) -> Notice:
+    """Return the outbox row that tells a customer of a message's new status.
+
+    The event's id is made of the message and the status: the same change told twice has one id.
+    """
+    body = _NoticeBody(
+        id=f"{message_id}-{status.wire}",
+        type=f"message.{status.wire}",
+        message_id=str(message_id),
+        status=status.wire,
+        to=party.recipient,
+        sender=party.sender,
+        segments=party.segments,
+        client_ref=party.client_ref,
+        tag=party.tag,
+        error=error,
+        at=at,
+    )
+    text = msgspec.json.encode(body).decode()
+    return Notice(account_id, message_id, party.callback_url, text, at)
