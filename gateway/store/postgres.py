@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
     AnyConnection = Connection | PoolConnectionProxy[asyncpg.Record]
+    Row = asyncpg.Record
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -1,0 +1,90 @@
+-- Everything that is asked of the store except by its two hot writers.
+--
+-- Rules: a query that a client can cause names its account; it touches few partitions and a
+-- bounded number of rows; what may run long is marked so and runs in maintenance or audit only.
+
+-- ── Accounts and keys (accounts.py) ─────────────────────────────────────────────────────────
+
+-- name: insert_account
+-- The account with its two money rows, so that no writer ever has to ask whether they exist.
+WITH account AS (
+    INSERT INTO accounts (name, currency, default_sender, segments_max, submit_per_s,
+                          webhook_url, webhook_secret, active)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    RETURNING id
+),
+balance AS (
+    INSERT INTO balances (account_id, floor_micros) SELECT id, $9::bigint FROM account
+),
+posting AS (
+    INSERT INTO postings (account_id) SELECT id FROM account
+)
+SELECT id FROM account
+
+-- name: update_account
+-- NULL leaves a column as it is; a first webhook_url brings the secret $8 with it.
+UPDATE accounts SET
+    default_sender = coalesce($2, default_sender),
+    segments_max   = coalesce($3, segments_max),
+    submit_per_s   = coalesce($4, submit_per_s),
+    webhook_url    = coalesce($5, webhook_url),
+    webhook_secret = coalesce($6, CASE WHEN $5 <> '' AND webhook_secret = '' THEN $8
+                                       ELSE webhook_secret END),
+    active         = coalesce($7, active)
+WHERE id = $1
+
+-- name: update_floor
+-- A floor above what is available would be broken the moment it is set.
+UPDATE balances SET floor_micros = $2
+WHERE account_id = $1 AND available_micros >= $2
+
+-- name: fetch_accounts
+-- All accounts, or the one with this id or this name.
+SELECT a.id, a.name, a.currency, a.default_sender, a.segments_max, a.submit_per_s,
+       a.webhook_url, a.webhook_secret, a.active, a.created_at,
+       b.floor_micros, b.available_micros, b.deposited_micros, p.posted_micros
+FROM accounts a
+JOIN balances b ON b.account_id = a.id
+JOIN postings p ON p.account_id = a.id
+WHERE ($1::int IS NULL OR a.id = $1) AND ($2::text IS NULL OR a.name = $2)
+ORDER BY a.id
+
+-- name: insert_key
+INSERT INTO api_keys (hash, account_id, prefix, label, expires_at) VALUES ($1, $2, $3, $4, $5)
+
+-- name: revoke_key
+UPDATE api_keys SET revoked_at = now()
+WHERE account_id = $1 AND prefix = $2 AND revoked_at IS NULL
+
+-- name: fetch_keys
+SELECT prefix, label, created_at, expires_at, revoked_at
+FROM api_keys WHERE account_id = $1 ORDER BY created_at, prefix
+
+-- name: fetch_account_of_key
+SELECT k.hash, a.id, a.name, a.currency, a.default_sender, a.segments_max, a.submit_per_s,
+       a.webhook_url, a.webhook_secret, a.active, b.floor_micros
+FROM api_keys k
+JOIN accounts a ON a.id = k.account_id
+JOIN balances b ON b.account_id = a.id
+WHERE k.hash = $1 AND k.revoked_at IS NULL AND a.active
+  AND (k.expires_at IS NULL OR k.expires_at > now())
+
+-- name: insert_deposit
+-- Waits for a concurrent deposit with the same key, then inserts nothing.
+INSERT INTO deposits (account_id, amount_micros, reason, author, key)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (account_id, key) DO NOTHING
+RETURNING id
+
+-- name: fetch_deposit_by_key
+SELECT d.amount_micros, b.available_micros
+FROM deposits d JOIN balances b USING (account_id)
+WHERE d.account_id = $1 AND d.key = $2
+
+-- name: apply_deposit
+-- A correction downwards stops at the floor, like any reservation.
+UPDATE balances SET
+    available_micros = available_micros + $2,
+    deposited_micros = deposited_micros + $2
+WHERE account_id = $1 AND ($2 > 0 OR available_micros + $2 >= floor_micros)
+RETURNING available_micros
