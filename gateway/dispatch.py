@@ -47,6 +47,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     statuses: Mapping[int, StatusClass] = {}
 
 
+def _segments(job: Job) -> int:
+    return job.message.segments
+
+
 @dataclass(slots=True)
 class CarrierState:
     """One carrier as the dispatcher sees it."""
@@ -54,7 +58,7 @@ class CarrierState:
     id: CarrierId
     policy: Policy
     rate: AdaptiveRate
-    queue: LaneQueue[Job] = field(default_factory=LaneQueue)
+    queue: LaneQueue[Job] = field(default_factory=lambda: LaneQueue(_segments))
     breaker: Breaker = field(default_factory=Breaker)
     bound: bool = False
     down_since: float = 0.0
@@ -132,11 +136,13 @@ class Dispatcher:
             shelf = self.shelves.get((message.routes[0], message.lane))
             if shelf is not None:
                 shelf.put(message.id)
+            self._jobs[message.id] = job
+            if job.doubtful:
+                self._end_segments(job, job.doubtful, EventKind.HELD, wall, error="restart")
             if message.send_at is not None and message.send_at > wall:
-                self._jobs[message.id] = job
                 self._arm(job, now + message.send_at - wall)
-            else:
-                self._admit(job, now)
+            elif job.unsent:
+                self._enqueue(job, now)
 
     def begin_refill(self, shelf: Shelf | None = None) -> None:
         """Note that a read of open messages begins; `end_refill` must follow."""
@@ -165,10 +171,8 @@ class Dispatcher:
         carrier = self.carriers[carrier_id]
         queue = carrier.queue
         taken: list[Submission] = []
-        while len(taken) < room:
+        while len(taken) < room and len(queue):
             job = queue.peek()
-            if job is None:
-                break
             if not self._may_leave(job, carrier_id, now, wall):
                 queue.pop()
                 continue
@@ -198,8 +202,11 @@ class Dispatcher:
         job.in_flight -= 1
         carrier.in_flight -= 1
         status_class = classify(status, carrier.policy.statuses)
-        if status_class is StatusClass.OK:
+        if status_class in (StatusClass.RETRY, StatusClass.SESSION_FAULT):
+            carrier.breaker.failed(now)
+        else:  # a refusal, too, is an answer of a carrier that works
             carrier.breaker.succeeded(now)
+        if status_class is StatusClass.OK:
             carrier.rate.succeeded(1, now)
             self._submitted(submission, carrier_message_id, wall)
             return status_class
@@ -207,13 +214,13 @@ class Dispatcher:
             carrier.rate.throttled(now)
         else:
             job.attempts += 1
-        if status_class in (StatusClass.RETRY, StatusClass.SESSION_FAULT):
-            carrier.breaker.failed(now)
         self._not_taken(submission, status_class, status, now, wall)
         return status_class
 
     def lost(self, submissions: Sequence[Submission], now: float, wall: float) -> None:
         """Apply the loss of a bind with these submissions unanswered in its window."""
+        if submissions:
+            self.carriers[submissions[0].carrier_id].breaker.failed(now)
         # Back to the front in reverse, so that they leave again in their order.
         for submission in reversed(submissions):
             job, carrier = submission.job, self.carriers[submission.carrier_id]
@@ -229,7 +236,7 @@ class Dispatcher:
                     job, [submission.index], EventKind.REFUSED, wall, error="lost too often"
                 )
             else:
-                self._note_retry(submission, None, "bind lost", wall)
+                self._note(submission, EventKind.RETRY, None, "bind lost", wall)
                 self._requeue(job, submission.index)
 
     def unsend(self, submissions: Sequence[Submission]) -> None:
@@ -238,6 +245,24 @@ class Dispatcher:
             submission.job.in_flight -= 1
             self.carriers[submission.carrier_id].in_flight -= 1
             self._requeue(submission.job, submission.index)
+
+    def leaving(self, submissions: Iterable[Submission], wall: float) -> None:
+        """Record, for a carrier whose policy is "hold", that these are about to be sent."""
+        for submission in submissions:
+            self._note(submission, EventKind.LEAVING, None, None, wall)
+
+    def unsendable(self, submission: Submission, reason: str, wall: float) -> None:
+        """Give up a segment that can't be written as a PDU at all."""
+        submission.job.in_flight -= 1
+        self.carriers[submission.carrier_id].in_flight -= 1
+        self._give_up(
+            submission.job,
+            [submission.index],
+            EventKind.REFUSED,
+            wall,
+            submission.carrier_id,
+            error=reason,
+        )
 
     # ── time and other changes ───────────────────────────────────────────────────────────────
 
@@ -277,7 +302,7 @@ class Dispatcher:
             if not len(carrier.queue) or carrier.availability(now) is USABLE:
                 continue
             waiting = []
-            while carrier.queue.peek() is not None:
+            while len(carrier.queue):
                 waiting.append(carrier.queue.pop())
             for job in waiting:
                 if job.carrier_id != carrier.id:
@@ -424,7 +449,7 @@ class Dispatcher:
             case Requeue():
                 self._requeue(job, index)
             case SendAgain(after_s):
-                self._note_retry(submission, status, "", wall)
+                self._note(submission, EventKind.RETRY, status, None, wall)
                 job.unsent.append(index)
                 job.unsent.sort()
                 job.not_before = now + after_s
@@ -444,7 +469,7 @@ class Dispatcher:
         if not left or not alone:
             self._give_up(job, [index], EventKind.REFUSED, wall, submission.carrier_id, status)
             return
-        self._note_retry(submission, status, "", wall)
+        self._note(submission, EventKind.RETRY, status, None, wall)
         job.unsent.append(index)
         job.unsent.sort()
         job.attempts = 0
@@ -510,16 +535,22 @@ class Dispatcher:
                 )
             )
 
-    def _note_retry(
-        self, submission: Submission, status: int | None, error: str, wall: float
+    def _note(
+        self,
+        submission: Submission,
+        kind: EventKind,
+        status: int | None,
+        error: str | None,
+        wall: float,
     ) -> None:
+        """Record an event that leaves the segment as it was: waiting."""
         job = submission.job
         self._record(
             Event(
                 job.message.id,
                 job.message.account_id,
                 wall,
-                EventKind.RETRY,
+                kind,
                 submission.index + 1,
                 Status.ACCEPTED,
                 job.status(),
@@ -527,6 +558,6 @@ class Dispatcher:
                 submission.carrier_id,
                 None,
                 status,
-                error or None,
+                error,
             )
         )

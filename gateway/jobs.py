@@ -36,6 +36,8 @@ class Job:
     """Carriers that will not take it."""
     queued: bool = False
     """Whether it stands in its carrier's queue (and not among the timers)."""
+    doubtful: list[int] = field(default_factory=list)
+    """After a restart: segments that were about to leave on a carrier with the policy "hold"."""
     closed: bool = False
     """Nothing of it will be sent any more."""
 
@@ -72,16 +74,23 @@ def new_job(message: Message) -> Job:
 
 
 def rebuild_job(message: Message, events: Iterable[Event]) -> Job:
-    """Return the job as a restart finds it: what was in flight and unanswered goes again."""
+    """Return the job as a restart finds it: what was in flight and unanswered goes again.
+
+    Unless it went to a carrier whose policy is "hold": then it is among the doubtful.
+    """
     job = new_job(message)
-    failed = 0
+    leaving: set[int] = set()
     for event in events:
         index = event.segment - 1
         job.states[index] = settle_segment(job.states[index], event.segment_status)
-        if event.kind is EventKind.RETRY:
-            failed += 1
+        if event.kind is EventKind.LEAVING:
+            leaving.add(index)
+        elif event.kind is EventKind.RETRY:
+            job.attempts += 1
+            leaving.discard(index)
         if event.kind is EventKind.SUBMITTED and event.carrier_id is not None:
             job.carrier_id = event.carrier_id  # all parts of a text travel one way
-    job.attempts = failed
-    job.unsent = [i for i, state in enumerate(job.states) if state is Status.ACCEPTED]
+    waiting = [i for i, state in enumerate(job.states) if state is Status.ACCEPTED]
+    job.unsent = [i for i in waiting if i not in leaving]
+    job.doubtful = [i for i in waiting if i in leaving]
     return job

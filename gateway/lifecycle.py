@@ -66,6 +66,7 @@ class EventKind(enum.IntEnum):
     UNROUTABLE = 7  # every route was tried or none is left
     HELD = 8  # lost with its bind on a carrier whose policy is "hold": nobody knows
     NO_RECEIPT = 9  # the carrier never said what became of it
+    LEAVING = 10  # about to be sent on a carrier whose policy is "hold": not again after a crash
 
     @property
     def wire(self) -> str:
@@ -82,6 +83,7 @@ SEGMENT_AFTER: dict[EventKind, Status] = {
     EventKind.UNROUTABLE: Status.REJECTED,
     EventKind.HELD: Status.UNKNOWN,
     EventKind.NO_RECEIPT: Status.UNKNOWN,
+    EventKind.LEAVING: Status.ACCEPTED,
 }
 
 

@@ -22,7 +22,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """Wall-clock seconds."""
     kind: EventKind
     segment: int
-    """1 … segments; 0 when it concerns the whole message."""
+    """1 … segments."""
     segment_status: Status
     status: Status
     """The message's status after this event."""

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 
 from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
 from gateway.model import AccountId, CarrierId, MessageId
-from gateway.outcomes import Event, Notice, ParkedReceipt, Party
+from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt, Party
 
 Key = tuple[CarrierId, str]
 """A carrier and its id of one segment, normalised."""
@@ -81,6 +82,8 @@ class ArrivedReceipt(msgspec.Struct, frozen=True, gc=False):
     error: str
     received_at: float
     """Wall clock."""
+    acknowledge: Acknowledge | None = None
+    """To be called once what the receipt says is committed; None when it was, long ago."""
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
@@ -94,20 +97,18 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     submitted_at: float
 
 
-class Sink:
-    """Where decisions are written; the outcome writer in the gateway, a list in a test."""
+class Sink(Protocol):
+    """Where decisions are written: the outcome writer in the gateway, a list in a test."""
 
-    def record(self, event: Event) -> None:
-        raise NotImplementedError
+    def record(self, event: Event) -> None: ...
 
-    def notify(self, notice: Notice) -> None:
-        raise NotImplementedError
+    def notify(self, notice: Notice) -> None: ...
 
-    def park(self, receipt: ParkedReceipt) -> None:
-        raise NotImplementedError
+    def park(self, receipt: ParkedReceipt) -> None: ...
 
-    def unpark(self, carrier_id: int, carrier_message_id: str) -> None:
-        raise NotImplementedError
+    def unpark(self, carrier_id: int, carrier_message_id: str) -> None: ...
+
+    def after_commit(self, acknowledge: Acknowledge) -> None: ...
 
 
 class ReceiptBook:
@@ -194,7 +195,9 @@ class ReceiptBook:
             del self._parked[key]
 
     def _park(self, key: Key, receipts: list[ArrivedReceipt]) -> None:
-        self._parked.setdefault(key, []).extend(receipts)
+        self._parked.setdefault(key, []).extend(
+            msgspec.structs.replace(receipt, acknowledge=None) for receipt in receipts
+        )
         self._on_unmatched(key[0])
         for receipt in receipts:
             self._sink.park(
@@ -202,6 +205,11 @@ class ReceiptBook:
                     *key, receipt.received_at, receipt.status, receipt.code, receipt.error
                 )
             )
+            self._acknowledge(receipt)
+
+    def _acknowledge(self, receipt: ArrivedReceipt) -> None:
+        if receipt.acknowledge is not None:
+            self._sink.after_commit(receipt.acknowledge)
 
     def _remember(self, key: Key, found: Found) -> Reference:
         # Other parts of the same text may be in memory: all of them share one list.
@@ -227,6 +235,7 @@ class ReceiptBook:
             Status.SUBMITTED if before is Status.ACCEPTED else before, receipt.status
         )
         carrier_id, carrier_message_id = receipt.key
+        self._acknowledge(receipt)
         if after is before and (before.final or receipt.status is not Status.SUBMITTED):
             self._on_duplicate(carrier_id)
             return

@@ -9,7 +9,6 @@ import msgspec
 
 from gateway.smpp.status import StatusClass
 
-
 SESSION_FAULT_PAUSE_S = 1.0
 """The carrier says that we are not bound: its session is about to close or has just come up."""
 

@@ -15,7 +15,7 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     """submitted, refused, retry, receipt, expired, canceled, unroutable, held or no_receipt."""
     segment: int
-    """1 … segments; 0 when it concerns the whole message."""
+    """1 … segments."""
     status: str
     """The message's status after this event."""
     carrier: str = ""

@@ -93,7 +93,7 @@ CREATE TABLE events (
     message_id         bigint NOT NULL,
     at                 double precision NOT NULL,
     kind               smallint NOT NULL,
-    segment            smallint NOT NULL,    -- 1 … segments; 0: the whole message
+    segment            smallint NOT NULL,    -- 1 … segments
     segment_status     smallint NOT NULL,
     status             smallint NOT NULL,    -- the message's, after this event
     closes             boolean NOT NULL,     -- nothing of the message will be sent any more

@@ -1,0 +1,168 @@
+"""Reads what is still open: the backlog at a start, a shelf's next page, what falls due.
+
+Not here: which of it is taken into memory (`gateway/dispatch.py`, `gateway/shelves.py`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import asyncpg
+import msgspec
+
+from gateway.jobs import Job, rebuild_job
+from gateway.lifecycle import Status, settle_segment
+from gateway.model import AccountId, CarrierId, Lane, MessageId
+from gateway.outcomes import Event, ParkedReceipt, Party
+from gateway.receipts import Found, Key
+from gateway.store.postgres import Database
+from gateway.store.rows import read_event, read_message
+
+if TYPE_CHECKING:
+    from gateway.store.postgres import AnyConnection
+
+Rows = list[asyncpg.Record]
+
+_STILL_OPEN = """NOT EXISTS (
+    SELECT FROM events e
+    WHERE e.account_id = m.account_id AND e.message_id = m.id AND e.closes)"""
+
+# In the order of ids, from one shelf's cursor on; ended messages in between are stepped over.
+_SHELF_PAGE = f"""
+SELECT m.* FROM messages m
+WHERE m.carrier_id = $1 AND m.lane = $2 AND m.send_at IS NULL AND m.id > $3 AND {_STILL_OPEN}
+ORDER BY m.id LIMIT $4"""  # noqa: S608
+
+_DUE_PAGE = f"""
+SELECT m.* FROM messages m
+WHERE m.send_at IS NOT NULL AND (m.send_at, m.id) > ($1, $2) AND m.send_at <= $3 AND {_STILL_OPEN}
+ORDER BY m.send_at, m.id LIMIT $4"""  # noqa: S608
+
+_EVENTS_OF = """
+SELECT e.* FROM unnest($1::int[], $2::bigint[]) AS k(account_id, message_id)
+JOIN events e ON e.account_id = k.account_id AND e.message_id = k.message_id
+ORDER BY e.at"""
+
+_SUBMISSIONS = """
+SELECT k.carrier_id, k.id, e.account_id, e.message_id, e.segment, e.at,
+       m.sender, m.recipient, m.client_ref, m.tag, m.callback_url, m.segments
+FROM unnest($1::smallint[], $2::text[]) AS k(carrier_id, id)
+JOIN LATERAL (
+    SELECT * FROM events e
+    WHERE e.kind = 1 AND e.carrier_id = k.carrier_id AND e.carrier_message_id = k.id
+      AND e.message_id >= $3
+    ORDER BY e.at DESC LIMIT 1
+) e ON true
+JOIN messages m ON m.account_id = e.account_id AND m.id = e.message_id"""
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Open messages in order; `last` is the key after which the next page begins."""
+
+    jobs: list[Job]
+    last: tuple[float, int]
+    complete: bool
+    """Whether there was nothing more."""
+
+
+class Backlog:
+    """Pages of open messages, with what has happened to each so far."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def fetch_shelf(
+        self, carrier_id: CarrierId, lane: Lane, after_id: int, limit: int
+    ) -> Page:
+        """Return the next open messages of one carrier's lane that wait for no hour."""
+        async with self._database.acquire() as connection:
+            rows = await connection.fetch(_SHELF_PAGE, carrier_id, lane, after_id, limit)
+            jobs = await _jobs(connection, rows)
+        last = (0.0, rows[-1]["id"] if rows else after_id)
+        return Page(jobs, last, len(rows) < limit)
+
+    async def fetch_due(self, after: tuple[float, int], until: float, limit: int) -> Page:
+        """Return the next open messages whose hour comes by `until`, the earliest first."""
+        async with self._database.acquire() as connection:
+            rows = await connection.fetch(_DUE_PAGE, *after, until, limit)
+            jobs = await _jobs(connection, rows)
+        last = (rows[-1]["send_at"], rows[-1]["id"]) if rows else after
+        return Page(jobs, last, len(rows) < limit)
+
+    async def fetch_parked(self) -> list[ParkedReceipt]:
+        """Return the receipts that still wait for their submission."""
+        async with self._database.acquire() as connection:
+            rows = await connection.fetch("SELECT * FROM parked_receipts WHERE NOT given_up")
+        return [
+            ParkedReceipt(
+                CarrierId(row["carrier_id"]),
+                row["carrier_message_id"],
+                row["received_at"],
+                Status(row["segment_status"]),
+                row["code"],
+                row["error"],
+            )
+            for row in rows
+        ]
+
+    async def fetch_last_id(self) -> int:
+        """Return the greatest message id there is, 0 when there is none."""
+        async with self._database.acquire() as connection:
+            greatest: int | None = await connection.fetchval(
+                "SELECT max(id) FROM (SELECT max(id) AS id FROM messages GROUP BY account_id) m"
+            )
+        return greatest or 0
+
+
+async def find_submissions(
+    connection: AnyConnection, keys: Sequence[Key], since_id: int
+) -> dict[Key, Found]:
+    """Return what the store knows of segments that carriers name so; younger than `since_id`."""
+    rows = await connection.fetch(
+        _SUBMISSIONS, [carrier for carrier, _ in keys], [name for _, name in keys], since_id
+    )
+    events = await _events(connection, [(row["account_id"], row["message_id"]) for row in rows])
+    return {
+        (CarrierId(row["carrier_id"]), row["id"]): Found(
+            MessageId(row["message_id"]),
+            AccountId(row["account_id"]),
+            row["segment"] - 1,
+            _fold(row["segments"], events[row["message_id"]]),
+            Party(
+                row["sender"],
+                row["recipient"],
+                row["client_ref"] or "",
+                row["tag"] or "",
+                row["callback_url"] or "",
+                row["segments"],
+            ),
+            row["at"],
+        )
+        for row in rows
+    }
+
+
+def _fold(segments: int, events: Sequence[Event]) -> list[Status]:
+    states = [Status.ACCEPTED] * segments
+    for event in events:
+        index = event.segment - 1
+        states[index] = settle_segment(states[index], event.segment_status)
+    return states
+
+
+async def _jobs(connection: AnyConnection, rows: Rows) -> list[Job]:
+    events = await _events(connection, [(row["account_id"], row["id"]) for row in rows])
+    return [rebuild_job(read_message(row), events[row["id"]]) for row in rows]
+
+
+async def _events(
+    connection: AnyConnection, keys: Sequence[tuple[int, int]]
+) -> defaultdict[int, list[Event]]:
+    events: defaultdict[int, list[Event]] = defaultdict(list)
+    if keys:
+        rows = await connection.fetch(_EVENTS_OF, [a for a, _ in keys], [m for _, m in keys])
+        for row in rows:
+            events[row["message_id"]].append(read_event(row))
+    return events
