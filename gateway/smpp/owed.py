@@ -6,6 +6,7 @@ committed, in any order, so what is owed can pile up while the store is slow.
 
 from __future__ import annotations
 
+import enum
 from typing import Final
 
 OWED_MAX: Final = 10_000
@@ -13,36 +14,40 @@ OWED_MAX: Final = 10_000
 it the peer is told to come back later."""
 
 
+class Noted(enum.Enum):
+    """What became of a request that was to be remembered."""
+
+    NEW = enum.auto()
+    REPEATED = enum.auto()
+    NO_ROOM = enum.auto()
+
+
 class Owed:
     """At most `size_max` requests without an answer."""
 
-    __slots__ = ("_commands", "_size_max", "overflowed", "repeated")
+    __slots__ = ("_commands", "_size_max")
 
     def __init__(self, size_max: int = OWED_MAX) -> None:
         self._commands: dict[int, int] = {}
         self._size_max = size_max
-        self.repeated = 0
-        """Requests with the sequence_number of one that still waited."""
-        self.overflowed = 0
-        """Requests that found no room."""
 
     def __len__(self) -> int:
         return len(self._commands)
 
-    def note(self, sequence: int, command_id: int) -> bool:
-        """Remember a request; False when there is no room.
+    def note(self, sequence: int, command_id: int) -> Noted:
+        """Remember a request, if there is room.
 
         A number that is in use already is taken all the same: a careless peer reuses numbers for
         different receipts, and a repeated receipt does no harm. The first answer answers both.
         """
         commands = self._commands
         if sequence in commands:
-            self.repeated += 1
-        elif len(commands) >= self._size_max:
-            self.overflowed += 1
-            return False
+            commands[sequence] = command_id
+            return Noted.REPEATED
+        if len(commands) >= self._size_max:
+            return Noted.NO_ROOM
         commands[sequence] = command_id
-        return True
+        return Noted.NEW
 
     def settle(self, sequence: int) -> int:
         """Take a request out and return its command_id; 0 when nothing is owed for it."""

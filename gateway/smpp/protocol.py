@@ -41,7 +41,7 @@ from gateway.smpp.events import (
 )
 from gateway.smpp.fields import Value
 from gateway.smpp.framing import PDU_BYTES_MAX, Framer
-from gateway.smpp.owed import OWED_MAX, Owed
+from gateway.smpp.owed import OWED_MAX, Noted, Owed
 from gateway.smpp.pdu import (
     HEADER_SIZE,
     NO_TLVS,
@@ -73,6 +73,7 @@ from gateway.smpp.states import (
     list_legal,
 )
 from gateway.smpp.status import BindOutcome, classify_bind
+from gateway.smpp.tally import Tally
 from gateway.smpp.timers import Clocks, Due, Timings, next_deadline, step
 from gateway.smpp.window import Window
 
@@ -99,12 +100,14 @@ class Session:
         timings: Timings,
         pdu_bytes_max: int = PDU_BYTES_MAX,
         owed_max: int = OWED_MAX,
+        tally: Tally | None = None,
     ) -> None:
         self.role = role
         self.state = State.OPEN
         self._timings = timings
         self._window = Window(window_size)
         self._framer = Framer(pdu_bytes_max)
+        self.tally = tally or Tally()
         self._owed = Owed(owed_max)
         self._out: list[bytes] = []
         self._may_send = list_legal(role, State.OPEN)
@@ -121,14 +124,6 @@ class Session:
         self._enquired_at: float | None = None
         self._overdue_at: float | None = None
         self._unbound_at: float | None = None
-        # What was odd about the peer, counted; none of it changes the state.
-        self.nacks_received = 0
-        self.unmatched = 0
-        """Responses that answer nothing: too late, twice, or never asked for."""
-        self.refused = 0
-        """Requests that the state or the role forbids."""
-        self.unknown = 0
-        self.malformed = 0
 
     # ── what the owner asks ──────────────────────────────────────────────────────────────────
 
@@ -212,6 +207,7 @@ class Session:
             elif due is Due.RESPONSE_OVERDUE:
                 self._overdue_at = now
                 for entry in self._window.overdue(now - self._timings.response_s):
+                    self.tally.overdue += 1
                     events.append(ResponseOverdue(entry.context, now - entry.sent_at))
             else:
                 if self.state in BOUND:
@@ -220,11 +216,11 @@ class Session:
                 self._end(_CLOSES[due], events)
         return events
 
-    def close(self, reason: Reason = Reason.ABANDONED) -> list[Event]:
+    def close(self, reason: Reason = Reason.ABANDONED, detail: str = "") -> list[Event]:
         """End the session at once without another word to the peer; harmless when it is over."""
         events: list[Event] = []
         if not self.closed:
-            self._end(reason, events)
+            self._end(reason, events, detail)
         return events
 
     # ── what the owner sends ─────────────────────────────────────────────────────────────────
@@ -414,7 +410,7 @@ class Session:
     def _receive_message_resp(self, frame: Frame, now: float, events: list[Event]) -> None:
         entry = self._window.resolve(frame.sequence, frame.command_id ^ v.RESPONSE)
         if entry is None:
-            self.unmatched += 1
+            self.tally.unmatched += 1
             return
         latency_s = now - entry.sent_at
         if frame.body:
@@ -432,7 +428,7 @@ class Session:
         nack = command_id == v.GENERIC_NACK
         # A nack is a refusal whatever its status says.
         status = (frame.status or v.ESME_RUNKNOWNERR) if nack else frame.status
-        self.nacks_received += nack
+        self.tally.nacks += nack
         if sequence == self._bind_sequence and (nack or command_id in _BIND_RESPONSES):
             if self.state is State.BINDING and self.role is Role.ESME:
                 self._receive_bind_resp(frame, status, events)
@@ -445,7 +441,7 @@ class Session:
             return
         entry = self._window.resolve(sequence, 0 if nack else command_id ^ v.RESPONSE)
         if entry is None:
-            self.unmatched += 1
+            self.tally.unmatched += 1
             return
         if nack:
             events.append(Responded(entry.context, status, "", now - entry.sent_at))
@@ -470,7 +466,7 @@ class Session:
         try:
             return decode(frame)
         except MalformedPdu:
-            self.malformed += 1
+            self.tally.malformed += 1
             return Pdu(frame.command_id, frame.sequence, frame.status)
 
     def _reconsider_overdue(self, now: float) -> None:
@@ -489,13 +485,13 @@ class Session:
             try:
                 self._receive_legal(frame, events)
             except MalformedPdu as fault:
-                self.malformed += 1
+                self.tally.malformed += 1
                 self._refuse(frame, fault.status)
         elif command_id not in PDUS:
-            self.unknown += 1
+            self.tally.unknown += 1
             self._refuse(frame, v.ESME_RINVCMDID)
         else:
-            self.refused += 1
+            self.tally.refused += 1
             again = command_id in BIND_STEPS and self.state is not State.UNBINDING
             self._refuse(frame, v.ESME_RALYBND if again else v.ESME_RINVBNDSTS)
 
@@ -561,8 +557,14 @@ class Session:
 
     def _owe_answer(self, frame: Frame) -> bool:
         """Remember that the owner must answer; False when the peer was told to come back later."""
-        if self._owed.note(frame.sequence, frame.command_id):
-            return True
+        match self._owed.note(frame.sequence, frame.command_id):
+            case Noted.NEW:
+                return True
+            case Noted.REPEATED:
+                self.tally.repeated += 1
+                return True
+            case Noted.NO_ROOM:
+                self.tally.overflowed += 1
         self._refuse(frame, v.ESME_RX_T_APPN if self.role is Role.ESME else v.ESME_RMSGQFUL)
         return False
 
