@@ -10,7 +10,21 @@ from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
-from bench.simulator.identity import Draw
+from bench.simulator.identity import (
+    DRAW_DELAY,
+    DRAW_DUPLICATE,
+    DRAW_EARLY,
+    DRAW_LATE,
+    DRAW_LATENCY,
+    DRAW_MALFORMED,
+    DRAW_MISSING,
+    DRAW_REFUSE,
+    DRAW_RULE,
+    DRAW_STATE,
+    DRAW_TROUBLE,
+    DRAW_VARIANT,
+    DRAWS,
+)
 from bench.simulator.script import Duration, Outcome, Rule, Script, duration
 
 RECEIPTS_ALL = 1
@@ -79,7 +93,7 @@ class Fates:
                 if rule.fits(destination):
                     return rule.decide_certain(registered_delivery)
         numbers = draws()
-        chance = numbers[Draw.RULE]
+        chance = numbers[DRAW_RULE]
         for rule in self._rules:
             if not rule.fits(destination):
                 continue
@@ -104,6 +118,12 @@ class _Prepared:
             (outcome, self._delay if outcome.delay is None else duration(outcome.delay))
             for outcome in rule.receipts
         ]
+        shares = (
+            (Trouble.SILENCE, rule.silence_share),
+            (Trouble.DROP, rule.drop_share),
+            (Trouble.GARBAGE, rule.garbage_share),
+        )
+        self._troubles = tuple((trouble, share) for trouble, share in shares if share)
         self._certain: dict[int, Fate] = {}
         self.certain = _is_certain(rule, self._latency, [delay for _, delay in self._outcomes])
 
@@ -115,32 +135,27 @@ class _Prepared:
         """Return the one fate that this rule knows."""
         fate = self._certain.get(registered_delivery)
         if fate is None:
-            fate = self.decide(registered_delivery, (0.5,) * len(Draw))
+            fate = self.decide(registered_delivery, (0.5,) * DRAWS)
             self._certain[registered_delivery] = fate
         return fate
 
     def decide(self, registered_delivery: int, draws: tuple[float, ...]) -> Fate:
         rule = self.rule
-        latency_s = self._latency.at(draws[Draw.LATENCY])
-        trouble = self._choose_trouble(draws[Draw.TROUBLE])
+        latency_s = self._latency.at(draws[DRAW_LATENCY])
+        trouble = self._choose_trouble(draws[DRAW_TROUBLE])
         if trouble is not None:
             taken = rule.unanswered == "taken"
             reports = self._choose_reports(registered_delivery, draws) if taken else ()
             return Fate(0, latency_s, trouble, taken, False, reports, rule)
-        status = self._choose_status(draws[Draw.REFUSE])
+        status = self._choose_status(draws[DRAW_REFUSE])
         if status:
             return Fate(status, latency_s, None, False, False, (), rule)
-        early = draws[Draw.EARLY] < rule.early_share
+        early = draws[DRAW_EARLY] < rule.early_share
         reports = self._choose_reports(registered_delivery, draws)
         return Fate(0, latency_s, None, True, early, reports, rule)
 
     def _choose_trouble(self, chance: float) -> Trouble | None:
-        rule = self.rule
-        for trouble, share in (
-            (Trouble.SILENCE, rule.silence_share),
-            (Trouble.DROP, rule.drop_share),
-            (Trouble.GARBAGE, rule.garbage_share),
-        ):
+        for trouble, share in self._troubles:
             if chance < share:
                 return trouble
             chance -= share
@@ -164,15 +179,15 @@ class _Prepared:
         self, registered_delivery: int, draws: tuple[float, ...]
     ) -> tuple[Report, ...]:
         rule = self.rule
-        if draws[Draw.MISSING] < rule.missing_share:
+        if draws[DRAW_MISSING] < rule.missing_share:
             return ()
-        outcome, delay = self._choose_outcome(draws[Draw.STATE])
-        if draws[Draw.LATE] < rule.late_share:
+        outcome, delay = self._choose_outcome(draws[DRAW_STATE])
+        if draws[DRAW_LATE] < rule.late_share:
             delay = self._late
-        delay_s = delay.at(draws[Draw.DELAY])
+        delay_s = delay.at(draws[DRAW_DELAY])
         variant = ""
-        if draws[Draw.MALFORMED] < rule.malformed_share:
-            variant = rule.malformed[int(draws[Draw.VARIANT] * len(rule.malformed))]
+        if draws[DRAW_MALFORMED] < rule.malformed_share:
+            variant = rule.malformed[int(draws[DRAW_VARIANT] * len(rule.malformed))]
         reports: list[Report] = []
         if outcome.intermediate and (
             rule.force_receipts or registered_delivery & RECEIPTS_INTERMEDIATE
@@ -181,7 +196,7 @@ class _Prepared:
         if rule.force_receipts or is_asked_for(outcome.state, registered_delivery):
             report = Report(delay_s, outcome.state, outcome.err, variant)
             reports.append(report)
-            if draws[Draw.DUPLICATE] < rule.duplicate_share:
+            if draws[DRAW_DUPLICATE] < rule.duplicate_share:
                 reports.append(report)
         return tuple(reports)
 

@@ -1,4 +1,8 @@
-"""How a receipt looks: Appendix B's text, TLVs, and the ways in which real ones are malformed."""
+"""How a receipt looks: Appendix B's text, TLVs, and the ways in which real ones are malformed.
+
+Written apart from the gateway's own receipts (`gateway/dlr/build.py`), which speak of its states
+only, and so that what the gateway reads is not what it wrote.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +54,7 @@ class Facts(NamedTuple):
     err: str
     submitted_s: float
     done_s: float
-    excerpt: bytes
+    excerpt: str
 
 
 def write_id(form: IdForm, width: int, number: int) -> str:
@@ -146,10 +150,10 @@ def write_text(facts: Facts, variant: str = "") -> bytes:
     return _VARIANTS[variant](facts) if variant else _plain(facts)
 
 
-def _excerpt(submit: ShortMessage) -> bytes:
+def _excerpt(submit: ShortMessage) -> str:
     if submit.data_coding not in _READABLE_CODINGS or submit.esm_class & v.ESM_CLASS_UDHI:
-        return b""
-    return submit.content[:_EXCERPT_SIZE]
+        return ""
+    return submit.content[:_EXCERPT_SIZE].decode("latin-1")
 
 
 @lru_cache(maxsize=4096)
@@ -162,15 +166,12 @@ def _minutes(seconds: float) -> str:
 
 
 def _plain(facts: Facts) -> bytes:
-    return b"id:%b sub:001 dlvrd:%b submit date:%b done date:%b stat:%b err:%b text:%b" % (
-        facts.message_id.encode("latin-1"),
-        b"001" if facts.state == "DELIVRD" else b"000",
-        _minutes(facts.submitted_s).encode(),
-        _minutes(facts.done_s).encode(),
-        facts.state.encode(),
-        facts.err.encode(),
-        facts.excerpt,
-    )
+    message_id, state, err, submitted_s, done_s, excerpt = facts
+    return (
+        f"id:{message_id} sub:001 dlvrd:{'001' if state == 'DELIVRD' else '000'}"
+        f" submit date:{_minutes(submitted_s)} done date:{_minutes(done_s)}"
+        f" stat:{state} err:{err} text:{excerpt}"
+    ).encode("latin-1")
 
 
 def _written(
@@ -189,7 +190,7 @@ def _written(
         "done date": _minutes(facts.done_s),
         "stat": facts.state,
         "err": facts.err,
-        "text": facts.excerpt.decode("latin-1"),
+        "text": facts.excerpt,
     }
     for name, value in instead.items():
         fields[name.replace("_", " ")] = value

@@ -19,7 +19,6 @@ from gateway.smpp.framing import Framer
 from gateway.smpp.pdu import (
     Pdu,
     SubmitSm,
-    Value,
     encode,
     encode_deliver_sm_resp,
     encode_header,
@@ -113,7 +112,7 @@ class _Client(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are not asyncio.Transport by class, only by what they do.
         self._transport = cast(asyncio.Transport, transport)
-        fields: dict[str, Value] = {"system_id": "selftest", "interface_version": 0x34}
+        fields: dict[str, int | str] = {"system_id": "selftest", "interface_version": 0x34}
         self._transport.write(encode(Pdu(v.BIND_TRANSCEIVER, 1, 0, fields)))
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -44,7 +44,8 @@ class Wheel(Generic[T]):
 
     def take_due(self, now: float) -> list[T]:
         """Return everything that is due at `now`, and forget it."""
-        limit = now * _BUCKETS_PER_S
+        # A tick divided and multiplied again may fall short of itself by one rounding.
+        limit = now * _BUCKETS_PER_S + 1e-3
         due: list[T] = []
         while self._ticks and self._ticks[0] <= limit:
             due += self._buckets.pop(heapq.heappop(self._ticks))
