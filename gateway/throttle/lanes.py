@@ -1,0 +1,203 @@
+"""Whose turn it is: priority lanes, a share kept for the lower ones, fairness among accounts.
+
+Between lanes the higher one goes first, but a lower one that waits gets one segment for every
+`one_in` segments that went past it. Within a lane accounts take turns by deficit round robin, so
+each gets the same number of segments however many messages it has waiting. Within an account and
+lane messages leave in the order in which they came.
+
+How long can a message be delayed? With m the segments of the longest message, q the quantum and A
+the accounts that have something waiting in the message's lane, no more segments leave before it
+than the sum of
+
+    own account   a, what waits before it in its account and lane
+    own lane      (A - 1) x (q x ceil((a + m) / q) + m)
+    higher lanes  whatever they get
+    a lower lane  m + (m + P) / one_in, with P the segments that left from lanes above that one
+
+So an OTP of an account with no other OTP waiting is passed by at most A - 1 times q + 2m segments
+of other accounts' OTPs and by about one message of each lower lane, whether that lane holds
+ten messages or ten million.
+
+Not here: when something may leave (`bucket.py`), expiry and cancellation of what waits (the use
+case looks at what it pops).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, Generic, TypeVar
+
+from gateway.model import AccountId, Lane
+
+T = TypeVar("T")
+
+ONE_IN: Final[Mapping[Lane, int]] = MappingProxyType({Lane.TRANSACTIONAL: 5, Lane.MARKETING: 20})
+"""One segment of a waiting lane for every so many that go past it. The top lane needs none.
+A fifth keeps transactional texts moving under a flood of OTPs; a twentieth keeps marketing from
+standing still for hours and is too little for anybody above to feel."""
+
+QUANTUM_SEGMENTS: Final = 2
+"""Segments an account may send a turn. Most OTPs and alerts are one or two long; a bigger quantum
+would let turns be longer than they need, a smaller one only costs more rounds for long texts."""
+
+
+class _Flow(Generic[T]):
+    """What one account has waiting in one lane."""
+
+    __slots__ = ("deficit", "items")
+
+    def __init__(self, deficit: int) -> None:
+        self.items: deque[T] = deque()
+        self.deficit = deficit
+        """Segments it may still send this turn; what is left counts in its next one."""
+
+
+class _LaneQueue(Generic[T]):
+    """One lane: accounts in the order of their turns; an account with nothing waiting is not in it.
+
+    The head has been given its quantum; others get theirs when their turn ends and the next is
+    thereby earned, which is the same thing one turn earlier.
+    """
+
+    __slots__ = ("cost", "flows", "one_in", "passed", "quantum", "size")
+
+    def __init__(self, cost: Callable[[T], int], quantum: int, one_in: int) -> None:
+        self.cost = cost
+        self.quantum = quantum
+        self.one_in = one_in
+        self.flows: OrderedDict[AccountId, _Flow[T]] = OrderedDict()
+        self.size = 0
+        self.passed = 0
+        """Segments that went past, less those that a share was given for. Stays below one_in
+        times the head's segments, plus one message: then the head is due."""
+
+    def flow(self, account_id: AccountId) -> _Flow[T]:
+        flow = self.flows.get(account_id)
+        if flow is None:
+            flow = self.flows[account_id] = _Flow(self.quantum)
+        return flow
+
+    def head(self) -> tuple[AccountId, _Flow[T], int]:
+        """Return whose turn it is, moving turns on to an account that can pay for its message.
+
+        Asking twice gives the same answer. Each step gives some account a quantum towards its
+        message, so the steps are paid for by the segments that leave.
+        """
+        flows = self.flows
+        while True:
+            account_id = next(iter(flows))
+            flow = flows[account_id]
+            cost = self.cost(flow.items[0])
+            assert cost > 0, "an item without a cost would hold its turn for ever"
+            if flow.deficit >= cost:
+                return account_id, flow, cost
+            flow.deficit += self.quantum
+            flows.move_to_end(account_id)
+
+    def pop(self) -> tuple[T, int]:
+        account_id, flow, cost = self.head()
+        item = flow.items.popleft()
+        flow.deficit -= cost
+        if not flow.items:
+            del self.flows[account_id]
+        self.size -= 1
+        # A turn without anybody above is free and still counts: shares are no extra.
+        self.passed = max(self.passed - self.one_in * cost, 0)
+        return item, cost
+
+    def due(self) -> bool:
+        """Whether enough went past for this lane's next message to have its share."""
+        if not self.size or self.passed < self.one_in:
+            return False
+        return self.passed >= self.one_in * self.head()[2]
+
+
+def _one(_item: object) -> int:
+    return 1
+
+
+class LaneQueue(Generic[T]):
+    """What waits for one carrier. `cost` says how many segments an item has (default: one each).
+
+    All verbs take constant time, but for `oldest`. An item costs one pointer; an account costs
+    a queue only while it has something waiting.
+    """
+
+    __slots__ = ("_cost", "_lanes", "_size")
+
+    def __init__(
+        self,
+        cost: Callable[[T], int] = _one,
+        *,
+        quantum: int = QUANTUM_SEGMENTS,
+        one_in: Mapping[Lane, int] = ONE_IN,
+    ) -> None:
+        assert quantum > 0 and all(share > 0 for share in one_in.values())
+        self._cost = cost
+        # In the order of leaving, which makes a Lane its own index.
+        self._lanes = tuple(_LaneQueue(cost, quantum, one_in.get(lane, 1)) for lane in sorted(Lane))
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def lane_len(self, lane: Lane) -> int:
+        """Return how many items wait in one lane."""
+        return self._lanes[lane].size
+
+    def push(self, item: T, lane: Lane, account_id: AccountId) -> None:
+        """Put an item behind all others of its account and lane."""
+        queue = self._lanes[lane]
+        queue.flow(account_id).items.append(item)
+        queue.size += 1
+        self._size += 1
+
+    def push_front(self, item: T, lane: Lane, account_id: AccountId) -> None:
+        """Put back what was popped and could not leave: it is its lane's next, and paid for."""
+        queue = self._lanes[lane]
+        flow = queue.flow(account_id)
+        flow.items.appendleft(item)
+        flow.deficit = max(flow.deficit, 0) + self._cost(item)
+        queue.flows.move_to_end(account_id, last=False)
+        queue.size += 1
+        self._size += 1
+
+    def peek(self) -> T:
+        """Return what `pop` would. IndexError when nothing waits."""
+        _, flow, _ = self._next_lane().head()
+        return flow.items[0]
+
+    def pop(self) -> T:
+        """Take the item whose turn it is. IndexError when nothing waits."""
+        chosen = self._next_lane()
+        item, cost = chosen.pop()
+        self._size -= 1
+        for lane in reversed(self._lanes):
+            if lane is chosen:
+                break
+            if lane.size:
+                lane.passed += cost
+        return item
+
+    def oldest(self, accepted_at: Callable[[T], float], lane: Lane | None = None) -> float | None:
+        """Return the earliest time among what waits, in one lane or all; None when nothing does.
+
+        Looks at the first item of every account, so it is for metrics, not for each message.
+        """
+        lanes = self._lanes if lane is None else (self._lanes[lane],)
+        heads = (flow.items[0] for queue in lanes for flow in queue.flows.values())
+        return min(map(accepted_at, heads), default=None)
+
+    def _next_lane(self) -> _LaneQueue[T]:
+        first: _LaneQueue[T] | None = None
+        for lane in self._lanes:
+            if first is None:
+                if lane.size:
+                    first = lane
+            elif lane.due():
+                return lane
+        if first is None:
+            raise IndexError("nothing waits")
+        return first
