@@ -99,6 +99,7 @@ class Dispatcher:
         self._jobs: dict[MessageId, Job] = {}
         self._timers: list[tuple[float, int, Job]] = []
         self._ticket = itertools.count()
+        self.held_max = held_max
         per_shelf = max(500, held_max // max(1, len(self.carriers) * len(Lane)))
         self.shelves = {
             (carrier_id, lane): Shelf(carrier_id, lane, per_shelf)
@@ -115,10 +116,13 @@ class Dispatcher:
 
     # ── in ───────────────────────────────────────────────────────────────────────────────────
 
-    def accept(self, messages: Iterable[Message], now: float) -> None:
-        """Take messages that were just committed and may leave at once."""
+    def accept(self, messages: Iterable[Message], now: float, wall: float) -> None:
+        """Take messages that were just committed."""
         for message in messages:
-            shelf = self.shelves.get((message.routes[0], message.lane))
+            if message.send_at is not None:
+                self.restore([new_job(message)], now, wall)
+                continue
+            shelf = self._shelf_of(message)
             if shelf is None:
                 # Accepted for a carrier that is configured no more, by another node or before
                 # the last start: it belongs to no queue and goes by what is left of its route.
@@ -133,7 +137,7 @@ class Dispatcher:
             message = job.message
             if message.id in self._jobs or message.id in self._closed_during_refill:
                 continue
-            shelf = self.shelves.get((message.routes[0], message.lane))
+            shelf = self._shelf_of(message)
             if shelf is not None:
                 shelf.put(message.id)
             self._jobs[message.id] = job
@@ -329,8 +333,7 @@ class Dispatcher:
             job = self._jobs.pop(event.message_id, None)
             if job is None:
                 continue
-            message = job.message
-            shelf = self.shelves.get((message.routes[0], message.lane))
+            shelf = self._shelf_of(job.message)
             if shelf is not None:
                 shelf.held -= 1
             if self._refills:
@@ -347,12 +350,20 @@ class Dispatcher:
         """Return, for each shelf that holds messages, the oldest id that is still open."""
         oldest: dict[tuple[CarrierId, Lane], int] = {}
         for message_id, job in self._jobs.items():
+            if job.message.send_at is not None:
+                continue
             key = (job.message.routes[0], job.message.lane)
             if message_id < oldest.get(key, message_id + 1):
                 oldest[key] = message_id
         return oldest
 
     # ── decisions ────────────────────────────────────────────────────────────────────────────
+
+    def _shelf_of(self, message: Message) -> Shelf | None:
+        """Return the shelf that counts a message; scheduled ones are read by their hour."""
+        if message.send_at is not None:
+            return None
+        return self.shelves.get((message.routes[0], message.lane))
 
     def _admit(self, job: Job, now: float) -> None:
         self._jobs[job.message.id] = job

@@ -1,0 +1,403 @@
+"""The shell around dispatch: binds on one side, the store's writer on the other.
+
+It carries what happened to the deciding parts (`dispatch.py`, `receipts.py`) and what they decide
+to the binds. The one rule of its own: nothing is sent while outcomes can't be written, so that a
+store that stands still bounds what would be repeated after a crash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from gateway.dispatch import Dispatcher
+from gateway.dlr.dialects import Dialect
+from gateway.dlr.ids import IdRule
+from gateway.dlr.parse import Malformed, NotAReceipt, Receipt, parse_receipt
+from gateway.ids import IdGenerator, id_at
+from gateway.jobs import Submission
+from gateway.lifecycle import EventKind, Status
+from gateway.logs import get_logger
+from gateway.model import CarrierId, Message
+from gateway.outcomes import Event, InboundMessage, Party
+from gateway.outgoing import Writing, build_payloads, build_submission
+from gateway.receipts import ArrivedReceipt, ReceiptBook, Reference, build_notice
+from gateway.smpp.client import CarrierBind
+from gateway.smpp.errors import SmppError
+from gateway.smpp.pdu import DeliverSm
+from gateway.smpp.status import StatusClass
+from gateway.store.backlog import find_submissions
+from gateway.store.outcome_writer import OutcomeWriter
+from gateway.store.postgres import AnyConnection
+from gateway.text.alphabet import decode_gsm7
+
+log = get_logger("carriers")
+
+LOOKUP_KEYS_MAX = 1_000
+"""Receipts looked up in one query."""
+LOOKUP_AGE_S = 12 * 86_400
+"""No receipt is expected later: the longest validity and the wait for its receipt after it."""
+FAILOVER_CHECK_S = 1.0
+EXPIRY_CHECK_S = 5.0
+
+
+class Meter(Protocol):
+    """What the shell counts; `gateway/metrics.py` in the gateway."""
+
+    def note_response(self, carrier: str, status: int, seconds: float) -> None: ...
+
+    def note_receipt(self, carrier: str, status: Status, seconds: float) -> None: ...
+
+    def note_odd_receipt(self, carrier: str, kind: str) -> None: ...
+
+    def note_bind_lost(self, carrier: str, reason: str) -> None: ...
+
+
+@dataclass(slots=True)
+class Line:
+    """One carrier's binds and how it is spoken to."""
+
+    id: CarrierId
+    name: str
+    writing: Writing
+    dialect: Dialect
+    ids: IdRule
+    wide_reference: bool = False
+    hold: bool = False
+    binds: list[CarrierBind] = field(default_factory=list)
+    turn: int = 0
+    """Which bind is asked first, so that all of them are used."""
+    leaving: dict[CarrierBind, int] = field(default_factory=dict)
+    """Window room promised to submissions that wait for their record (policy "hold")."""
+    timer: asyncio.TimerHandle | None = None
+
+    @property
+    def bound(self) -> bool:
+        return any(bind.bound for bind in self.binds)
+
+    def room(self, bind: CarrierBind) -> int:
+        return bind.room - self.leaving.get(bind, 0)
+
+
+class CarrierDesk:
+    """Hears the binds, asks the dispatcher, hands to the writer. A `BindListener`."""
+
+    def __init__(
+        self,
+        lines: Mapping[CarrierId, Line],
+        writer: OutcomeWriter,
+        ids: IdGenerator,
+        meter: Meter,
+        *,
+        wake_hooks: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._lines = lines
+        self._writer = writer
+        self._ids = ids
+        self._meter = meter
+        self._wake_hooks = wake_hooks
+        self._pump_scheduled = False
+        self._stalled = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def join(self, dispatcher: Dispatcher, book: ReceiptBook) -> None:
+        """Learn who decides; they in turn were made with this desk's `record`."""
+        self._dispatcher = dispatcher
+        self._book = book
+        self._loop = asyncio.get_running_loop()
+
+    # ── what the deciding parts want written ─────────────────────────────────────────────────
+
+    def record(self, event: Event) -> None:
+        """Hand an event of the dispatcher to the writer, and tell the customer of an end."""
+        self._writer.record(event)
+        if not event.closes or event.kind is EventKind.SUBMITTED or not event.status.final:
+            return
+        job = self._dispatcher.find(event.message_id)
+        if job is None:
+            return
+        message = job.message
+        if self._book.party_of(message.account_id, message.callback_url):
+            self._writer.notify(
+                build_notice(
+                    message.account_id,
+                    message.id,
+                    _party(job.message),
+                    event.status,
+                    event.error or "",
+                    event.at,
+                )
+            )
+
+    def written(self, events: Sequence[Event], had_notices: bool) -> None:
+        """Hear from the writer what is committed."""
+        self._dispatcher.written(events)
+        if had_notices:
+            self._wake_hooks()
+        if self._stalled and not self._writer.full:
+            self._stalled = False
+            self._dispatcher.ready.update(self._lines)
+            self.pump_soon()
+
+    # ── sending ──────────────────────────────────────────────────────────────────────────────
+
+    def pump_soon(self) -> None:
+        """Send what can be sent, once in this turn of the loop however often it is asked."""
+        if not self._pump_scheduled:
+            self._pump_scheduled = True
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pump_scheduled = False
+        ready, self._dispatcher.ready = self._dispatcher.ready, set()
+        for carrier_id in ready:
+            self._pump_line(self._lines[carrier_id])
+        self._arm_timer()
+
+    def _pump_line(self, line: Line) -> None:
+        if self._writer.full:
+            self._stalled = True
+            return
+        now, wall = self._loop.time(), time.time()
+        line.turn += 1
+        count = len(line.binds)
+        for place in range(count):
+            bind = line.binds[(line.turn + place) % count]
+            room = line.room(bind)
+            if room <= 0:
+                continue
+            taken, until = self._dispatcher.take(line.id, room, now, wall)
+            if taken:
+                if line.hold:
+                    self._record_leaving(line, bind, taken, wall)
+                else:
+                    self._submit(line, bind, taken, wall)
+            if until is not None:
+                self._pump_at(line, until)
+                return
+            if len(taken) < room:
+                return
+
+    def _pump_at(self, line: Line, at: float) -> None:
+        if line.timer is not None:
+            line.timer.cancel()
+        line.timer = self._loop.call_at(at, self._pump_again, line)
+
+    def _pump_again(self, line: Line) -> None:
+        line.timer = None
+        self._dispatcher.ready.add(line.id)
+        self.pump_soon()
+
+    def _submit(
+        self, line: Line, bind: CarrierBind, taken: Sequence[Submission], wall: float
+    ) -> None:
+        for place, submission in enumerate(taken):
+            job = submission.job
+            try:
+                if not job.payloads:
+                    job.payloads = build_payloads(job.message, line.wide_reference)
+                body = build_submission(job, submission.index, line.writing, wall)
+            except SmppError as error:
+                self._dispatcher.unsendable(submission, str(error), wall)
+                continue
+            try:
+                bind.submit(body, submission)
+            except SmppError:  # the bind went away, or its window is fuller than it said
+                self._dispatcher.unsend(taken[place:])
+                return
+
+    def _record_leaving(
+        self, line: Line, bind: CarrierBind, taken: list[Submission], wall: float
+    ) -> None:
+        """Write that these are about to leave, and let them go when that is committed."""
+        self._dispatcher.leaving(taken, wall)
+        line.leaving[bind] = line.leaving.get(bind, 0) + len(taken)
+        self._writer.after_commit(functools.partial(self._leave, line, bind, taken))
+
+    def _leave(
+        self, line: Line, bind: CarrierBind, taken: list[Submission], committed: bool
+    ) -> None:
+        line.leaving[bind] -= len(taken)
+        room = bind.room
+        self._submit(line, bind, taken[:room], time.time())
+        if taken[room:]:
+            self._dispatcher.unsend(taken[room:])
+            self.pump_soon()
+
+    # ── what binds say ───────────────────────────────────────────────────────────────────────
+
+    def bound(self, bind: CarrierBind) -> None:
+        carrier_id = CarrierId(bind.carrier_id)
+        self._dispatcher.set_bound(carrier_id, True, self._loop.time())
+        self.pump_soon()
+
+    def lost(self, bind: CarrierBind, reason: str, in_flight: Sequence[object]) -> None:
+        line = self._lines[CarrierId(bind.carrier_id)]
+        self._meter.note_bind_lost(line.name, reason)
+        now = self._loop.time()
+        submissions = [context for context in in_flight if isinstance(context, Submission)]
+        self._dispatcher.lost(submissions, now, time.time())
+        if not line.bound:
+            self._dispatcher.set_bound(line.id, False, now)
+        self.pump_soon()
+
+    def room(self, bind: CarrierBind) -> None:
+        self._dispatcher.ready.add(CarrierId(bind.carrier_id))
+        self.pump_soon()
+
+    def responded(
+        self, bind: CarrierBind, context: object, status: int, message_id: str, latency_s: float
+    ) -> None:
+        assert isinstance(context, Submission)
+        line = self._lines[context.carrier_id]
+        self._meter.note_response(line.name, status, latency_s)
+        wall = time.time()
+        carrier_message_id = line.ids.normalise_response(message_id)
+        meaning = self._dispatcher.responded(
+            context, status, carrier_message_id, self._loop.time(), wall
+        )
+        if meaning is StatusClass.OK:
+            message = context.job.message
+            wanted = self._book.party_of(message.account_id, message.callback_url)
+            self._book.submitted(
+                (line.id, carrier_message_id),
+                Reference(
+                    message.id,
+                    message.account_id,
+                    context.index,
+                    context.job.states,
+                    _party(message) if wanted else None,
+                    wall,
+                ),
+            )
+        elif meaning is StatusClass.SESSION_FAULT:
+            bind.rebind()
+
+    def delivered(self, bind: CarrierBind, token: int, pdu: DeliverSm) -> None:
+        line = self._lines[CarrierId(bind.carrier_id)]
+        acknowledge = functools.partial(_acknowledge, bind, token)
+        receipt = parse_receipt(
+            esm_class=pdu.esm_class,
+            short_message=pdu.short_message,
+            data_coding=pdu.data_coding,
+            tlvs=pdu.tlvs,
+            source=pdu.source_addr,
+            destination=pdu.destination_addr,
+            dialect=line.dialect,
+        )
+        if isinstance(receipt, Receipt):
+            self._book.arrived(
+                ArrivedReceipt(
+                    (line.id, line.ids.normalise_receipt(receipt.carrier_message_id)),
+                    receipt.status,
+                    receipt.code,
+                    receipt.error or receipt.network_error,
+                    time.time(),
+                    acknowledge,
+                )
+            )
+            if self._book.wanted():
+                self._writer.wake()
+        elif isinstance(receipt, NotAReceipt):
+            self._writer.receive(self._inbound(line, pdu))
+            self._writer.after_commit(acknowledge)
+        elif isinstance(receipt, Malformed):
+            # It names no message, so there is nothing to apply and nothing to look for.
+            self._meter.note_odd_receipt(line.name, "malformed")
+            log.warning("receipt_malformed", carrier=line.name, reason=receipt.reason)
+            acknowledge(True)
+
+    def _inbound(self, line: Line, pdu: DeliverSm) -> InboundMessage:
+        wall = time.time()
+        return InboundMessage(
+            self._ids.next(wall),
+            line.id,
+            wall,
+            pdu.source_addr,
+            pdu.destination_addr,
+            pdu.data_coding,
+            pdu.esm_class,
+            pdu.content,
+            _read_text(pdu),
+        )
+
+    # ── receipts that memory does not know (a `Lookups`) ─────────────────────────────────────
+
+    def wanted(self) -> bool:
+        return bool(self._book.wanted())
+
+    async def look_up(self, connection: AnyConnection) -> None:
+        keys = self._book.wanted()[:LOOKUP_KEYS_MAX]
+        found = await find_submissions(connection, keys, id_at(time.time() - LOOKUP_AGE_S))
+        for key, known in found.items():
+            job = self._dispatcher.find(known.message_id)
+            if job is not None:  # the rest of it is still on its way out: one list for all parts
+                found[key] = msgspec.structs.replace(known, states=job.states)
+        self._book.looked_up(keys, found)
+
+    # ── time ─────────────────────────────────────────────────────────────────────────────────
+
+    async def watch(self) -> None:
+        """Look now and then for what time alone changes, until cancelled."""
+        expiry_due = self._loop.time()
+        while True:
+            now = self._loop.time()
+            self._dispatcher.fail_over(now)
+            if now >= expiry_due:
+                self._dispatcher.expire(time.time())
+                expiry_due = now + EXPIRY_CHECK_S
+            self.pump_soon()
+            await asyncio.sleep(FAILOVER_CHECK_S)
+
+    def _arm_timer(self) -> None:
+        at = self._dispatcher.next_timer()
+        if self._timer is not None:
+            if at is not None and self._timer.when() <= at:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if at is not None:
+            self._timer = self._loop.call_at(at, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._dispatcher.tick(self._loop.time())
+        self.pump_soon()
+
+
+def _acknowledge(bind: CarrierBind, token: int, committed: bool) -> None:
+    if committed:
+        bind.acknowledge(token)
+
+
+def _party(message: Message) -> Party:
+    return Party(
+        message.sender,
+        message.recipient,
+        message.client_ref,
+        message.tag,
+        message.callback_url,
+        message.segments,
+    )
+
+
+def _read_text(pdu: DeliverSm) -> str:
+    """Return what a person wrote, as far as the data_coding tells; "" for binary content."""
+    content = pdu.content
+    if pdu.esm_class & 0x40 and content:
+        content = content[content[0] + 1 :]
+    if pdu.data_coding == 0x08:
+        text = content.decode("utf-16-be", "replace")
+    elif pdu.data_coding in (0x00, 0x01):
+        text = decode_gsm7(content)
+    elif pdu.data_coding == 0x03:
+        text = content.decode("latin-1")
+    else:
+        return ""
+    return text.replace("\0", "�")

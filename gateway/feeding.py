@@ -1,0 +1,136 @@
+"""Brings messages from the store into memory: at the start, when a shelf has room, when due.
+
+Not here: what memory holds and how much (`shelves.py`, `dispatch.py`), the queries
+(`store/backlog.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from gateway.dispatch import Dispatcher
+from gateway.errors import StoreUnavailable
+from gateway.ids import id_at
+from gateway.logs import get_logger
+from gateway.model import CarrierId, Lane, Message
+from gateway.shelves import Shelf
+from gateway.store.backlog import Backlog
+
+log = get_logger("feeding")
+
+PAGE_MAX = 2_000
+"""Messages a query: 20 ms of PostgreSQL's time, 2 MB of memory."""
+DUE_AHEAD_S = 30.0
+"""Scheduled messages are in memory so long before their time."""
+DUE_HELD_MAX = 5_000
+"""Of those that are due at one time, so many at once; the rest follows as these leave."""
+CHECK_S = 0.25
+DUE_CHECK_S = 5.0
+MARKS_S = 10.0
+MARK_MARGIN_S = 600.0
+"""A mark stays this far behind the present: a slow commit may still bring an older id."""
+
+Marks = Mapping[tuple[CarrierId, Lane], int]
+
+
+class MarkStore(Protocol):
+    """Where a start begins to look for open messages, kept over restarts."""
+
+    async def load_queue_marks(self) -> Marks: ...
+
+    async def save_queue_marks(self, marks: Marks) -> None: ...
+
+
+class Feeder:
+    """Owns every read of open messages."""
+
+    def __init__(self, dispatcher: Dispatcher, backlog: Backlog, marks: MarkStore) -> None:
+        self._dispatcher = dispatcher
+        self._backlog = backlog
+        self._marks = marks
+        self._due_cursor: tuple[float, int] = (0.0, 0)
+        """Scheduled messages up to this (time, id) are or were in memory."""
+        self._marked_at = 0.0
+
+    def take(self, messages: Iterable[Message], now: float) -> None:
+        """Take what was just committed: to its queue, or back to the store until it is due."""
+        at_once = []
+        for message in messages:
+            if message.send_at is None or (message.send_at, message.id) <= self._due_cursor:
+                at_once.append(message)
+        self._dispatcher.accept(at_once, now, time.time())
+
+    async def recover(self) -> int:
+        """Read the backlog as far as memory goes; return how many messages came in."""
+        marks = await self._marks.load_queue_marks()
+        for (carrier_id, lane), open_from in marks.items():
+            shelf = self._dispatcher.shelves.get((carrier_id, lane))
+            if shelf is not None:
+                shelf.cursor = max(0, open_from - 1)
+        for shelf in self._dispatcher.shelves.values():
+            shelf.spilled = True
+            while shelf.spilled and shelf.room:
+                await self._refill(shelf)
+        await self._load_due()
+        return len(self._dispatcher)
+
+    async def run(self) -> None:
+        """Keep memory fed, until cancelled."""
+        loop = asyncio.get_running_loop()
+        due_at = 0.0
+        while True:
+            await asyncio.sleep(CHECK_S)
+            try:
+                for shelf in self._dispatcher.refills():
+                    await self._refill(shelf)
+                if loop.time() >= due_at:
+                    due_at = loop.time() + DUE_CHECK_S
+                    await self._load_due()
+                if loop.time() >= self._marked_at + MARKS_S:
+                    self._marked_at = loop.time()
+                    await self._save_marks()
+            except StoreUnavailable as error:
+                log.warning("backlog_unread", error=str(error))
+                await asyncio.sleep(1.0)
+
+    async def _refill(self, shelf: Shelf) -> None:
+        limit = min(PAGE_MAX, shelf.room)
+        last_id, complete = 0, False
+        self._dispatcher.begin_refill(shelf)
+        try:
+            page = await self._backlog.fetch_shelf(
+                shelf.carrier_id, shelf.lane, shelf.cursor, limit
+            )
+            self._dispatcher.restore(page.jobs, asyncio.get_running_loop().time(), time.time())
+            last_id, complete = page.last[1], page.complete
+        finally:
+            self._dispatcher.end_refill(shelf, last_id, complete)
+
+    async def _load_due(self) -> None:
+        """Bring in what is due soon, page by page, as long as memory has room for it."""
+        while len(self._dispatcher) < self._dispatcher.held_max + DUE_HELD_MAX:
+            self._dispatcher.begin_refill()
+            try:
+                page = await self._backlog.fetch_due(
+                    self._due_cursor, time.time() + DUE_AHEAD_S, PAGE_MAX
+                )
+                self._dispatcher.restore(page.jobs, asyncio.get_running_loop().time(), time.time())
+                self._due_cursor = page.last
+            finally:
+                self._dispatcher.end_refill()
+            if page.complete:
+                return
+
+    async def _save_marks(self) -> None:
+        """Store how far each queue is done, so that the next start need not look there."""
+        oldest = self._dispatcher.open_from()
+        newest = id_at(time.time() - MARK_MARGIN_S)
+        marks = {}
+        for key, shelf in self._dispatcher.shelves.items():
+            # What is in memory is open; past the cursor of a spilled shelf anything may be.
+            ceiling = min(newest, shelf.cursor) if shelf.spilled else newest
+            marks[key] = min(oldest.get(key, ceiling), ceiling)
+        await self._marks.save_queue_marks(marks)
