@@ -88,3 +88,88 @@ UPDATE balances SET
     deposited_micros = deposited_micros + $2
 WHERE account_id = $1 AND ($2 > 0 OR available_micros + $2 >= floor_micros)
 RETURNING available_micros
+
+-- ── Reading (reader.py) ─────────────────────────────────────────────────────────────────────
+--
+-- The last event: a final status never goes back, so it outranks time: a receipt that overtook
+-- its submit_sm_resp carries the earlier time of its arrival.
+
+-- name: fetch_carrier_names
+SELECT id, name FROM carriers
+
+-- name: fetch_currency
+SELECT currency FROM accounts WHERE id = $1
+
+-- name: fetch_message
+SELECT id, carrier_id, lane, sender, recipient, country, body, data, udh, encoding, segments,
+       price_micros, client_ref, tag, send_at, expires_at
+FROM messages WHERE account_id = $1 AND id = $2
+
+-- name: fetch_events
+SELECT at, kind, segment, segment_status, status, carrier_id, carrier_message_id, code, error
+FROM events WHERE account_id = $1 AND message_id = $2
+
+-- name: fetch_scan_end
+-- The id at which a filtered page stops looking: filters without an index read at most this many
+-- messages a page, whatever they find.
+SELECT id FROM messages
+WHERE account_id = $1 AND id < $2 AND id >= $3
+ORDER BY id DESC OFFSET $4 LIMIT 1
+
+-- name: fetch_page
+-- Newest first down the primary key. Filters that are NULL hold always; $8 selects scheduled
+-- (true) or already due (false) messages.
+SELECT m.id, m.lane, m.sender, m.recipient, m.country, m.body, m.data, m.udh, m.encoding,
+       m.segments, m.price_micros, m.client_ref, m.tag, m.send_at, m.expires_at,
+       coalesce(e.status, 1::smallint) AS status, coalesce(e.carrier_id, m.carrier_id) AS carrier_id
+FROM messages m
+LEFT JOIN LATERAL (
+    SELECT status, carrier_id FROM events
+    WHERE account_id = m.account_id AND message_id = m.id
+    ORDER BY (status >= 10) DESC, at DESC, status DESC LIMIT 1
+) e ON true
+WHERE m.account_id = $1 AND m.id < $2 AND m.id >= $3
+  AND ($4::text IS NULL OR m.recipient = $4)
+  AND ($5::text IS NULL OR m.client_ref = $5)
+  AND ($6::text IS NULL OR m.tag = $6)
+  AND ($7::smallint IS NULL OR coalesce(e.status, 1::smallint) = $7)
+  AND ($8::boolean IS NULL OR coalesce(m.send_at > $9, false) = $8)
+ORDER BY m.id DESC LIMIT $10
+
+-- name: fetch_status_scan_end
+-- As fetch_scan_end, along the index of the rare final statuses.
+SELECT message_id FROM events
+WHERE account_id = $1 AND status = $5 AND status > 10 AND message_id < $2 AND message_id >= $3
+ORDER BY message_id DESC OFFSET $4 LIMIT 1
+
+-- name: fetch_status_page
+-- fetch_page for a rare final status. An event with it makes a candidate; the message has it only
+-- if nothing followed (what was given up as unknown may still be delivered).
+SELECT m.id, m.lane, m.sender, m.recipient, m.country, m.body, m.data, m.udh, m.encoding,
+       m.segments, m.price_micros, m.client_ref, m.tag, m.send_at, m.expires_at,
+       e.status, coalesce(e.carrier_id, m.carrier_id) AS carrier_id
+FROM (
+    SELECT DISTINCT message_id FROM events
+    WHERE account_id = $1 AND status = $7 AND status > 10 AND message_id < $2 AND message_id >= $3
+    ORDER BY message_id DESC
+) c
+CROSS JOIN LATERAL (
+    SELECT * FROM messages WHERE account_id = $1 AND id = c.message_id OFFSET 0
+) m
+CROSS JOIN LATERAL (
+    SELECT status, carrier_id FROM events
+    WHERE account_id = $1 AND message_id = c.message_id
+    ORDER BY (status >= 10) DESC, at DESC, status DESC LIMIT 1
+) e
+WHERE e.status = $7
+  AND ($4::text IS NULL OR m.recipient = $4)
+  AND ($5::text IS NULL OR m.client_ref = $5)
+  AND ($6::text IS NULL OR m.tag = $6)
+ORDER BY c.message_id DESC LIMIT $8
+
+-- name: fetch_keyed_message
+SELECT message_id FROM idempotency WHERE account_id = $1 AND key = $2
+
+-- name: fetch_balance
+SELECT b.available_micros, b.deposited_micros, b.floor_micros, p.posted_micros
+FROM balances b JOIN postings p USING (account_id) WHERE b.account_id = $1

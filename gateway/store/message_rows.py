@@ -1,0 +1,187 @@
+"""From rows of messages and events to what readers are shown. Pure.
+
+Not here: the queries (`reader.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from gateway.credit.prices import format_micros
+from gateway.dlr.states import MessageState
+from gateway.ids import accepted_at
+from gateway.lifecycle import EventKind, Status, settle_segment
+from gateway.model import Encoding, Lane
+from gateway.smpp.vocabulary import status_name
+from gateway.views import EventView, MessageView, SegmentView
+
+SCHEDULED = "scheduled"
+
+# Events that a submit_sm_resp brought: their code is its command_status.
+_RESPONSES = frozenset({EventKind.SUBMITTED, EventKind.REFUSED, EventKind.RETRY})
+
+
+class Row(Protocol):
+    """A database row, or a dictionary in a test."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
+
+
+Names = Mapping[int, str]
+"""Carriers' names by id; one that was taken out of the store is shown by its number."""
+
+
+def format_time(seconds: float | None) -> str:
+    """Write wall-clock seconds as RFC 3339 in UTC with milliseconds; "" for None."""
+    if seconds is None:
+        return ""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def message_view(
+    row: Row,
+    status: Status,
+    carrier_id: int,
+    *,
+    now: float,
+    currency: str,
+    names: Names,
+) -> MessageView:
+    """Show one message without its parts and events."""
+    scheduled = status is Status.ACCEPTED and (row["send_at"] or 0.0) > now
+    return MessageView(
+        id=str(row["id"]),
+        status=SCHEDULED if scheduled else status.wire,
+        to=row["recipient"],
+        sender=row["sender"],
+        text=row["body"],
+        data=(row["data"] or b"").hex(),
+        udh=(row["udh"] or b"").hex(),
+        encoding=Encoding(row["encoding"]).wire,
+        segments=row["segments"],
+        priority=Lane(row["lane"]).wire,
+        price=format_micros(row["price_micros"]),
+        currency=currency,
+        country=row["country"],
+        carrier=_name(carrier_id, names),
+        client_ref=row["client_ref"] or "",
+        tag=row["tag"] or "",
+        accepted_at=format_time(accepted_at(row["id"])),
+        send_at=format_time(row["send_at"]),
+        expires_at=format_time(row["expires_at"]),
+    )
+
+
+def whole_message_view(
+    row: Row, events: Iterable[Row], *, now: float, currency: str, names: Names
+) -> MessageView:
+    """Show one message with its parts and its events, in the order in which they took effect."""
+    ordered = sorted(events, key=_effect_order)
+    status = Status(ordered[-1]["status"]) if ordered else Status.ACCEPTED
+    carriers = [e["carrier_id"] for e in ordered if e["carrier_id"] is not None]
+    view = message_view(
+        row,
+        status,
+        carriers[-1] if carriers else row["carrier_id"],
+        now=now,
+        currency=currency,
+        names=names,
+    )
+    return msgspec.structs.replace(
+        view,
+        parts=_parts(row["segments"], ordered, names),
+        events=[_event_view(event, names) for event in ordered],
+    )
+
+
+def _effect_order(event: Row) -> tuple[bool, float, int]:
+    """A final status never goes back, so it outranks time (as in the queries)."""
+    return event["status"] >= Status.DELIVERED, event["at"], event["status"]
+
+
+def _event_view(event: Row, names: Names) -> EventView:
+    kind, code = EventKind(event["kind"]), event["code"]
+    return EventView(
+        at=format_time(event["at"]),
+        kind=kind.wire,
+        segment=event["segment"],
+        status=Status(event["status"]).wire,
+        carrier=_name(event["carrier_id"], names),
+        carrier_message_id=event["carrier_message_id"] or "",
+        command_status=status_name(code) if kind in _RESPONSES and code is not None else "",
+        receipt_state=_state_name(code) if kind is EventKind.RECEIPT and code is not None else "",
+        error=event["error"] or "",
+    )
+
+
+def _parts(count: int, ordered: Iterable[Row], names: Names) -> list[SegmentView]:
+    parts = [_Part() for _ in range(count)]
+    for event in ordered:
+        number = event["segment"]
+        # 0 is the whole message; a number past the end would be a broken row, not a reason to
+        # show nothing of the message.
+        for part in parts if number == 0 else parts[number - 1 : number]:
+            part.apply(event)
+    return [part.view(number, names) for number, part in enumerate(parts, start=1)]
+
+
+class _Part:
+    """One segment while its events are read."""
+
+    __slots__ = (
+        "carrier_id",
+        "carrier_message_id",
+        "error",
+        "receipt_at",
+        "status",
+        "submitted_at",
+    )
+
+    def __init__(self) -> None:
+        self.status = Status.ACCEPTED
+        self.carrier_id: int | None = None
+        self.carrier_message_id = ""
+        self.submitted_at: float | None = None
+        self.receipt_at: float | None = None
+        self.error = ""
+
+    def apply(self, event: Row) -> None:
+        self.status = settle_segment(self.status, Status(event["segment_status"]))
+        if event["carrier_id"] is not None:
+            self.carrier_id = event["carrier_id"]
+        match EventKind(event["kind"]):
+            case EventKind.SUBMITTED:
+                self.carrier_message_id = event["carrier_message_id"] or ""
+                self.submitted_at = event["at"]
+                self.error = ""
+            case EventKind.RECEIPT:
+                self.receipt_at = event["at"]
+                self.error = event["error"] or ""
+            case _:
+                self.error = event["error"] or self.error
+
+    def view(self, number: int, names: Names) -> SegmentView:
+        return SegmentView(
+            number=number,
+            status=self.status.wire,
+            carrier=_name(self.carrier_id, names),
+            carrier_message_id=self.carrier_message_id,
+            submitted_at=format_time(self.submitted_at),
+            receipt_at=format_time(self.receipt_at),
+            error=self.error,
+        )
+
+
+def _name(carrier_id: int | None, names: Names) -> str:
+    return "" if carrier_id is None else names.get(carrier_id, str(carrier_id))
+
+
+def _state_name(code: int) -> str:
+    try:
+        return MessageState(code).name.lower()
+    except ValueError:
+        return str(code)
