@@ -92,7 +92,9 @@ class Dispatcher:
         *,
         limits: RetryLimits,
         held_max: int,
+        past_carriers: Iterable[CarrierId] = (),
     ) -> None:
+        """`past_carriers` are configured no more; messages may still wait in their queues."""
         self.carriers = {carrier.id: carrier for carrier in carriers}
         self._record = record
         self._limits = limits
@@ -103,7 +105,7 @@ class Dispatcher:
         per_shelf = max(500, held_max // max(1, len(self.carriers) * len(Lane)))
         self.shelves = {
             (carrier_id, lane): Shelf(carrier_id, lane, per_shelf)
-            for carrier_id in self.carriers
+            for carrier_id in {*self.carriers, *past_carriers}
             for lane in Lane
         }
         self._refills = 0
@@ -324,6 +326,25 @@ class Dispatcher:
             return TooLate()
         self._end(job, EventKind.CANCELED, wall)
         return Canceled()
+
+    def cancel_read(self, job: Job, wall: float) -> Canceled | TooLate:
+        """Withdraw a message that was read from the store, open, because memory had it not.
+
+        The read must stand between `begin_refill` and `end_refill`.
+        """
+        message = job.message
+        if message.id in self._closed_during_refill:
+            return TooLate()
+        if message.id not in self._jobs:
+            if not job.pristine:
+                return TooLate()
+            shelf = self._shelf_of(message)
+            if shelf is not None:
+                shelf.held += 1
+            self._jobs[message.id] = job
+        outcome = self.cancel(message.id, wall)
+        assert not isinstance(outcome, NotHere)
+        return outcome
 
     def written(self, events: Iterable[Event]) -> None:
         """Forget the messages whose closing event is committed."""

@@ -57,11 +57,17 @@ class Feeder:
 
     def take(self, messages: Iterable[Message], now: float) -> None:
         """Take what was just committed: to its queue, or back to the store until it is due."""
+        wall = time.time()
         at_once = []
         for message in messages:
-            if message.send_at is None or (message.send_at, message.id) <= self._due_cursor:
+            send_at = message.send_at
+            if (
+                send_at is None
+                or (send_at, message.id) <= self._due_cursor
+                or (send_at <= wall + DUE_AHEAD_S and len(self._dispatcher) < DUE_HELD_MAX)
+            ):
                 at_once.append(message)
-        self._dispatcher.accept(at_once, now, time.time())
+        self._dispatcher.accept(at_once, now, wall)
 
     async def recover(self) -> int:
         """Read the backlog as far as memory goes; return how many messages came in."""

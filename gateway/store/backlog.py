@@ -91,6 +91,15 @@ class Backlog:
         last = (rows[-1]["send_at"], rows[-1]["id"]) if rows else after
         return Page(jobs, last, len(rows) < limit)
 
+    async def fetch_one(self, account_id: AccountId, message_id: MessageId) -> Job | None:
+        """Return one of the account's messages with what has happened to it; closed ones too."""
+        async with self._database.acquire() as connection:
+            rows = await connection.fetch(
+                "SELECT * FROM messages WHERE account_id = $1 AND id = $2", account_id, message_id
+            )
+            jobs = await _jobs(connection, rows)
+        return jobs[0] if jobs else None
+
     async def fetch_parked(self) -> list[ParkedReceipt]:
         """Return the receipts that still wait for their submission."""
         async with self._database.acquire() as connection:

@@ -1,0 +1,199 @@
+"""Taking messages in, quoting them, and taking them back: what the API (and SMPP) calls.
+
+The decisions are `intake.py`'s and `dispatch.py`'s, the commit is `store/intake_writer.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from gateway.credit.prices import format_micros
+from gateway.dispatch import Canceled, Dispatcher, NotHere
+from gateway.errors import Rejected, StoreUnavailable
+from gateway.intake import Intake, hash_request
+from gateway.lifecycle import Status
+from gateway.model import Accepted, Account, Message, MessageId, SendRequest
+from gateway.store.backlog import Backlog
+from gateway.store.intake_writer import Entry, EntryFate, Fate, IntakeWriter, Replayed
+from gateway.store.outcome_writer import OutcomeWriter
+from gateway.store.reader import Reader
+from gateway.views import MessageView, Quote, QuoteItem
+
+FLUSH_TIMEOUT_S = 10.0
+
+
+class Intakes:
+    """Implements the API's `Submissions`."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        writer: IntakeWriter,
+        outcomes: OutcomeWriter,
+        dispatcher: Dispatcher,
+        backlog: Backlog,
+        reader: Reader,
+    ) -> None:
+        self._intake = intake
+        self._writer = writer
+        self._outcomes = outcomes
+        self._dispatcher = dispatcher
+        self._backlog = backlog
+        self._reader = reader
+
+    async def submit(
+        self, account: Account, request: SendRequest, idempotency_key: str = ""
+    ) -> Accepted:
+        """Return once the message is committed; raises Rejected or StoreUnavailable."""
+        decided = self._intake.decide(account, request, time.time())
+        if isinstance(decided, Rejected):
+            raise decided
+        entry = _entry(decided, request, idempotency_key)
+        (fate,) = await self._writer.commit([entry])
+        answer = await self._answer(account, entry, fate)
+        if isinstance(answer, Rejected):
+            raise answer
+        return answer
+
+    async def submit_batch(
+        self, account: Account, requests: Sequence[SendRequest], idempotency_key: str = ""
+    ) -> list[Accepted | Rejected]:
+        """Return one result a request, in order; the good ones are committed together."""
+        now = time.time()
+        decided = [self._intake.decide(account, request, now) for request in requests]
+        entries = []
+        for place, (message, request) in enumerate(zip(decided, requests, strict=True)):
+            if not isinstance(message, Rejected):
+                key = f"{idempotency_key}#{place}" if idempotency_key else ""
+                entries.append(_entry(message, request, key))
+        fates = iter(await self._writer.commit(entries) if entries else [])
+        remaining = iter(entries)
+        results: list[Accepted | Rejected] = []
+        for message in decided:
+            if isinstance(message, Rejected):
+                results.append(message)
+            else:
+                results.append(await self._answer(account, next(remaining), next(fates)))
+        return results
+
+    def quote(self, account: Account, requests: Sequence[SendRequest]) -> Quote:
+        """Return what sending would cost, number by number; nothing is stored or reserved."""
+        items: list[QuoteItem] = []
+        segments = price = 0
+        for request in requests:
+            assessed = self._intake.assess(account, request)
+            if isinstance(assessed, Rejected):
+                items.append(QuoteItem(to=request.to, code=assessed.code, detail=assessed.detail))
+                continue
+            segments += assessed.measured.segments
+            price += assessed.price_micros
+            items.append(
+                QuoteItem(
+                    to=assessed.recipient,
+                    country=assessed.country,
+                    segments=assessed.measured.segments,
+                    encoding=assessed.measured.encoding.wire,
+                    price=format_micros(assessed.price_micros),
+                )
+            )
+        ineligible = sum(1 for item in items if item.code)
+        return Quote(
+            items=items,
+            sendable=len(items) - ineligible,
+            ineligible=ineligible,
+            segments=segments,
+            price=format_micros(price),
+            currency=account.currency,
+        )
+
+    async def cancel(self, account: Account, message_id: MessageId) -> MessageView:
+        """Withdraw a message of which nothing has left, and return it once that is committed."""
+        job = self._dispatcher.find(message_id)
+        if job is not None and job.message.account_id != account.id:
+            raise _not_found()
+        outcome = self._dispatcher.cancel(message_id, time.time())
+        if isinstance(outcome, NotHere):
+            self._dispatcher.begin_refill()
+            try:
+                read = await self._backlog.fetch_one(account.id, message_id)
+                if read is None:
+                    raise _not_found()
+                outcome = self._dispatcher.cancel_read(read, time.time())
+            finally:
+                self._dispatcher.end_refill()
+        if not isinstance(outcome, Canceled):
+            raise Rejected("too_late", "the message has begun to leave, or has ended", status=409)
+        try:
+            await asyncio.wait_for(self._outcomes.flush(), FLUSH_TIMEOUT_S)
+        except TimeoutError:
+            raise StoreUnavailable(
+                "the message is withdrawn, but the database has not confirmed it yet"
+            ) from None
+        view = await self._reader.fetch_message(account.id, message_id)
+        if view is None:
+            raise _not_found()
+        return view
+
+    async def _answer(self, account: Account, entry: Entry, fate: EntryFate) -> Accepted | Rejected:
+        message = entry.message
+        match fate:
+            case Fate.STORED:
+                return _accepted(account, message)
+            case Fate.NO_CREDIT:
+                return Rejected(
+                    "no_credit",
+                    f"the message costs {format_micros(message.price_micros)}"
+                    f" {account.currency}, more than is available",
+                    status=402,
+                )
+            case Fate.CONFLICT:
+                return Rejected(
+                    "idempotency_conflict",
+                    "this key was used for another request",
+                    field="client_ref" if entry.key.startswith("r:") else "Idempotency-Key",
+                    status=409,
+                )
+            case Replayed(first_id):
+                return await self._replay(account, first_id)
+
+    async def _replay(self, account: Account, message_id: MessageId) -> Accepted | Rejected:
+        first = await self._backlog.fetch_one(account.id, message_id)
+        if first is None:
+            return Rejected("gone", "the key's message is past its retention", status=410)
+        return _accepted(account, first.message, first.status(), replayed=True)
+
+
+def _entry(message: Message, request: SendRequest, idempotency_key: str) -> Entry:
+    """Return what is committed; a client_ref is the key of a request that names no other."""
+    if idempotency_key:
+        return Entry(message, f"k:{idempotency_key}", hash_request(request))
+    if message.client_ref:
+        return Entry(message, f"r:{message.client_ref}", hash_request(request))
+    return Entry(message)
+
+
+def _accepted(
+    account: Account,
+    message: Message,
+    status: Status = Status.ACCEPTED,
+    *,
+    replayed: bool = False,
+) -> Accepted:
+    scheduled = status is Status.ACCEPTED and message.send_at is not None
+    return Accepted(
+        id=message.id,
+        status="scheduled" if scheduled else status.wire,
+        recipient=message.recipient,
+        segments=message.segments,
+        encoding=message.encoding,
+        price_micros=message.price_micros,
+        currency=account.currency,
+        client_ref=message.client_ref,
+        replayed=replayed,
+    )
+
+
+def _not_found() -> Rejected:
+    return Rejected("not_found", "this account has no such message", field="id", status=404)
