@@ -111,7 +111,7 @@ def encode(pdu: Pdu) -> bytes:
     specification = PDUS.get(pdu.command_id)
     if specification is None:
         body = pdu.body
-    elif pdu.status and not pdu.fields and pdu.command_id >= v.RESPONSE:
+    elif pdu.status and not pdu.fields and not pdu.tlvs and pdu.command_id >= v.RESPONSE:
         body = b""  # §4.4.2 and others: no body when the status is not zero
     else:
         unknown = pdu.fields.keys() - {field.name for field in specification}
