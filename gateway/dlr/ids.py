@@ -1,0 +1,114 @@
+"""A carrier's message ids, brought to one form so that response and receipt agree.
+
+Many carriers write the same id in two ways: hexadecimal in `submit_sm_resp` and decimal in the
+receipt (or the reverse), with zeros in front on one side, in another case. A rule says how each
+side writes; both sides are normalised, and what is compared and stored is the normal form.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+
+import msgspec
+
+_PADDING = " \t\r\n\0"
+
+# Far past SMPP's 64 characters; int() is never given more than this.
+_NUMBER_CHARACTERS_MAX = 64
+
+
+class IdForm(enum.StrEnum):
+    """How a carrier writes its ids on one side."""
+
+    STRING = "string"
+    HEX = "hex"
+    DECIMAL = "decimal"
+
+
+def normalise_id(raw: str, form: IdForm = IdForm.STRING, strip_zeros: bool = False) -> str:
+    """Return the normal form of an id; never raises.
+
+    Hexadecimal and decimal become decimal without zeros in front. A string keeps its zeros,
+    unless told otherwise, and loses its case; so does an id that is not the number that `form`
+    promises (a UUID from a carrier of decimals stays comparable with itself).
+    """
+    trimmed = raw.strip(_PADDING)
+    if form is not IdForm.STRING and len(trimmed) <= _NUMBER_CHARACTERS_MAX and trimmed.isascii():
+        if form is IdForm.DECIMAL:
+            if trimmed.isdigit():
+                return trimmed.lstrip("0") or "0"
+        elif trimmed.isalnum():  # int() would also take a sign and underscores
+            try:
+                return str(int(trimmed, 16))
+            except ValueError:
+                pass
+    folded = trimmed.casefold()
+    if strip_zeros and folded:
+        return folded.lstrip("0") or "0"
+    return folded
+
+
+class IdRule(msgspec.Struct, frozen=True, gc=False):
+    """How one carrier writes ids in its responses and in its receipts."""
+
+    response: IdForm = IdForm.STRING
+    receipt: IdForm = IdForm.STRING
+    strip_zeros: bool = False
+    """Whether zeros in front of a string are padding."""
+
+    def normalise_response(self, raw: str) -> str:
+        return normalise_id(raw, self.response, self.strip_zeros)
+
+    def normalise_receipt(self, raw: str) -> str:
+        return normalise_id(raw, self.receipt, self.strip_zeros)
+
+
+# Kannel's `msg-id-type` (unset there is the default rule here) and Jasmin's `dlr_msgid`, for
+# whoever moves a carrier's settings over.
+RULE_OF_MSG_ID_TYPE = {
+    0: IdRule(IdForm.DECIMAL, IdForm.DECIMAL),
+    1: IdRule(IdForm.HEX, IdForm.DECIMAL),
+    2: IdRule(IdForm.DECIMAL, IdForm.HEX),
+    3: IdRule(IdForm.HEX, IdForm.HEX),
+}
+RULE_OF_DLR_MSGID = {
+    0: IdRule(),
+    1: IdRule(IdForm.HEX, IdForm.DECIMAL),
+    2: IdRule(IdForm.DECIMAL, IdForm.HEX),
+}
+
+
+class Proposal(msgspec.Struct, frozen=True, gc=False):
+    """The rule under which `matched` of `observed` pairs agree."""
+
+    rule: IdRule
+    matched: int
+    observed: int
+
+
+# From the plainest to the least plain: a rule that changes less is the better explanation.
+_CANDIDATES = (
+    IdRule(),
+    IdRule(strip_zeros=True),
+    IdRule(IdForm.HEX, IdForm.DECIMAL),
+    IdRule(IdForm.DECIMAL, IdForm.HEX),
+    IdRule(IdForm.HEX, IdForm.HEX),
+)
+
+
+def propose_rule(pairs: Iterable[tuple[str, str]]) -> Proposal | None:
+    """Return the rule that explains most of the observed (response id, receipt id) pairs.
+
+    Of equals the plainest; None when no rule explains any pair.
+    """
+    observed = list(pairs)
+    best: Proposal | None = None
+    for rule in _CANDIDATES:
+        matched = sum(
+            rule.normalise_response(response) == rule.normalise_receipt(receipt) != ""
+            for response, receipt in observed
+        )
+        if matched > (best.matched if best else 0):
+            best = Proposal(rule, matched, len(observed))
+    return best
