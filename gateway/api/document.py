@@ -1,0 +1,195 @@
+"""The OpenAPI document: what the framework generated, made complete.
+
+Pure. The framework can't know what fields mean, which words they take and how a refused batch
+looks. `lower_to_30` makes the copy for the pages under /docs: the bundled Swagger UI reads
+OpenAPI 3.0 only.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gateway.api.problems import title_of
+from gateway.lifecycle import STATUSES, EventKind
+from gateway.model import ENCODINGS, LANES
+
+Json = dict[str, Any]
+
+_RECIPIENT = {"description": "The recipient in international form."}
+_CONTENT_FIELDS: dict[str, Json] = {
+    "from": {
+        "description": "The sender: a number, a short code or up to 11 GSM characters. Without it "
+        "the account's own."
+    },
+    "text": {"description": "The text; long ones are split into segments."},
+    "data": {"description": "Binary content in hex, instead of `text`."},
+    "udh": {"description": "User data header in hex with its length octet; goes with `data`."},
+    "encoding": {
+        "description": "auto takes GSM 03.38 where the text fits into it, else UCS-2.",
+        "enum": ["auto", *ENCODINGS],
+    },
+    "client_ref": {"description": "Your own reference; it also makes a repeat harmless."},
+    "tag": {"description": "Your own label, to search by."},
+    "send_at": {
+        "description": "When to send, RFC 3339 with an offset.",
+        "format": "date-time",
+    },
+    "validity_s": {"description": "How long it may wait and be retried, in seconds."},
+    "priority": {"description": "The lane that it leaves by.", "enum": list(LANES)},
+    "callback_url": {"description": "Where this message's own events go.", "format": "uri"},
+}
+
+_FIELDS: dict[str, dict[str, Json]] = {
+    "SendRequest": {**_CONTENT_FIELDS, "to": _RECIPIENT},
+    "Content": _CONTENT_FIELDS,
+    "QuoteRequest": {
+        **_CONTENT_FIELDS,
+        "to": {"description": "One recipient, or many of the same message."},
+        "messages": {"description": "Each message written out."},
+        "defaults": {"description": "What all messages of `to` have in common."},
+    },
+    "BatchRequest": {
+        "messages": {"description": "Each message written out.", "minItems": 1},
+        "defaults": {"description": "What all messages of `to` have in common."},
+        "to": {"description": "The recipients of `defaults`, a message each.", "minItems": 1},
+    },
+    "Problem": {
+        "code": {"description": "A stable word for programs."},
+        "field": {"description": "The path of what is wrong in the request; empty: all of it."},
+        "detail": {"description": "A sentence for people."},
+        "retry_after_s": {"description": "When to try again, as in Retry-After."},
+    },
+    "MessageView": {
+        "to": {"description": "The recipient in E.164 digits."},
+        "status": {"enum": ["scheduled", *STATUSES]},
+        "encoding": {"enum": list(ENCODINGS)},
+        "priority": {"enum": list(LANES)},
+        "price": {"description": "What the whole message costs; an exact decimal."},
+        "country": {"description": "ISO 3166 alpha-2 of the recipient's number, or empty."},
+        "parts": {"description": "One a segment; only when a single message is read."},
+        "events": {"description": "In order; only when a single message is read."},
+    },
+    "EventView": {
+        "kind": {"enum": [kind.wire for kind in EventKind]},
+        "segment": {"description": "1 … segments; 0 when it concerns the whole message."},
+        "status": {"description": "The message's status after this event."},
+        "command_status": {"description": "The SMPP command_status by name."},
+        "error": {"description": "The receipt's err or network error, or the reason in a word."},
+    },
+    "Balance": {
+        "available": {"description": "What can be spent before the floor is counted in."},
+        "reserved": {"description": "Accepted messages that no carrier has taken yet."},
+        "posted": {"description": "Messages that carriers took."},
+        "floor": {"description": "What `available` may never go below."},
+    },
+    "Page": {"next_cursor": {"description": "Empty on the last page."}},
+    "CarrierView": {
+        "state": {
+            "description": "degraded: some binds are down.",
+            "enum": ["up", "degraded", "down"],
+        }
+    },
+    "QuoteItem": {"code": {"description": "Why it can't be sent; empty when it can."}},
+}
+
+_STRICT = ("SendRequest", "Content", "BatchRequest", "QuoteRequest")
+"""Requests whose unknown fields are refused."""
+
+_BATCH_PATH = "/v1/messages/batch"
+_NEVER_ACCEPTED = ("402", "409", "422", "429", "503")
+"""The statuses that a batch of which nothing was accepted can have."""
+
+
+def complete_document(generated: Mapping[str, Any]) -> Json:
+    """Return the document with everything that the framework could not know."""
+    document: Json = _tidy(copy.deepcopy(dict(generated)))
+    schemas = document["components"]["schemas"]
+    for name, fields in _FIELDS.items():
+        for field, words in fields.items():
+            schemas[name]["properties"][field].update(words)
+    for name in _STRICT:
+        schemas[name]["additionalProperties"] = False
+    _describe_refused_batch(document)
+    return document
+
+
+def lower_to_30(document: Mapping[str, Any]) -> Json:
+    """Return the same document in the words of OpenAPI 3.0.3."""
+    lowered: Json = _lower(copy.deepcopy(dict(document)))
+    lowered["openapi"] = "3.0.3"
+    lowered["info"].pop("summary", None)
+    return lowered
+
+
+def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Json]]:
+    """Yield every operation as path, method and its object."""
+    for path, item in document["paths"].items():
+        for method in ("get", "put", "post", "delete", "options", "head", "patch", "trace"):
+            if method in item:
+                yield path, method, item[method]
+
+
+def _describe_refused_batch(document: Json) -> None:
+    document["components"]["schemas"]["BatchProblem"] = {
+        "title": "BatchProblem",
+        "description": "No item of a batch was accepted; results says why, one an item.",
+        "allOf": [
+            {"$ref": "#/components/schemas/Problem"},
+            {"$ref": "#/components/schemas/BatchAnswer"},
+        ],
+    }
+    responses = document["paths"][_BATCH_PATH]["post"]["responses"]
+    for status in _NEVER_ACCEPTED:
+        responses[status] = {
+            "description": title_of(int(status)),
+            "content": {
+                "application/problem+json": {
+                    "schema": {
+                        "anyOf": [
+                            {"$ref": "#/components/schemas/BatchProblem"},
+                            {"$ref": "#/components/schemas/Problem"},
+                        ]
+                    }
+                }
+            },
+        }
+
+
+def _tidy(node: Any) -> Any:
+    """Say shorter what the generator says at length; the meaning stays."""
+    if isinstance(node, list):
+        return [_tidy(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _tidy(value) for key, value in node.items()}
+    choices = node.get("oneOf")
+    if isinstance(choices, list):
+        if len(choices) == 1:
+            node.pop("oneOf")
+            node = {**choices[0], **node}
+        elif len(choices) == 2 and choices[1] == {"type": "null"} and "type" in choices[0]:
+            node.pop("oneOf")
+            node = {**choices[0], **node, "type": [choices[0]["type"], "null"]}
+    if node.get("required") == []:
+        node.pop("required")
+    return node
+
+
+def _lower(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_lower(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _lower(value) for key, value in node.items()}
+    kind = node.get("type")
+    if isinstance(kind, list):
+        node["type"] = next(word for word in kind if word != "null")
+        node["nullable"] = True
+    # In 3.1 a schema has a list of examples; named ones (a dict) are the same in both.
+    examples = node.get("examples")
+    if isinstance(examples, list):
+        node.pop("examples")
+        node["example"] = examples[0]
+    return node

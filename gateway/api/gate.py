@@ -1,0 +1,91 @@
+"""Who may ask, and how often: keys, failed logins, each account's own rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from gateway.api.heads import Fields, bearer_key
+from gateway.api.logins import FailedLogins
+from gateway.api.ports import Keys
+from gateway.errors import Rejected
+from gateway.model import Account, AccountId
+from gateway.throttle.bucket import TokenBucket, Wait
+
+BUCKETS_MAX = 10_000
+"""Accounts whose rate is kept, some 3 MB; emptied beyond it, which grants each a burst at most."""
+
+
+class Gate:
+    """Lets requests in, each as the account that pays for it."""
+
+    def __init__(self, keys: Keys, login_failures_per_min: int, now: Callable[[], float]) -> None:
+        self._keys = keys
+        self._failed = FailedLogins(login_failures_per_min)
+        self._now = now
+        self._buckets: dict[AccountId, tuple[float, TokenBucket]] = {}
+
+    async def admit(self, fields: Fields, address: str) -> Account:
+        """Return the account of the request's key.
+
+        Raises Rejected: 401 in one and the same way whatever is wrong with the key, 403 for an
+        account that is switched off, 429 for an address that sent too many wrong keys.
+        """
+        key = bearer_key(fields)
+        if key is None:
+            raise _unauthorized()
+        account = self._keys.recall(key)
+        if account is None:
+            account = await self._look_up(key, address)
+        if not account.active:
+            raise Rejected("account_inactive", "this account is switched off", status=403)
+        return account
+
+    def take(self, account: Account, count: int) -> None:
+        """Count messages against the account's own rate; raises Rejected (429) above it.
+
+        A batch is taken as a whole: one larger than a second's worth is let in when nothing is
+        owed, and the account waits it off afterwards.
+        """
+        if not account.submit_per_s:
+            return
+        now = self._now()
+        taken = self._bucket_of(account).take(count, now)
+        if isinstance(taken, Wait):
+            raise Rejected(
+                "rate_exceeded",
+                f"this account submits at most {account.submit_per_s:g} messages a second",
+                status=429,
+                retry_after_s=taken.until - now,
+            )
+
+    def _bucket_of(self, account: Account) -> TokenBucket:
+        rate, bucket = self._buckets.get(account.id, (0.0, None))
+        if bucket is None or rate != account.submit_per_s:
+            if len(self._buckets) >= BUCKETS_MAX:
+                self._buckets.clear()
+            burst = max(1, math.ceil(account.submit_per_s))
+            bucket = TokenBucket(account.submit_per_s, burst)
+            self._buckets[account.id] = (account.submit_per_s, bucket)
+        return bucket
+
+    async def _look_up(self, key: str, address: str) -> Account:
+        # Only keys that were not checked lately wait: the limit keeps guesses away from the store,
+        # and a neighbour behind the same address can't lock out a client that works.
+        wait_s = self._failed.wait_s(address, self._now())
+        if wait_s:
+            raise Rejected(
+                "too_many_failed_logins",
+                "too many wrong keys came from this address; wait before the next",
+                status=429,
+                retry_after_s=wait_s,
+            )
+        account = await self._keys.authenticate(key)
+        if account is None:
+            self._failed.count(address, self._now())
+            raise _unauthorized()
+        return account
+
+
+def _unauthorized() -> Rejected:
+    return Rejected("unauthorized", "send a valid key as Authorization: Bearer KEY", status=401)

@@ -1,0 +1,81 @@
+"""What the generated OpenAPI can't know by itself: words, examples, the shape of errors.
+
+Litestar generates paths, parameters and schemas from `routes.py` and the structs; this file adds
+what those don't say.
+"""
+
+from __future__ import annotations
+
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Components, Example, SecurityScheme
+
+import gateway
+from gateway.api.problems import Problem, title_of
+
+BEARER = "key"
+
+_DESCRIPTION = """\
+Submit messages, see what became of them, know what they cost.
+
+Errors are `application/problem+json` (RFC 9457): `code` is a stable word for programs, `field` the
+path of what is wrong in the request. Ids are strings, times RFC 3339 in UTC, money exact decimal
+strings. 202 is answered only after the message is committed; with an `Idempotency-Key` (or a
+`client_ref`) a request can be repeated safely.
+"""
+
+MESSAGE_EXAMPLES = [
+    Example(summary="A text", value={"to": "+4917012345678", "from": "Shop", "text": "Hello"}),
+]
+BATCH_EXAMPLES = [
+    Example(
+        summary="Each written out",
+        value={
+            "messages": [
+                {"to": "+4917012345678", "from": "Shop", "text": "Your code is 123 456"},
+                {"to": "+4917087654321", "from": "Shop", "text": "Your code is 654 321"},
+            ]
+        },
+    ),
+    Example(
+        summary="One text for many",
+        value={
+            "defaults": {"from": "Shop", "text": "We open at nine", "priority": "marketing"},
+            "to": ["+4917012345678", "+4917087654321"],
+        },
+    ),
+]
+QUOTE_EXAMPLES = [
+    Example(
+        summary="One text for many",
+        value={"to": ["+4917012345678", "+4917087654321"], "from": "Shop", "text": "Hello"},
+    ),
+]
+
+
+def problem_responses(*statuses: int) -> dict[int, ResponseSpec]:
+    """Return the documentation of these errors for one route."""
+    return {
+        status: ResponseSpec(
+            Problem,
+            description=title_of(status),
+            media_type="application/problem+json",
+            generate_examples=False,
+        )
+        for status in statuses
+    }
+
+
+def openapi_config() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="SMS gateway",
+        version=getattr(gateway, "__version__", "0"),
+        description=_DESCRIPTION,
+        components=Components(
+            security_schemes={
+                BEARER: SecurityScheme(
+                    type="http", scheme="bearer", description="The account's API key."
+                )
+            }
+        ),
+    )

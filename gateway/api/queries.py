@@ -1,0 +1,135 @@
+"""What the URL of a request says: message ids, search filters, cursors.
+
+Pure. A cursor is opaque to clients and checked when it comes back, so that a mistyped one is
+refused instead of silently starting somewhere else.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import struct
+import zlib
+from collections.abc import Collection
+from datetime import datetime
+from urllib.parse import unquote_plus
+
+from gateway.api.decode import nearest
+from gateway.errors import Rejected
+from gateway.lifecycle import STATUSES
+from gateway.model import MessageId
+from gateway.views import Search
+
+MESSAGE_ID_MAX = 2**63 - 1
+SEARCH_LIMIT_DEFAULT = 50
+SEARCH_LIMIT_MAX = 500
+"""Messages a page: about 300 KB of JSON, some milliseconds of the event loop."""
+FILTER_CHARS_MAX = 255
+
+_MESSAGE_ID = re.compile(r"[1-9][0-9]{0,18}")
+_NUMBER = re.compile(r"[ +]?([0-9]{1,15})")  # an unescaped plus arrives as a space
+_INSTANT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
+_CURSOR = struct.Struct(">QI")
+_CURSOR_CHARS = 16
+
+
+def parse_message_id(text: str) -> MessageId:
+    """Return the id in a path; raises Rejected (422) for what can't be one."""
+    if _MESSAGE_ID.fullmatch(text) and int(text) <= MESSAGE_ID_MAX:
+        return MessageId(int(text))
+    raise Rejected("invalid_id", "a message id is a number of up to 19 digits", field="id")
+
+
+def check_parameters(query: bytes, known: Collection[str]) -> None:
+    """Raise Rejected (422) for a query parameter that is unknown or given twice."""
+    seen = set()
+    for part in query.decode("latin-1").split("&"):
+        if not part:
+            continue
+        name = unquote_plus(part.partition("=")[0])
+        if name not in known:
+            hint = nearest(name, list(known))
+            raise Rejected(
+                "unknown_parameter", f"no parameter {name[:64]!r}{hint}", field=name[:64]
+            )
+        if name in seen:
+            raise Rejected("duplicate_parameter", f"{name} is given twice", field=name)
+        seen.add(name)
+
+
+def build_search(
+    *,
+    status: str,
+    to: str,
+    client_ref: str,
+    tag: str,
+    accepted_from: str,
+    accepted_until: str,
+    limit: int,
+    cursor: str,
+) -> Search:
+    """Return the search that these parameters ask for, "" meaning any; raises Rejected (422)."""
+    if status and status not in STATUSES:
+        known = ", ".join(STATUSES)
+        raise Rejected("invalid_status", f"a status is one of {known}", field="status")
+    number = _NUMBER.fullmatch(to)
+    if to and not number:
+        raise Rejected("invalid_number", "a number is up to 15 digits", field="to")
+    earliest = parse_instant(accepted_from, "from") if accepted_from else None
+    latest = parse_instant(accepted_until, "until") if accepted_until else None
+    if earliest is not None and latest is not None and earliest >= latest:
+        raise Rejected("invalid_range", "until is not after from", field="until")
+    return Search(
+        status=status,
+        to=number[1] if number else "",
+        client_ref=_check_filter(client_ref, "client_ref"),
+        tag=_check_filter(tag, "tag"),
+        accepted_from=earliest,
+        accepted_until=latest,
+        before=open_cursor(cursor) if cursor else None,
+        limit=limit,
+    )
+
+
+def parse_instant(text: str, field: str) -> float:
+    """Return seconds since the epoch from RFC 3339 with an offset; raises Rejected (422)."""
+    if _INSTANT.fullmatch(text):
+        try:
+            return datetime.fromisoformat(text).timestamp()
+        except (ValueError, OverflowError):
+            pass
+    raise Rejected(
+        "invalid_date",
+        "a date is like 2026-01-31T08:00:00Z or 2026-01-31T08:00:00%2B01:00 (a plus is escaped)",
+        field=field,
+    )
+
+
+def seal_cursor(last: MessageId) -> str:
+    """Return the cursor of the page after the one that ends with this message."""
+    packed = last.to_bytes(8, "big")
+    return base64.urlsafe_b64encode(packed + zlib.crc32(packed).to_bytes(4, "big")).decode()
+
+
+def open_cursor(text: str) -> MessageId:
+    """Return the message that a cursor stands behind; raises Rejected (422) for a damaged one."""
+    if len(text) == _CURSOR_CHARS and text.isascii():
+        try:
+            last, check = _CURSOR.unpack(base64.urlsafe_b64decode(text))
+        except (binascii.Error, struct.error):
+            pass
+        else:
+            if check == zlib.crc32(last.to_bytes(8, "big")) and last <= MESSAGE_ID_MAX:
+                return MessageId(last)
+    raise Rejected("invalid_cursor", "use next_cursor of the page before as it is", field="cursor")
+
+
+def _check_filter(text: str, field: str) -> str:
+    if len(text) > FILTER_CHARS_MAX or "\0" in text:
+        raise Rejected(
+            "invalid_filter", f"at most {FILTER_CHARS_MAX} characters, no NUL", field=field
+        )
+    return text

@@ -1,0 +1,271 @@
+"""The HTTP server: uvicorn's parser and transport handling, our own life cycle and limits.
+
+uvicorn's `Server` owns signals, exits the process when a port is taken and polls for its end;
+this one is started and stopped by the composition root, inside its event loop. uvicorn has no
+limit for slow heads and bodies nor for a head's size: `GatewayProtocol` adds them, and answers
+what it refuses with the same problem details as the API.
+
+Not here: what is answered (`app.py`), how long is too long (`patience.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import cast
+
+import uvicorn
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from gateway.api.answers import Answer
+from gateway.api.asgi import ASGIApp
+from gateway.api.patience import Limits, Phase, Progress, Verdict
+from gateway.api.problems import answer_problem
+
+BACKLOG = 2_048
+CUT_OFF_S = 1.0
+"""What cancelled requests may take to end."""
+TICK_S = 1.0
+"""How often connections are looked at and the Date header is renewed."""
+
+
+class HttpServer:
+    """Serves one ASGI application on one address."""
+
+    def __init__(self, app: ASGIApp, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._config = uvicorn.Config(
+            cast(ASGI3Application, app),
+            interface="asgi3",
+            lifespan="off",
+            ws="none",
+            # Logging is the gateway's: uvicorn configures none, and what it would say of clients'
+            # garbage is answered and counted as a request instead.
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            # An X-Forwarded-For that anyone can write must not choose whose failures are counted.
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=self._limits.keep_alive_s,
+        )
+        self._state = ServerState()
+        self._server: asyncio.Server | None = None
+        self._tick: asyncio.TimerHandle | None = None
+        self._lost = asyncio.Event()
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on; of the first address, where the host has several."""
+        assert self._server is not None, "started"
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen on `host` and `port` (0: any free one); raises OSError when that can't be."""
+        assert self._server is None, "not started"
+        self._config.load()
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: GatewayProtocol(self._config, self._state, loop, self._limits, self._lost.set),
+            host,
+            port,
+            backlog=BACKLOG,
+        )
+        self._on_tick(loop)
+
+    async def stop(self, timeout_s: float) -> int:
+        """Stop accepting, finish the requests that are under way, close every connection.
+
+        Returns how many requests were cut off because they took longer than `timeout_s`.
+        """
+        if self._server is None:
+            return 0
+        self._server.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        cut = 0
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._drain()
+        except TimeoutError:
+            cut = len(self._state.tasks)
+            await self._cut_off()
+        if self._tick is not None:
+            self._tick.cancel()
+        await self._server.wait_closed()
+        self._server = None
+        return cut
+
+    async def _drain(self) -> None:
+        while self._state.tasks or self._state.connections:
+            if self._state.tasks:
+                await asyncio.wait(list(self._state.tasks))
+            else:
+                self._lost.clear()
+                await self._lost.wait()
+
+    async def _cut_off(self) -> None:
+        for task in list(self._state.tasks):
+            task.cancel()
+        for connection in list(self._state.connections):
+            connection.transport.abort()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CUT_OFF_S):
+                await self._drain()
+
+    def _on_tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+        now = loop.time()
+        for connection in list(self._state.connections):
+            cast(GatewayProtocol, connection).look_after(now)
+        self._tick = loop.call_later(TICK_S, self._on_tick, loop)
+
+
+class GatewayProtocol(HttpToolsProtocol):
+    """One connection: uvicorn's, with a bound on everything that a client can drag out."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        state: ServerState,
+        loop: asyncio.AbstractEventLoop,
+        limits: Limits,
+        on_lost: Callable[[], None],
+    ) -> None:
+        super().__init__(config, state, app_state={}, _loop=loop)
+        self._limits = limits
+        self._on_lost = on_lost
+        now = loop.time()
+        self._progress = Progress(began_at=now, moved_at=now)
+        self._head_bytes = 0
+        self._head_is_new = False
+        self._deaf = False
+        """Whether what still arrives is thrown away."""
+
+    def look_after(self, now: float) -> None:
+        """Close or refuse what takes too long; called every TICK_S."""
+        if self.flow.read_paused:
+            # It is us who don't read (the application is busy): not the client's delay.
+            self._progress.moved_at = now
+        match self._progress.judge(self._limits, now):
+            case Verdict.TELL:
+                self._refuse(
+                    answer_problem(408, "request_timeout", "the request did not arrive in time")
+                )
+            case Verdict.CLOSE:
+                self.transport.close()
+            case Verdict.ABORT:
+                self.transport.abort()
+            case Verdict.WAIT:
+                pass
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        excess = len(self.connections) - self._limits.connections_max
+        if excess > self._limits.connections_max:
+            transport.abort()
+        elif excess > 0:
+            self._refuse(
+                answer_problem(
+                    503, "too_many_connections", "too many connections are open", retry_after_s=1
+                )
+            )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._on_lost()
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        self._head_is_new = False
+        super().data_received(data)
+        if self._progress.phase is not Phase.HEAD:
+            return
+        # The parser keeps what it has of an unfinished header without asking for its size. Where
+        # in this piece the head began is not known, so it counts from the next piece on.
+        self._head_bytes = 0 if self._head_is_new else self._head_bytes + len(data)
+        self._check_head_size(self._head_bytes)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._deaf:
+            return
+        self._head_is_new = True
+        self._progress.asked = True
+        self._progress.answered_at = None
+        self._progress.enter(Phase.HEAD, self.loop.time())
+
+    def on_headers_complete(self) -> None:
+        self._check_head_size(len(self.url) + sum(len(n) + len(v) for n, v in self.headers))
+        if self._deaf:
+            return
+        self._progress.enter(Phase.BODY, self.loop.time())
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if self._deaf:
+            return
+        self._progress.moved_at = self.loop.time()
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self._deaf:
+            return
+        self._progress.enter(Phase.DONE, self.loop.time())
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        # A pipelined request behind this one is then the one that is under way.
+        if not self.pipeline:
+            self._progress.answered_at = self.loop.time()
+            self._progress.asked = False
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._progress.stalled_at = self.loop.time()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._progress.stalled_at = None
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(answer_problem(400, "bad_request", "this is not HTTP/1.1"))
+
+    def _check_head_size(self, size: int) -> None:
+        if size > self._limits.head_bytes_max:
+            limit = self._limits.head_bytes_max
+            self._refuse(
+                answer_problem(
+                    431, "head_too_large", f"line and headers have at most {limit} bytes"
+                )
+            )
+
+    def _refuse(self, answer: Answer) -> None:
+        """Answer in the application's place, and read no further request from this connection."""
+        self._deaf = True
+        if self.transport.is_closing():
+            return
+        if self.cycle is not None and not self.cycle.response_complete:
+            if not self.cycle.more_body or self.cycle.response_started:
+                # What is refused came behind a whole request: that one is still answered.
+                self.cycle.keep_alive = False
+                return
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self._progress.enter(Phase.REFUSED, self.loop.time())
+        headers = [
+            *self.server_state.default_headers,
+            *answer.header_list(),
+            (b"connection", b"close"),
+        ]
+        head = b"".join(b"%b: %b\r\n" % header for header in headers)
+        self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[answer.status], head, answer.body))
+        # Only our half is closed: see `discard_s`.
+        self.transport.write_eof()
