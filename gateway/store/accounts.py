@@ -102,15 +102,16 @@ async def create_account(
 ) -> Account:
     """Make an account; raises Rejected when the name is taken or a setting is out of range.
 
-    A webhook_url without a secret gets a random one: what is not signed can't be believed.
+    Without a webhook_secret it gets a random one: messages may name a callback_url at any time,
+    and what is not signed can't be believed.
     """
     _check_label("name", name)
     _check_label("currency", currency)
     _check_settings(settings)
     account = Account(id=AccountId(0), name=name, currency=currency)
     account = msgspec.structs.replace(account, **settings)
-    if account.webhook_url and not account.webhook_secret:
-        account = msgspec.structs.replace(account, webhook_secret=_new_secret())
+    if not account.webhook_secret:
+        account = msgspec.structs.replace(account, webhook_secret=new_secret())
     try:
         async with database.acquire() as connection:
             account_id = await connection.fetchval(
@@ -136,7 +137,7 @@ async def create_account(
 async def update_account(
     database: Database, account_id: AccountId, **settings: Unpack[AccountSettings]
 ) -> Standing:
-    """Change the settings that are given; other nodes see it within KeyRing's freshness.
+    """Change the settings that are given; every node sees it within the key ring's FRESH_S.
 
     Raises Rejected for an unknown account, a value out of range, and a floor above what is
     available.
@@ -150,9 +151,8 @@ async def update_account(
             settings.get("segments_max"),
             settings.get("submit_per_s"),
             settings.get("webhook_url"),
-            settings.get("webhook_secret"),
+            settings.get("webhook_secret") or None,
             settings.get("active"),
-            _new_secret(),
         )
         if found == "UPDATE 0":
             raise _unknown_account()
@@ -199,7 +199,7 @@ async def create_key(
     """Make a key for the account and return it, the only time that anybody sees it."""
     _check_note("label", label)
     prefix = "".join(secrets.choice(_KEY_PREFIX_ALPHABET) for _ in range(KEY_PREFIX_CHARS))
-    plaintext = f"gw_{prefix}_{_new_secret()}"
+    plaintext = f"gw_{prefix}_{new_secret()}"
     try:
         async with database.acquire() as connection:
             await connection.execute(
@@ -304,7 +304,8 @@ def _standing_of(row: Row) -> Standing:
     )
 
 
-def _new_secret() -> str:
+def new_secret() -> str:
+    """Return 256 random bits, URL-safe."""
     return secrets.token_urlsafe(KEY_SECRET_BYTES)
 
 

@@ -22,14 +22,13 @@ posting AS (
 SELECT id FROM account
 
 -- name: update_account
--- NULL leaves a column as it is; a first webhook_url brings the secret $8 with it.
+-- NULL leaves a column as it is.
 UPDATE accounts SET
     default_sender = coalesce($2, default_sender),
     segments_max   = coalesce($3, segments_max),
     submit_per_s   = coalesce($4, submit_per_s),
     webhook_url    = coalesce($5, webhook_url),
-    webhook_secret = coalesce($6, CASE WHEN $5 <> '' AND webhook_secret = '' THEN $8
-                                       ELSE webhook_secret END),
+    webhook_secret = coalesce($6, webhook_secret),
     active         = coalesce($7, active)
 WHERE id = $1
 
@@ -173,3 +172,136 @@ SELECT message_id FROM idempotency WHERE account_id = $1 AND key = $2
 -- name: fetch_balance
 SELECT b.available_micros, b.deposited_micros, b.floor_micros, p.posted_micros
 FROM balances b JOIN postings p USING (account_id) WHERE b.account_id = $1
+
+-- ── Partitions (partitions.py): these run in maintenance, and may take seconds ──────────────
+
+-- name: fetch_partitions
+-- The days that have a partition of messages or of events, as YYYYMMDD.
+SELECT DISTINCT right(c.relname, 8) AS day
+FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent IN ('messages'::regclass, 'events'::regclass) AND c.relname ~ '_p\d{8}$'
+ORDER BY day
+
+-- name: count_open
+-- Messages of a range of ids of which something may still be sent.
+SELECT count(*) FROM messages m
+WHERE m.id >= $1 AND m.id < $2 AND NOT EXISTS (
+    SELECT FROM events e
+    WHERE e.account_id = m.account_id AND e.message_id = m.id AND e.closes
+      AND e.message_id >= $1 AND e.message_id < $2)
+
+-- name: retire_range
+-- Keeps the sums of money of a range of ids that is about to be dropped.
+INSERT INTO retired AS r
+SELECT account_id, sum(priced)::bigint, sum(posted)::bigint, sum(voided)::bigint
+FROM (
+    SELECT account_id, price_micros AS priced, 0 AS posted, 0 AS voided
+    FROM messages WHERE id >= $1 AND id < $2
+    UNION ALL
+    SELECT account_id, 0, posted_micros, voided_micros
+    FROM events WHERE message_id >= $1 AND message_id < $2
+) moved
+GROUP BY account_id
+ON CONFLICT (account_id) DO UPDATE SET
+    priced_micros = r.priced_micros + excluded.priced_micros,
+    posted_micros = r.posted_micros + excluded.posted_micros,
+    voided_micros = r.voided_micros + excluded.voided_micros
+
+-- ── Maintenance (maintenance.py) ────────────────────────────────────────────────────────────
+
+-- name: forget_idempotency
+DELETE FROM idempotency
+WHERE ctid = ANY (ARRAY(SELECT ctid FROM idempotency WHERE message_id < $1 LIMIT $2))
+
+-- name: forget_parked
+DELETE FROM parked_receipts
+WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM parked_receipts WHERE given_up AND received_at < $1 LIMIT $2))
+
+-- name: forget_inbound
+DELETE FROM inbound_messages
+WHERE id IN (SELECT id FROM inbound_messages WHERE id < $1 ORDER BY id LIMIT $2)
+
+-- name: forget_dead_notices
+DELETE FROM outbox
+WHERE id IN (SELECT id FROM outbox WHERE dead AND created_at < $1 LIMIT $2)
+
+-- name: give_up_parked
+UPDATE parked_receipts SET given_up = true WHERE NOT given_up AND received_at < $1
+
+-- name: find_unanswered
+-- Messages that were closed in a span of time and have no final status: their carrier took them
+-- and never said what became of them. Nearly all get their receipt within the same span, so one
+-- pass over it leaves few to look up. $3 bounds the ids, and with them the partitions: a message
+-- is older than its events. `seen` is how many messages the span has; a row also when all is well.
+WITH span AS MATERIALIZED (
+    SELECT account_id, message_id, max(at) FILTER (WHERE closes) AS closed_at,
+           bool_or(closes) AND NOT bool_or(status >= 10) AS doubtful
+    FROM events WHERE at >= $1 AND at < $2 AND message_id < $3
+    GROUP BY account_id, message_id
+)
+SELECT s.seen, u.account_id, u.message_id, u.closed_at
+FROM (SELECT count(*) AS seen FROM span) s
+LEFT JOIN (
+    SELECT account_id, message_id, closed_at FROM span c
+    WHERE doubtful AND NOT EXISTS (
+        SELECT FROM events e
+        WHERE e.account_id = c.account_id AND e.message_id = c.message_id AND e.status >= 10)
+    ORDER BY closed_at, message_id LIMIT $4
+) u ON true
+
+-- name: fetch_unanswered
+SELECT m.account_id, m.id, m.sender, m.recipient, m.client_ref, m.tag, m.callback_url, m.segments,
+       e.segment, e.segment_status, e.at, e.kind, e.carrier_id
+FROM unnest($1::int[], $2::bigint[]) AS k(account_id, id)
+JOIN messages m ON m.account_id = k.account_id AND m.id = k.id
+JOIN events e ON e.account_id = k.account_id AND e.message_id = k.id
+ORDER BY m.id, e.at
+
+-- name: save_queue_marks
+INSERT INTO queue_marks SELECT * FROM unnest($1::smallint[], $2::smallint[], $3::bigint[])
+ON CONFLICT (carrier_id, lane) DO UPDATE SET open_from = excluded.open_from
+
+-- name: load_queue_marks
+SELECT carrier_id, lane, open_from FROM queue_marks
+
+-- name: save_sweep_mark
+INSERT INTO sweep_marks VALUES ($1, $2)
+ON CONFLICT (name) DO UPDATE SET seen_to = excluded.seen_to
+
+-- name: load_sweep_mark
+SELECT seen_to FROM sweep_marks WHERE name = $1
+
+-- ── Outbox (outbox.py) ──────────────────────────────────────────────────────────────────────
+
+-- name: claim_due
+-- Takes events for a lease: whoever dies with them loses them to the next claim. Rows without
+-- any address (the account has taken its webhook away since) come along, to be deleted.
+WITH due AS (
+    SELECT id FROM outbox WHERE NOT dead AND next_at <= $1
+    ORDER BY next_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
+),
+claimed AS (
+    UPDATE outbox o SET next_at = $3 FROM due WHERE o.id = due.id
+    RETURNING o.id, o.account_id, o.url, o.body, o.created_at, o.attempts
+)
+SELECT c.id, c.account_id, c.url, c.body, c.created_at, c.attempts,
+       a.webhook_url, a.webhook_secret
+FROM claimed c JOIN accounts a ON a.id = c.account_id
+ORDER BY c.id
+
+-- name: record_delivered
+DELETE FROM outbox WHERE id = ANY ($1::bigint[])
+
+-- name: record_failed
+-- An event without a next time is dead: it stays, with its error, for people to look at.
+UPDATE outbox o SET
+    attempts = o.attempts + 1, error = f.error,
+    dead = f.next_at IS NULL, next_at = coalesce(f.next_at, o.next_at)
+FROM unnest($1::bigint[], $2::float8[], $3::text[]) AS f(id, next_at, error)
+WHERE o.id = f.id
+
+-- name: count_waiting
+SELECT count(*) FILTER (WHERE NOT dead) AS waiting, count(*) FILTER (WHERE dead) AS dead,
+       min(created_at) FILTER (WHERE NOT dead) AS oldest
+FROM outbox

@@ -1,7 +1,7 @@
 """What accounts read: one message, pages of them, their balance.
 
 Every query names the account, so that nobody can read another's rows. Not here: building the
-views (`message_rows.py`), what operators read (`accounts.py`, `audit.py`).
+views (`message_views.py`), what operators read (`accounts.py`, `audit.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gateway.credit.prices import format_micros
 from gateway.ids import id_at
 from gateway.lifecycle import STATUSES, Status
 from gateway.model import Account, AccountId, MessageId
-from gateway.store.message_rows import SCHEDULED, message_view, whole_message_view
+from gateway.store.message_views import SCHEDULED, message_view, whole_message_view
 from gateway.store.postgres import Database, unavailable_as_503
 from gateway.store.queries import query
 from gateway.views import Balance, MessageView, Page, Search

@@ -1,0 +1,97 @@
+"""The events that wait for customers' endpoints, as the outcome writer left them.
+
+Not here: sending them and deciding when to try again (`gateway/hooks/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gateway.model import AccountId
+from gateway.store.postgres import Database, unavailable_as_503
+from gateway.store.queries import query
+from gateway.views import OutboxEvent
+
+if TYPE_CHECKING:
+    from gateway.store.postgres import Row
+
+ERROR_CHARS_MAX = 500
+
+_CLAIM_DUE = query("claim_due")
+_RECORD_DELIVERED = query("record_delivered")
+_RECORD_FAILED = query("record_failed")
+_COUNT_WAITING = query("count_waiting")
+
+
+class OutboxDepth(msgspec.Struct, frozen=True):
+    waiting: int
+    dead: int
+    oldest_at: float | None
+    """When the oldest waiting event happened."""
+
+
+class PostgresOutbox:
+    """Hands out due events under a lease and records what became of them.
+
+    At least once: an event whose outcome was not recorded before its lease ended is handed out
+    again. Several nodes may claim at once; none gets what another holds.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @unavailable_as_503()
+    async def claim_due(self, now: float, limit: int, lease_s: float) -> list[OutboxEvent]:
+        """Return up to `limit` events that are due, by id, leased until `now + lease_s`."""
+        async with self._database.acquire() as connection:
+            rows = await connection.fetch(_CLAIM_DUE, now, limit, now + lease_s)
+            unaddressed = [row["id"] for row in rows if not (row["url"] or row["webhook_url"])]
+            if unaddressed:
+                await connection.execute(_RECORD_DELIVERED, unaddressed)
+        return [_event_of(row) for row in rows if row["url"] or row["webhook_url"]]
+
+    @unavailable_as_503()
+    async def record_delivered(self, ids: Sequence[int]) -> None:
+        """Forget events that their endpoint took."""
+        async with self._database.acquire() as connection:
+            await connection.execute(_RECORD_DELIVERED, ids)
+
+    @unavailable_as_503()
+    async def record_failed(self, failures: Sequence[tuple[int, float | None, str]]) -> None:
+        """Note (id, when to try again, why it failed); None for never gives the event up."""
+        async with self._database.acquire() as connection:
+            await connection.execute(
+                _RECORD_FAILED,
+                [event_id for event_id, _, _ in failures],
+                [next_at for _, next_at, _ in failures],
+                [_storable(error) for _, _, error in failures],
+            )
+
+    @unavailable_as_503()
+    async def fetch_depth(self) -> OutboxDepth:
+        """Count what waits and what was given up, for the metrics."""
+        async with self._database.acquire() as connection:
+            row = await connection.fetchrow(_COUNT_WAITING)
+        assert row is not None
+        return OutboxDepth(row["waiting"], row["dead"], row["oldest"])
+
+
+def _event_of(row: Row) -> OutboxEvent:
+    return OutboxEvent(
+        id=row["id"],
+        account_id=AccountId(row["account_id"]),
+        url=row["url"] or row["webhook_url"],
+        secret=row["webhook_secret"],
+        single=bool(row["url"]),
+        body=row["body"].encode(),
+        created_at=row["created_at"],
+        attempts=row["attempts"],
+    )
+
+
+def _storable(error: str) -> str:
+    """Cut and clean what an endpoint may have written into our error message."""
+    return error[:ERROR_CHARS_MAX].encode("utf-8", "replace").decode().replace("\0", "")
