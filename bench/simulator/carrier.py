@@ -166,7 +166,7 @@ class Carrier:
         for mailbox in self._mailboxes.values():
             if mailbox.receivers:
                 return mailbox
-        return next(iter(self._mailboxes.values()), None) or self.mailbox("")
+        return self.mailbox(next(iter(self._mailboxes), ""))
 
     def _send_from(self, script: Script, mobile: Mobile, started_s: float, sent: int) -> None:
         """Send what is due of `mobile`, and come back for the next."""
@@ -194,5 +194,5 @@ class Carrier:
         """Return all counts as plain values."""
         return self.tally.report() | {
             "scheduled": len(self._wheel),
-            "waiting": sum(len(mailbox) for mailbox in self._mailboxes.values()),
+            "waiting": sum(mailbox.waiting for mailbox in self._mailboxes.values()),
         }

@@ -46,7 +46,9 @@ class Mailbox:
         self._receivers: dict[int, Receiver] = {}
         self._turn = 0
 
-    def __len__(self) -> int:
+    @property
+    def waiting(self) -> int:
+        """How many deliveries wait for a bind."""
         return len(self._waiting)
 
     @property
