@@ -12,7 +12,7 @@ import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,6 +24,7 @@ from gateway.ids import IdGenerator, id_at
 from gateway.jobs import Submission
 from gateway.lifecycle import EventKind, Status
 from gateway.logs import get_logger
+from gateway.metrics import CarrierMetrics
 from gateway.model import CarrierId, Message
 from gateway.outcomes import Event, InboundMessage, Party
 from gateway.outgoing import Writing, build_payloads, build_submission
@@ -32,10 +33,13 @@ from gateway.smpp.client import CarrierBind
 from gateway.smpp.errors import SmppError
 from gateway.smpp.pdu import DeliverSm
 from gateway.smpp.status import StatusClass
+from gateway.smpp.vocabulary import status_name
 from gateway.store.backlog import find_submissions
 from gateway.store.outcome_writer import OutcomeWriter
-from gateway.store.postgres import AnyConnection
 from gateway.text.alphabet import decode_gsm7
+
+if TYPE_CHECKING:
+    from gateway.store.postgres import AnyConnection
 
 log = get_logger("carriers")
 
@@ -47,18 +51,6 @@ FAILOVER_CHECK_S = 1.0
 EXPIRY_CHECK_S = 5.0
 
 
-class Meter(Protocol):
-    """What the shell counts; `gateway/metrics.py` in the gateway."""
-
-    def note_response(self, carrier: str, status: int, seconds: float) -> None: ...
-
-    def note_receipt(self, carrier: str, status: Status, seconds: float) -> None: ...
-
-    def note_odd_receipt(self, carrier: str, kind: str) -> None: ...
-
-    def note_bind_lost(self, carrier: str, reason: str) -> None: ...
-
-
 @dataclass(slots=True)
 class Line:
     """One carrier's binds and how it is spoken to."""
@@ -68,6 +60,7 @@ class Line:
     writing: Writing
     dialect: Dialect
     ids: IdRule
+    metrics: CarrierMetrics
     wide_reference: bool = False
     hold: bool = False
     binds: list[CarrierBind] = field(default_factory=list)
@@ -93,14 +86,12 @@ class CarrierDesk:
         lines: Mapping[CarrierId, Line],
         writer: OutcomeWriter,
         ids: IdGenerator,
-        meter: Meter,
         *,
         wake_hooks: Callable[[], None] = lambda: None,
     ) -> None:
         self._lines = lines
         self._writer = writer
         self._ids = ids
-        self._meter = meter
         self._wake_hooks = wake_hooks
         self._pump_scheduled = False
         self._stalled = False
@@ -239,7 +230,7 @@ class CarrierDesk:
 
     def lost(self, bind: CarrierBind, reason: str, in_flight: Sequence[object]) -> None:
         line = self._lines[CarrierId(bind.carrier_id)]
-        self._meter.note_bind_lost(line.name, reason)
+        line.metrics.bind_lost(reason)
         now = self._loop.time()
         submissions = [context for context in in_flight if isinstance(context, Submission)]
         self._dispatcher.lost(submissions, now, time.time())
@@ -256,7 +247,8 @@ class CarrierDesk:
     ) -> None:
         assert isinstance(context, Submission)
         line = self._lines[context.carrier_id]
-        self._meter.note_response(line.name, status, latency_s)
+        line.metrics.submitted(status_name(status))
+        line.metrics.response_seconds.observe(latency_s)
         wall = time.time()
         carrier_message_id = line.ids.normalise_response(message_id)
         meaning = self._dispatcher.responded(
@@ -309,7 +301,7 @@ class CarrierDesk:
             self._writer.after_commit(acknowledge)
         elif isinstance(receipt, Malformed):
             # It names no message, so there is nothing to apply and nothing to look for.
-            self._meter.note_odd_receipt(line.name, "malformed")
+            line.metrics.received("malformed")
             log.warning("receipt_malformed", carrier=line.name, reason=receipt.reason)
             acknowledge(True)
 
@@ -326,6 +318,18 @@ class CarrierDesk:
             pdu.content,
             _read_text(pdu),
         )
+
+    def receipt_applied(self, carrier_id: CarrierId, status: Status, seconds: float) -> None:
+        metrics = self._lines[carrier_id].metrics
+        metrics.received(status.wire)
+        if status.final:
+            metrics.receipt_seconds.observe(seconds)
+
+    def receipt_parked(self, carrier_id: CarrierId) -> None:
+        self._lines[carrier_id].metrics.receipts_parked()
+
+    def receipt_repeated(self, carrier_id: CarrierId) -> None:
+        self._lines[carrier_id].metrics.receipts_duplicate()
 
     # ── receipts that memory does not know (a `Lookups`) ─────────────────────────────────────
 

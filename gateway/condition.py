@@ -1,0 +1,90 @@
+"""How this node is: what `/readyz`, the operators' pages and the gauges read. Decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from gateway.carriers import Line
+from gateway.dispatch import Dispatcher
+from gateway.metrics import Metrics
+from gateway.model import CarrierId, Lane
+from gateway.store.intake_writer import IntakeWriter
+from gateway.store.outcome_writer import OutcomeWriter
+from gateway.views import CarrierView
+
+
+class Condition:
+    """Implements the API's port of the same name."""
+
+    def __init__(
+        self,
+        lines: Mapping[CarrierId, Line],
+        dispatcher: Dispatcher,
+        intake: IntakeWriter,
+        outcomes: OutcomeWriter,
+    ) -> None:
+        self._lines = lines
+        self._dispatcher = dispatcher
+        self._intake = intake
+        self._outcomes = outcomes
+        self.serving = False
+        """Whether the node has started and is not stopping."""
+
+    def problems(self) -> list[str]:
+        problems = [] if self.serving else ["not started, or stopping"]
+        if not self._intake.available or self._outcomes.away:
+            problems.append("the database is away")
+        if self._lines and not any(line.bound for line in self._lines.values()):
+            problems.append("no carrier is bound")
+        return problems
+
+    def carriers(self) -> list[CarrierView]:
+        return [self._view(line) for line in self._lines.values()]
+
+    def watch(self, metrics: Metrics) -> None:
+        """Have the gauges read from here."""
+        metrics.watch(
+            database_up=lambda: float(self._intake.available),
+            tasks=lambda: float(len(asyncio.all_tasks())),
+            intake_waiting=lambda: float(self._intake.waiting),
+            outcomes_waiting=lambda: float(self._outcomes.waiting),
+        )
+        for line in self._lines.values():
+            self._watch_line(line, metrics)
+
+    def _watch_line(self, line: Line, metrics: Metrics) -> None:
+        metrics.carrier(line.name).watch(
+            binds=lambda: float(len(line.binds)),
+            bound=lambda: float(sum(bind.bound for bind in line.binds)),
+            window_size=lambda: float(sum(bind.settings.window_size for bind in line.binds)),
+            in_flight=lambda: float(sum(bind.in_flight for bind in line.binds)),
+        )
+        for lane in Lane:
+            self._watch_lane(line, lane, metrics)
+
+    def _watch_lane(self, line: Line, lane: Lane, metrics: Metrics) -> None:
+        queue = self._dispatcher.carriers[line.id].queue
+
+        def age_s() -> float:
+            oldest = queue.oldest(lambda job: job.message.accepted_at, lane)
+            return 0.0 if oldest is None else max(0.0, time.time() - oldest)
+
+        metrics.carrier(line.name).watch_lane(
+            lane, waiting=lambda: float(queue.lane_len(lane)), oldest_age_s=age_s
+        )
+
+    def _view(self, line: Line) -> CarrierView:
+        bound = sum(bind.bound for bind in line.binds)
+        state = self._dispatcher.carriers[line.id]
+        return CarrierView(
+            name=line.name,
+            binds=len(line.binds),
+            bound=bound,
+            window_size=sum(bind.settings.window_size for bind in line.binds),
+            in_flight=sum(bind.in_flight for bind in line.binds),
+            waiting=len(state.queue),
+            rate_per_s=round(state.rate.rate_per_s, 3),
+            state="up" if bound == len(line.binds) else "degraded" if bound else "down",
+        )

@@ -1,0 +1,147 @@
+"""The node's slow clockwork: partitions, retention, receipts that never came, who wants notices.
+
+Each duty runs on its own interval and survives the database being away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from gateway.config import Messages
+from gateway.errors import StoreUnavailable
+from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
+from gateway.logs import get_logger
+from gateway.model import AccountId
+from gateway.outcomes import Event
+from gateway.receipts import ReceiptBook, build_notice
+from gateway.store.maintenance import Maintenance, Unanswered
+from gateway.store.outcome_writer import OutcomeWriter
+from gateway.store.postgres import Database
+
+log = get_logger("housekeeping")
+
+HOOKED_S = 2.0
+SWEEP_S = 60.0
+DAILY_S = 900.0
+SWEEP_MESSAGES_MAX = 5_000
+SWEEP_MARK = "unanswered"
+
+
+class Hooked:
+    """Which accounts have an endpoint to be told at; a little behind the store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._accounts: frozenset[int] = frozenset()
+
+    def wants(self, account_id: AccountId) -> bool:
+        return account_id in self._accounts
+
+    async def refresh(self) -> None:
+        async with self._database.acquire() as connection:
+            rows = await connection.fetch("SELECT id FROM accounts WHERE webhook_url <> ''")
+        self._accounts = frozenset(row["id"] for row in rows)
+
+
+class Housekeeper:
+    def __init__(
+        self,
+        settings: Messages,
+        maintenance: Maintenance,
+        hooked: Hooked,
+        book: ReceiptBook,
+        outcomes: OutcomeWriter,
+    ) -> None:
+        self._settings = settings
+        self._maintenance = maintenance
+        self._hooked = hooked
+        self._book = book
+        self._outcomes = outcomes
+
+    async def run(self) -> None:
+        """Do every duty at its interval, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_repeat("hooked", HOOKED_S, self._hooked.refresh))
+            group.create_task(_repeat("sweep", SWEEP_S, self._sweep))
+            group.create_task(_repeat("daily", DAILY_S, self._daily))
+
+    async def _daily(self) -> None:
+        wall = time.time()
+        await self._maintenance.ensure_partitions(wall)
+        dropped = await self._maintenance.drop_partitions(wall, self._settings.retention_days)
+        if dropped.days:
+            log.info("partitions_dropped", days=[str(day) for day in dropped.days])
+        for kept in dropped.kept:
+            log.warning("partition_kept", day=str(kept.day), open_messages=kept.open_messages)
+        await self._maintenance.forget_idempotency(wall, self._settings.idempotency_s)
+        await self._maintenance.forget_remains(wall, self._settings.retention_days)
+
+    async def _sweep(self) -> None:
+        """Give up receipts without a submission, and submissions without a receipt."""
+        wall = time.time()
+        parked_s = self._settings.receipt_parked_s
+        given_up = await self._maintenance.give_up_parked(wall, parked_s)
+        self._book.forget_parked(wall - parked_s)
+        if given_up:
+            log.warning("receipts_unmatched", count=given_up)
+        seen_to = await self._maintenance.load_sweep_mark(SWEEP_MARK)
+        while True:
+            swept = await self._maintenance.find_unanswered(
+                wall, self._settings.receipt_timeout_s, SWEEP_MESSAGES_MAX, seen_to
+            )
+            for unanswered in swept.found:
+                self._give_up(unanswered, wall)
+            if swept.found:
+                log.info("receipts_given_up", messages=len(swept.found))
+                await self._outcomes.flush()
+            await self._maintenance.save_sweep_mark(SWEEP_MARK, swept.seen_to)
+            seen_to = swept.seen_to
+            if swept.complete:
+                return
+
+    def _give_up(self, unanswered: Unanswered, wall: float) -> None:
+        # Parts that memory knows share one list; a receipt that comes later finds it as it is.
+        states = self._book.references.find_states(unanswered.message_id) or unanswered.states
+        for index, state in enumerate(states):
+            if state is not Status.SUBMITTED:
+                continue
+            states[index] = settle_segment(state, Status.UNKNOWN)
+            self._outcomes.record(
+                Event(
+                    unanswered.message_id,
+                    unanswered.account_id,
+                    wall,
+                    EventKind.NO_RECEIPT,
+                    index + 1,
+                    states[index],
+                    aggregate(states),
+                    False,
+                    unanswered.carriers[index],
+                )
+            )
+        party = unanswered.party
+        status = aggregate(states)
+        if status.final and self._book.party_of(unanswered.account_id, party.callback_url):
+            self._outcomes.notify(
+                build_notice(
+                    unanswered.account_id,
+                    unanswered.message_id,
+                    party,
+                    status,
+                    "no receipt",
+                    wall,
+                )
+            )
+
+
+async def _repeat(name: str, every_s: float, duty: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await duty()
+        except StoreUnavailable as error:
+            log.warning("duty_put_off", duty=name, error=str(error))
+        except Exception:
+            log.exception("duty_failed", duty=name)
+        await asyncio.sleep(every_s)

@@ -1,0 +1,174 @@
+"""From settings to the objects that speak to carriers. Builds; connects to nobody."""
+
+from __future__ import annotations
+
+import random
+import ssl
+from collections.abc import Mapping
+
+from gateway.carriers import CarrierDesk, Line
+from gateway.config import Carrier, Config, Tls
+from gateway.credit.prices import PriceList, parse_micros
+from gateway.dispatch import CarrierState, Policy
+from gateway.dlr.dialects import DIALECTS
+from gateway.dlr.ids import IdForm, IdRule
+from gateway.errors import ConfigError
+from gateway.intake import Tables
+from gateway.metrics import Metrics
+from gateway.model import AccountId, CarrierId, Micros
+from gateway.outgoing import Writing
+from gateway.routing.table import Route, RouteTable
+from gateway.smpp.client import CarrierBind
+from gateway.smpp.pdu import SubmitTemplate
+from gateway.smpp.settings import BindMode, BindSettings, Pace
+from gateway.smpp.status import StatusClass
+from gateway.smpp.timers import Timings
+from gateway.throttle.adaptive import AdaptiveRate
+
+
+def build_line(carrier: Carrier, carrier_id: CarrierId, metrics: Metrics) -> Line:
+    """Return one carrier's line, without its binds."""
+    dialect = DIALECTS.get(carrier.dialect)
+    if dialect is None:
+        raise ConfigError(
+            f"carrier.{carrier.name}.dialect",
+            f"{carrier.dialect!r} is none of {', '.join(sorted(DIALECTS))}",
+        )
+    named = IdRule(IdForm(carrier.ids.response), IdForm(carrier.ids.receipt))
+    return Line(
+        id=carrier_id,
+        name=carrier.name,
+        writing=Writing(
+            template=SubmitTemplate(
+                service_type=carrier.service_type,
+                dest_addr_ton=carrier.destination_ton,
+                dest_addr_npi=carrier.destination_npi,
+                protocol_id=carrier.protocol_id,
+            ),
+            source_ton=carrier.source_ton,
+            source_npi=carrier.source_npi,
+            data_codings=(
+                carrier.data_coding_gsm7,
+                carrier.data_coding_ucs2,
+                carrier.data_coding_binary,
+            ),
+            send_validity=carrier.send_validity,
+        ),
+        dialect=dialect,
+        ids=named if named != IdRule() else dialect.ids,
+        metrics=metrics.carrier(carrier.name),
+        wide_reference=carrier.wide_reference,
+        hold=carrier.lost == "hold",
+    )
+
+
+def build_state(carrier: Carrier, carrier_id: CarrierId) -> CarrierState:
+    """Return what the dispatcher keeps of one carrier."""
+    return CarrierState(
+        carrier_id,
+        Policy(
+            name=carrier.name,
+            hold=carrier.lost == "hold",
+            statuses={int(k, 0): StatusClass(v) for k, v in carrier.statuses.items()},
+        ),
+        AdaptiveRate(carrier.rate_per_s, carrier.burst),
+    )
+
+
+def build_binds(carrier: Carrier, line: Line, desk: CarrierDesk) -> list[CarrierBind]:
+    """Return the carrier's binds, named `carrier/1` and so on."""
+    tls = build_tls(carrier.tls, f"carrier.{carrier.name}.tls") if carrier.tls.enabled else None
+    modes = [bind.mode for bind in carrier.binds for _ in range(bind.count)]
+    return [
+        CarrierBind(
+            f"{carrier.name}/{number}",
+            line.id,
+            BindSettings(
+                host=carrier.host,
+                port=carrier.port,
+                system_id=carrier.system_id,
+                password=carrier.password,
+                system_type=carrier.system_type,
+                mode=BindMode(mode),
+                interface_version=carrier.interface_version,
+                address_range=carrier.address_range,
+                window_size=carrier.window_size,
+                timings=Timings(
+                    enquire_link_s=carrier.enquire_link_s,
+                    response_s=carrier.response_timeout_s,
+                    inactivity_s=carrier.inactivity_s,
+                ),
+                pace=Pace(first_s=carrier.reconnect_first_s, max_s=carrier.reconnect_max_s),
+                connect_timeout_s=carrier.connect_timeout_s,
+            ),
+            desk,
+            random=random.random,
+            tls=tls,
+        )
+        for number, mode in enumerate(modes, start=1)
+    ]
+
+
+def build_tls(settings: Tls, key: str) -> ssl.SSLContext:
+    """Return the client's TLS context; raises ConfigError for files that can't be used."""
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file or None)
+        if settings.cert_file:
+            context.load_cert_chain(settings.cert_file, settings.key_file or None)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(key, f"can't use these files: {error}") from error
+    if not settings.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def build_tables(
+    config: Config,
+    carrier_ids: Mapping[str, CarrierId],
+    account_ids: Mapping[str, AccountId],
+) -> Tables:
+    """Return routes and prices as intake looks them up.
+
+    Raises ConfigError for an account that does not exist: its route would silently be nobody's.
+    """
+    return Tables(
+        routes=RouteTable(
+            Route(
+                carriers=tuple(carrier_ids[name] for name in route.carriers),
+                prefixes=route.prefixes,
+                countries=route.countries,
+                accounts=tuple(
+                    _account(account_ids, name, f"route[{index}].accounts")
+                    for name in route.accounts
+                ),
+            )
+            for index, route in enumerate(config.route)
+        ),
+        prices=_build_prices(config),
+        wide_carriers=frozenset(
+            carrier_ids[carrier.name] for carrier in config.carrier if carrier.wide_reference
+        ),
+    )
+
+
+def _build_prices(config: Config) -> PriceList | None:
+    if not config.price:
+        return None
+    default: Micros | None = None
+    by_prefix: dict[str, Micros] = {}
+    for index, price in enumerate(config.price):
+        micros = parse_micros(price.price, f"price[{index}].price")
+        if price.prefix:
+            by_prefix[price.prefix] = micros
+        else:
+            default = micros
+    return PriceList(by_prefix, default)
+
+
+def _account(account_ids: Mapping[str, AccountId], name: str, key: str) -> AccountId:
+    if name not in account_ids:
+        raise ConfigError(
+            key, f"there is no account {name!r}; make it with: gateway account create"
+        )
+    return account_ids[name]
