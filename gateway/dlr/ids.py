@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
+from contextlib import suppress
 
 import msgspec
 
 _PADDING = " \t\r\n\0"
-
-# Far past SMPP's 64 characters; int() is never given more than this.
-_NUMBER_CHARACTERS_MAX = 64
 
 
 class IdForm(enum.StrEnum):
@@ -34,15 +32,12 @@ def normalise_id(raw: str, form: IdForm = IdForm.STRING, strip_zeros: bool = Fal
     promises (a UUID from a carrier of decimals stays comparable with itself).
     """
     trimmed = raw.strip(_PADDING)
-    if form is not IdForm.STRING and len(trimmed) <= _NUMBER_CHARACTERS_MAX and trimmed.isascii():
-        if form is IdForm.DECIMAL:
-            if trimmed.isdigit():
-                return trimmed.lstrip("0") or "0"
-        elif trimmed.isalnum():  # int() would also take a sign and underscores
-            try:
-                return str(int(trimmed, 16))
-            except ValueError:
-                pass
+    if form is IdForm.DECIMAL and trimmed.isascii() and trimmed.isdigit():
+        return trimmed.lstrip("0") or "0"
+    # int() would also take a sign, underscores and other scripts' digits.
+    if form is IdForm.HEX and trimmed.isascii() and trimmed.isalnum():
+        with suppress(ValueError):
+            return str(int(trimmed, 16))
     folded = trimmed.casefold()
     if strip_zeros and folded:
         return folded.lstrip("0") or "0"

@@ -86,6 +86,12 @@ def text_of(payload: bytes, parts: int, encoding: Encoding) -> str:
         (EMOJI * 66, UCS2, 2, 132),
         (EMOJI * 67, UCS2, 3, 134),
         ("a" + EMOJI * 66, UCS2, 2, 133),
+        # the first and the last pair that there is, at a border
+        ("a" * 66 + "\U00010000" + "b" * 66, UCS2, 3, 134),
+        ("a" * 66 + "\U0010ffff" + "b" * 66, UCS2, 3, 134),
+        # neighbours of the surrogates are no halves
+        ("a" * 66 + "\ud7ff" + "b" * 67, UCS2, 2, 134),
+        ("a" * 66 + "\ue000" + "b" * 67, UCS2, 2, 134),
         ("a" * 66 + EMOJI + "b" * 65, UCS2, 2, 133),
         ("a" * 66 + EMOJI + "b" * 66, UCS2, 3, 134),
         # an extension character is one unit here: twice only in GSM
