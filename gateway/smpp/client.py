@@ -13,8 +13,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-import structlog
-
+from gateway.logs import get_logger
 from gateway.smpp import vocabulary as v
 from gateway.smpp.backoff import Backoff, Ending
 from gateway.smpp.errors import IllegalSend
@@ -38,7 +37,7 @@ from gateway.smpp.tally import Tally
 
 _SEQUENCE_BITS: Final = 32
 
-log = structlog.get_logger()
+log = get_logger("smpp")
 
 
 class BindState(enum.StrEnum):
@@ -299,12 +298,11 @@ class CarrierBind:
     # ── what the session says ────────────────────────────────────────────────────────────────
 
     def _hear(self, link: Link, events: Sequence[Event]) -> None:
-        freed = faulty = False
+        freed = False
         for event in events:
             try:
                 if isinstance(event, Responded):
                     freed = True
-                    faulty |= event.status == v.ESME_RINVBNDSTS
                     self._listener.responded(
                         self, event.context, event.status, event.message_id, event.latency_s
                     )
@@ -315,8 +313,6 @@ class CarrierBind:
             except Exception:
                 # The listener's fault must not take the bind down, nor its other messages.
                 self._log.exception("listener_failed", event_kind=type(event).__name__)
-        if faulty:
-            self.rebind()  # the carrier's end is not bound: nothing more can go this way
         if freed:
             self._offer_room()
         self._note_idle(link)
@@ -334,7 +330,7 @@ class CarrierBind:
             self.binds += 1
             self._bound_at = self._loop.time()
             self.state = BindState.BOUND
-            self._log.info("bound", peer=event.system_id, version=event.interface_version)
+            self._log.info("bind_bound", peer=event.system_id, version=event.interface_version)
             self._listener.bound(self)
         elif isinstance(event, BindRefused):
             self.refusals += 1
@@ -358,7 +354,7 @@ class CarrierBind:
         stable = self._loop.time() - bound_at >= self.settings.pace.stable_s
         self._ending = Ending.LOST if stable else Ending.FAILED
         self._log.info(
-            "lost", reason=event.reason, in_flight=len(event.in_flight), detail=event.detail
+            "bind_lost", reason=event.reason, in_flight=len(event.in_flight), detail=event.detail
         )
         self._listener.lost(self, event.reason, event.in_flight)
 

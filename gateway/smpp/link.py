@@ -12,8 +12,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Final, cast
 
-import structlog
-
+from gateway.logs import get_logger
 from gateway.smpp.events import Event, Reason
 from gateway.smpp.protocol import Session
 
@@ -24,7 +23,7 @@ two pauses, or 60,000 answers. Above it the peer is as good as gone."""
 LINGER_S: Final = 2.0
 """How long the last octets (unbind, a nack) may take to leave before the connection is cut."""
 
-log = structlog.get_logger()
+log = get_logger("smpp")
 
 
 class Link(asyncio.Protocol):

@@ -492,7 +492,7 @@ class Session:
             self._refuse(frame, v.ESME_RINVCMDID)
         else:
             self.tally.refused += 1
-            again = command_id in BIND_STEPS and self.state is not State.UNBINDING
+            again = command_id in BIND_STEPS and self._bind_command and self.role is Role.SMSC
             self._refuse(frame, v.ESME_RALYBND if again else v.ESME_RINVBNDSTS)
 
     def _receive_legal(self, frame: Frame, events: list[Event]) -> None:
