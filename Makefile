@@ -1,0 +1,84 @@
+# `make` or `make help` lists the verbs. The environment is made by the first one that needs it.
+#
+#   make test PYTHON=/usr/bin/python3.12       another interpreter
+#   make test PYTEST_ARGS="-k receipts -x"     a part of the tests
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+SHELL := /bin/sh
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.made-for-this-tree
+
+PYTEST_ARGS ?=
+SERVE_ARGS ?=
+DEMO_ARGS ?=
+BENCH_ARGS ?=
+LOAD_ARGS ?=
+
+# The interpreter: the first of these that is 3.11 or later.
+PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && \
+	{ echo $$each; break; }; done)
+
+.PHONY: help
+help: ## List these verbs
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+	while IFS='|' read -r verb what; do printf '%-20s %s\n' "$$verb" "$$what"; done
+
+.PHONY: environment venv
+environment: $(STAMP) ## Make or renew the environment in .venv
+venv: environment
+
+$(STAMP): pyproject.toml constraints.txt
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "Python 3.11 or later is needed and none was found." \
+			"Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; fi
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is not Python 3.11 or later." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo "$(PYTHON) lacks venv or ensurepip." \
+			"On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Making the environment in $(VENV) with $$($(PYTHON) --version); about a minute …"
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@# Its own setuptools, so that the build needs no second download of an unpinned one.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt setuptools
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
+		--constraint constraints.txt --editable '.[dev]'
+	@touch $@
+	@echo "The environment is ready."
+
+.PHONY: demo
+demo: $(STAMP) ## Send real texts through two simulated carriers and watch them arrive
+	@$(BIN)/gateway demo $(DEMO_ARGS)
+
+.PHONY: serve
+serve: $(STAMP) ## Run the gateway with simulated carriers until Ctrl-C
+	@exec $(BIN)/gateway serve $(SERVE_ARGS)
+
+.PHONY: test
+test: $(STAMP) ## Run all tests
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: check
+check: $(STAMP) ## Check format, lint, types and run the unit tests
+	@$(BIN)/ruff format --check --quiet . || { \
+		echo "Format them with: $(BIN)/ruff format ." >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest --quiet tests/unit $(PYTEST_ARGS)
+
+.PHONY: bench
+bench: $(STAMP) ## Measure one gateway from submission to receipt on this machine
+	@$(BIN)/python -m bench $(BENCH_ARGS)
+
+.PHONY: load
+load: $(STAMP) ## Drive a running gateway with load (see LOAD_ARGS="--help")
+	@$(BIN)/python -m bench.load $(LOAD_ARGS)
+
+.PHONY: clean
+clean: ## Remove the environment and caches; data in .gateway stays
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
