@@ -76,7 +76,7 @@ class BreakerLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Breaker:
-    """One carrier's breaker. Report every `sent` and, for each, one `succeeded` or `failed`.
+    """One carrier's breaker. Report every `sent` and, for each, one outcome.
 
     `failed` is the carrier's fault: a system error, silence, a lost bind (once a bind, not once
     for every submission that was in flight). A refusal of one message and ESME_RTHROTTLED are
@@ -130,6 +130,11 @@ class Breaker:
         if self.state(now) is BreakerState.HALF_OPEN:
             self._trials_sent += 1
             self._trial_deadline = now + self._limits.trial_timeout_s
+
+    def unsent(self, now: float) -> None:
+        """Take back a `sent`: it did not leave after all, and no outcome will follow."""
+        if self.state(now) is BreakerState.HALF_OPEN and self._trials_sent:
+            self._trials_sent -= 1
 
     def succeeded(self, now: float) -> None:
         """Note an answer of a carrier that works."""

@@ -106,7 +106,7 @@ def parse_number(
 
 
 def number_type(number: Number) -> NumberType:
-    """Return what the number is used for. About 60 µs: for reports and rules, not for each message.
+    """Return what the number is used for. About 55 µs: for reports and rules, not for each message.
 
     UNKNOWN for a number that is possible but not valid.
     """

@@ -162,6 +162,17 @@ def test_trials_whose_outcome_never_comes_are_forgotten_in_the_end() -> None:
     assert breaker.availability(165.0) == USABLE
 
 
+def test_a_trial_that_did_not_leave_after_all_is_free_again() -> None:
+    breaker = _half_open(105.0)
+    breaker.unsent(105.0)
+    breaker.sent(105.0)
+    breaker.sent(105.0)
+    breaker.unsent(105.0)
+    assert breaker.availability(105.0) == USABLE
+    breaker.sent(105.0)
+    assert breaker.availability(105.0) == Away(165.0)
+
+
 def test_sending_while_closed_uses_up_no_trials() -> None:
     breaker = Breaker(LIMITS)
     for _ in range(10):
