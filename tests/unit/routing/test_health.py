@@ -90,6 +90,15 @@ def test_outcomes_count_over_the_border_of_half_a_window() -> None:
     assert breaker.state(109.0) is BreakerState.OPEN
 
 
+def test_outcomes_older_than_the_window_do_not_count() -> None:
+    breaker = Breaker(LIMITS)
+    for _ in range(3):
+        breaker.failed(100.0)
+    breaker.succeeded(109.0)
+    breaker.failed(110.5)
+    assert breaker.state(110.5) is BreakerState.CLOSED
+
+
 def test_after_the_pause_a_few_trials_may_go_and_no_more() -> None:
     breaker = _half_open(105.0)
     assert breaker.availability(105.0) == USABLE
