@@ -121,10 +121,8 @@ def _event_view(event: Row, names: Names) -> EventView:
 def _parts(count: int, ordered: Iterable[Row], names: Names) -> list[SegmentView]:
     parts = [_Part() for _ in range(count)]
     for event in ordered:
-        number = event["segment"]
-        # 0 is the whole message; a number past the end would be a broken row, not a reason to
-        # show nothing of the message.
-        for part in parts if number == 0 else parts[number - 1 : number]:
+        # A number past the end would be a broken row: no reason to show nothing of the message.
+        for part in parts[event["segment"] - 1 : event["segment"]]:
             part.apply(event)
     return [part.view(number, names) for number, part in enumerate(parts, start=1)]
 

@@ -305,3 +305,96 @@ WHERE o.id = f.id
 SELECT count(*) FILTER (WHERE NOT dead) AS waiting, count(*) FILTER (WHERE dead) AS dead,
        min(created_at) FILTER (WHERE NOT dead) AS oldest
 FROM outbox
+
+-- ── Audit (audit.py): reads every row once, in one snapshot ─────────────────────────────────
+
+-- name: audit_accounts
+SELECT a.id, a.name, b.account_id IS NULL OR p.account_id IS NULL AS unbalanced,
+       coalesce(b.available_micros, 0) AS available, coalesce(b.deposited_micros, 0) AS deposited,
+       coalesce(b.floor_micros, 0) AS floor, coalesce(p.posted_micros, 0) AS posted,
+       coalesce((SELECT sum(amount_micros) FROM deposits d WHERE d.account_id = a.id), 0)::bigint
+           AS deposits,
+       coalesce(r.priced_micros, 0) AS retired_priced,
+       coalesce(r.posted_micros, 0) AS retired_posted,
+       coalesce(r.voided_micros, 0) AS retired_voided
+FROM accounts a
+LEFT JOIN balances b ON b.account_id = a.id
+LEFT JOIN postings p ON p.account_id = a.id
+LEFT JOIN retired r ON r.account_id = a.id
+ORDER BY a.id
+
+-- name: audit_range
+-- A range of ids (a day): each account's sums, and the ids of up to $3 messages whose rows
+-- contradict each other; audit_messages tells how. A segment's and a message's last state are
+-- the greatest (final, at, status); recomputed is `lifecycle.aggregate`.
+WITH segment AS (
+    SELECT account_id, message_id, segment,
+           sum(posted_micros)::bigint AS posted, sum(voided_micros)::bigint AS voided,
+           count(*) FILTER (WHERE posted_micros <> 0 OR voided_micros <> 0) AS moves,
+           count(*) FILTER (WHERE closes) AS closings,
+           bool_or(kind = 4) AND NOT bool_or(kind = 1) AS unsubmitted,
+           max(ARRAY[(segment_status >= 10)::int, at, segment_status]) AS own,
+           max(ARRAY[(status >= 10)::int, at, status]) AS whole
+    FROM events WHERE message_id >= $1 AND message_id < $2
+    GROUP BY account_id, message_id, segment
+),
+happened AS (
+    SELECT account_id, message_id, sum(posted)::bigint AS posted, sum(voided)::bigint AS voided,
+           sum(closings) AS closings, bool_or(moves > 1) AS twice,
+           bool_or(unsubmitted) AS unsubmitted, (max(whole))[3] AS status,
+           count(*) FILTER (WHERE own[3] <> 1) AS moved_on,
+           bool_or(own[3] = 3) AS submitted,
+           min(array_position('{15,13,11,12,14,16,10}'::float8[], own[3])) AS worst
+    FROM segment GROUP BY account_id, message_id
+),
+message AS (
+    SELECT coalesce(m.account_id, h.account_id) AS account_id,
+           coalesce(m.id, h.message_id) AS id, m.id IS NULL AS missing,
+           coalesce(m.price_micros, 0) AS price,
+           coalesce(h.posted, 0) AS posted, coalesce(h.voided, 0) AS voided,
+           coalesce(h.closings, 0) AS closings, coalesce(h.twice, false) AS twice,
+           coalesce(h.unsubmitted, false) AS unsubmitted, coalesce(h.status, 1) AS status,
+           CASE WHEN coalesce(h.moved_on, 0) = 0 THEN 1 WHEN h.moved_on < m.segments THEN 2
+                WHEN h.submitted THEN 3
+                ELSE ('{15,13,11,12,14,16,10}'::float8[])[h.worst] END AS recomputed
+    FROM (SELECT * FROM messages WHERE id >= $1 AND id < $2) m
+    FULL JOIN happened h ON h.account_id = m.account_id AND h.message_id = m.id
+)
+SELECT account_id, count(*) FILTER (WHERE NOT missing) AS messages,
+       count(*) FILTER (WHERE closings = 0) AS open_messages,
+       sum(price)::bigint AS priced, sum(posted)::bigint AS posted, sum(voided)::bigint AS voided,
+       coalesce(sum(price - posted - voided) FILTER (WHERE closings = 0), 0)::bigint AS open,
+       count(*) FILTER (WHERE bad) AS bad,
+       (array_agg(id) FILTER (WHERE bad))[1:$3] AS suspects
+FROM (
+    SELECT *, missing OR twice OR unsubmitted OR closings > 1 OR posted + voided > price
+              OR (closings > 0 AND posted + voided <> price)
+              OR (closings > 0) <> (status > 2) OR status <> recomputed AS bad
+    FROM message
+) judged
+GROUP BY account_id
+
+-- name: audit_messages
+-- The rows of suspects, to say what is wrong with each.
+SELECT k.account_id, k.message_id, m.price_micros AS price, m.segments,
+       e.segment, e.kind, e.at, e.segment_status, e.status, e.closes,
+       e.posted_micros AS posted, e.voided_micros AS voided
+FROM unnest($1::int[], $2::bigint[]) AS k(account_id, message_id)
+LEFT JOIN messages m ON m.account_id = k.account_id AND m.id = k.message_id
+LEFT JOIN events e ON e.account_id = k.account_id AND e.message_id = k.message_id
+ORDER BY k.account_id, k.message_id, e.at
+
+-- name: audit_references
+-- Rows that name a message which should be there ($1: the first id that has not been dropped).
+SELECT what, account_id, message_id FROM (
+    SELECT 'outbox' AS what, account_id, message_id FROM outbox
+    UNION ALL
+    SELECT 'idempotency', account_id, message_id FROM idempotency
+) r
+WHERE message_id >= $1 AND NOT EXISTS (
+    SELECT FROM messages m WHERE m.account_id = r.account_id AND m.id = r.message_id)
+ORDER BY account_id, message_id LIMIT $2
+
+-- name: audit_parked
+SELECT count(*) FILTER (WHERE NOT given_up) AS waiting, count(*) FILTER (WHERE given_up) AS given_up
+FROM parked_receipts

@@ -10,16 +10,22 @@ import asyncio
 import os
 import shutil
 import tempfile
+import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 
+from gateway.ids import IdGenerator
+from gateway.lifecycle import SEGMENT_AFTER, EventKind, Status
+from gateway.model import Account, MessageId
+from gateway.store import accounts
 from gateway.store.embedded import start_embedded
 from gateway.store.migrate import migrate
+from gateway.store.partitions import ensure_partitions
 from gateway.store.postgres import Database
 
 
@@ -64,6 +70,9 @@ def template(server_url: str) -> Iterator[str]:
     async def build() -> None:
         await execute(server_url, f"CREATE DATABASE {name}")
         await migrate(url_of(server_url, name))
+        database = await Database.open(url_of(server_url, name), connections=1)
+        await ensure_partitions(database, time.time(), days_ahead=1)
+        await database.close()
 
     asyncio.run(build())
     yield name
@@ -81,9 +90,9 @@ async def empty_database_url(server_url: str) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def database_url(server_url: str, template: str) -> AsyncIterator[str]:
-    """A migrated database of this test alone."""
+    """A migrated database of this test alone, with partitions for the days around today."""
     name = f"gwt_{uuid.uuid4().hex[:12]}"
-    await execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    await execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     yield url_of(server_url, name)
     await execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -94,3 +103,119 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     database = await Database.open(database_url, connections=4)
     yield database
     await database.close()
+
+
+MakeAccount = Callable[..., Awaitable[Account]]
+PutMessage = Callable[..., Awaitable[MessageId]]
+PutEvent = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+def make_account(database: Database) -> MakeAccount:
+    """Make accounts with credit: `await make_account("shop", credit_micros=…)`."""
+
+    async def make(name: str = "shop", *, credit_micros: int = 100_000_000) -> Account:
+        account = await accounts.create_account(database, name)
+        if credit_micros:
+            await accounts.deposit(
+                database, account.id, credit_micros, reason="test", author="test"
+            )
+        return account
+
+    return make
+
+
+@pytest.fixture
+def put_message(database: Database) -> PutMessage:
+    """Store a message and reserve its price, as the intake writer does, one at a time."""
+    ids = IdGenerator(1)
+
+    async def put(account: Account, *, at: float | None = None, **columns: object) -> MessageId:
+        message_id = (IdGenerator(2) if at else ids).next(at or time.time())
+        row: dict[str, object] = {
+            "account_id": account.id,
+            "id": message_id,
+            "carrier_id": 1,
+            "lane": 1,
+            "routes": [1],
+            "sender": "Shop",
+            "recipient": "4917012345678",
+            "country": "DE",
+            "body": "Hello",
+            "encoding": 0,
+            "segments": 1,
+            "price_micros": 7_500,
+            "expires_at": time.time() + 3_600,
+        } | columns
+        async with database.acquire() as connection, connection.transaction():
+            await connection.execute(_insert_into("messages", row), *row.values())
+            await connection.execute(
+                "UPDATE balances SET available_micros = available_micros - $2"
+                " WHERE account_id = $1",
+                account.id,
+                row["price_micros"],
+            )
+        return message_id
+
+    return put
+
+
+@pytest.fixture
+def put_event(database: Database) -> PutEvent:
+    """Store an event and move its money, as the outcome writer does, one at a time.
+
+    A segment's part of the price is posted by `submitted` and voided by what ends it unsent,
+    unless `posted_micros` or `voided_micros` say otherwise.
+    """
+
+    async def put(
+        account: Account,
+        message_id: MessageId,
+        kind: EventKind,
+        *,
+        status: Status | None = None,
+        closes: bool | None = None,
+        price_micros: int = 7_500,
+        **columns: object,
+    ) -> None:
+        after = status or SEGMENT_AFTER[kind]
+        posts = kind is EventKind.SUBMITTED
+        voids = kind in (
+            EventKind.REFUSED,
+            EventKind.EXPIRED,
+            EventKind.CANCELED,
+            EventKind.UNROUTABLE,
+            EventKind.HELD,
+        )
+        row: dict[str, object] = {
+            "account_id": account.id,
+            "message_id": message_id,
+            "at": time.time(),
+            "kind": kind,
+            "segment": 1,
+            "segment_status": after,
+            "status": after,
+            "closes": (posts or voids) if closes is None else closes,
+            "posted_micros": price_micros if posts else 0,
+            "voided_micros": price_micros if voids else 0,
+        } | columns
+        async with database.acquire() as connection, connection.transaction():
+            await connection.execute(_insert_into("events", row), *row.values())
+            await connection.execute(
+                "UPDATE postings SET posted_micros = posted_micros + $2 WHERE account_id = $1",
+                account.id,
+                row["posted_micros"],
+            )
+            await connection.execute(
+                "UPDATE balances SET available_micros = available_micros + $2"
+                " WHERE account_id = $1",
+                account.id,
+                row["voided_micros"],
+            )
+
+    return put
+
+
+def _insert_into(table: str, row: dict[str, object]) -> str:
+    places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+    return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})"  # noqa: S608 (our columns)

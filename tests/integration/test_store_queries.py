@@ -1,0 +1,33 @@
+"""Every named query is known to the real schema, and asked for by somebody."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import asyncpg
+
+import gateway
+from gateway.store.postgres import Database
+from gateway.store.queries import QUERIES
+
+
+async def test_every_query_is_accepted_by_the_schema(database: Database) -> None:
+    refused = {}
+    async with database.acquire() as connection:
+        for name, sql in QUERIES.items():
+            try:
+                await connection.prepare(sql)
+            except asyncpg.PostgresError as error:
+                refused[name] = str(error)
+    assert refused == {}
+
+
+def test_every_query_is_used() -> None:
+    sources = Path(gateway.__file__).parent.rglob("*.py")
+    used = {
+        name
+        for source in sources
+        for name in re.findall(r'query\("(\w+)"\)', source.read_text(encoding="utf-8"))
+    }
+    assert used == QUERIES.keys()
