@@ -11,8 +11,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from gateway.credit.prices import format_micros
 from gateway.errors import Rejected
-from gateway.model import Accepted, Micros
+from gateway.model import Accepted
 from gateway.views import CarrierView
 
 JSON = b"application/json"
@@ -137,12 +138,3 @@ def item_error(rejected: Rejected, field: str) -> ItemError:
             code=rejected.code, field=field, detail=rejected.detail, status=rejected.status
         )
     )
-
-
-def format_micros(amount: Micros) -> str:
-    """Return millionths as the shortest exact decimal: 7500 is "0.0075", 2000000 is "2"."""
-    sign = "-" if amount < 0 else ""
-    whole, micros = divmod(abs(amount), 1_000_000)
-    if not micros:
-        return f"{sign}{whole}"
-    return f"{sign}{whole}.{micros:06d}".rstrip("0")

@@ -60,7 +60,7 @@ def decode_quote(body: bytes) -> QuoteRequest:
 
 def nearest(word: str, known: list[str]) -> str:
     """Return a hint at the known word that is most like this one, or nothing."""
-    close = difflib.get_close_matches(word[:_NAME_SHOWN_MAX], known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word[:_NAME_SHOWN_MAX], known, n=1, cutoff=0.65)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
@@ -79,7 +79,7 @@ def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
 
 def _explain_syntax(error: Exception, body: bytes) -> Rejected:
     if isinstance(error, UnicodeDecodeError):
-        return _not_json("not UTF-8", _first_bad_byte(body))
+        return _not_json("not UTF-8", _first_bad_byte(body, error))
     if match := _BYTE.match(str(error)):
         return _not_json(match[1], int(match[2]))
     if not body.strip():
@@ -91,13 +91,12 @@ def _not_json(why: str, position: int) -> Rejected:
     return Rejected("invalid_json", f"the body is not JSON: {why} at byte {position}", status=400)
 
 
-def _first_bad_byte(body: bytes) -> int:
+def _first_bad_byte(body: bytes, error: UnicodeDecodeError) -> int:
     try:
         body.decode()
-    except UnicodeDecodeError as error:
-        return error.start
-    # msgspec refuses what Python's decoder would have refused: this is never reached.
-    raise AssertionError("UTF-8 is refused and accepted")
+    except UnicodeDecodeError as whole:
+        return whole.start
+    return error.start  # within the one string that msgspec was at
 
 
 def explain_value(problem: str, field: str) -> Rejected:

@@ -51,6 +51,7 @@ _POLICY = (
 """Swagger UI styles its parts inline; everything else comes from this gateway."""
 
 _CACHED = {"cache-control": "max-age=3600"}
+"""Only for the package's own files: what this gateway writes changes with its version."""
 
 
 def build_pages(
@@ -58,16 +59,11 @@ def build_pages(
 ) -> list[HTTPRouteHandler]:
     """Return the routes of the pages and of the OpenAPI document."""
     bundled = swagger_ui_bundle.swagger_ui_path
-    files = {
-        "/docs/swagger-ui.css": ("text/css", (bundled / "swagger-ui.css").read_bytes()),
-        "/docs/swagger-ui-bundle.js": (
-            "text/javascript",
-            (bundled / "swagger-ui-bundle.js").read_bytes(),
-        ),
-        "/docs/favicon.png": ("image/png", (bundled / "favicon-32x32.png").read_bytes()),
-        "/docs/start.js": ("text/javascript", _START.encode()),
-        "/docs/openapi-3.0.json": ("application/json", encode(document_30)),
-    }
+    bundled_files = [
+        ("/docs/swagger-ui.css", "text/css", "swagger-ui.css"),
+        ("/docs/swagger-ui-bundle.js", "text/javascript", "swagger-ui-bundle.js"),
+        ("/docs/favicon.png", "image/png", "favicon-32x32.png"),
+    ]
     openapi = encode(document)
 
     @get("/openapi.json", include_in_schema=False, media_type="application/json")
@@ -86,13 +82,20 @@ def build_pages(
         read_openapi,
         read_docs,
         read_root,
-        *(_file_handler(path, kind, body) for path, (kind, body) in files.items()),
+        _file_handler("/docs/start.js", "text/javascript", _START.encode(), {}),
+        _file_handler("/docs/openapi-3.0.json", "application/json", encode(document_30), {}),
+        *(
+            _file_handler(path, kind, (bundled / name).read_bytes(), _CACHED)
+            for path, kind, name in bundled_files
+        ),
     ]
 
 
-def _file_handler(path: str, media_type: str, body: bytes) -> HTTPRouteHandler:
+def _file_handler(
+    path: str, media_type: str, body: bytes, headers: dict[str, str]
+) -> HTTPRouteHandler:
     @get(path, include_in_schema=False, media_type=media_type)
     async def read_file() -> Response[bytes]:
-        return Response(body, headers=_CACHED)
+        return Response(body, headers=headers)
 
     return read_file

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gateway.api.problems import title_of
-from gateway.lifecycle import STATUSES, EventKind
+from gateway.api.queries import READABLE_STATUSES
+from gateway.lifecycle import EventKind
 from gateway.model import ENCODINGS, LANES
 
 Json = dict[str, Any]
@@ -41,6 +42,12 @@ _CONTENT_FIELDS: dict[str, Json] = {
     "callback_url": {"description": "Where this message's own events go.", "format": "uri"},
 }
 
+_PROBLEM_FIELDS: dict[str, Json] = {
+    "code": {"description": "A stable word for programs."},
+    "field": {"description": "The path of what is wrong in the request; empty: all of it."},
+    "detail": {"description": "A sentence for people."},
+    "retry_after_s": {"description": "When to try again, as in Retry-After."},
+}
 _FIELDS: dict[str, dict[str, Json]] = {
     "SendRequest": {**_CONTENT_FIELDS, "to": _RECIPIENT},
     "Content": _CONTENT_FIELDS,
@@ -55,15 +62,11 @@ _FIELDS: dict[str, dict[str, Json]] = {
         "defaults": {"description": "What all messages of `to` have in common."},
         "to": {"description": "The recipients of `defaults`, a message each.", "minItems": 1},
     },
-    "Problem": {
-        "code": {"description": "A stable word for programs."},
-        "field": {"description": "The path of what is wrong in the request; empty: all of it."},
-        "detail": {"description": "A sentence for people."},
-        "retry_after_s": {"description": "When to try again, as in Retry-After."},
-    },
+    "Problem": _PROBLEM_FIELDS,
+    "ReadinessProblem": _PROBLEM_FIELDS,
     "MessageView": {
         "to": {"description": "The recipient in E.164 digits."},
-        "status": {"enum": ["scheduled", *STATUSES]},
+        "status": {"enum": list(READABLE_STATUSES)},
         "encoding": {"enum": list(ENCODINGS)},
         "priority": {"enum": list(LANES)},
         "price": {"description": "What the whole message costs; an exact decimal."},
@@ -97,8 +100,10 @@ _FIELDS: dict[str, dict[str, Json]] = {
 _STRICT = ("SendRequest", "Content", "BatchRequest", "QuoteRequest")
 """Requests whose unknown fields are refused."""
 
+_IDEMPOTENCY_KEY = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
+
 _BATCH_PATH = "/v1/messages/batch"
-_NEVER_ACCEPTED = ("402", "409", "422", "429", "503")
+_NEVER_ACCEPTED = ("402", "409", "410", "422", "429", "503")
 """The statuses that a batch of which nothing was accepted can have."""
 
 
@@ -111,6 +116,11 @@ def complete_document(generated: Mapping[str, Any]) -> Json:
             schemas[name]["properties"][field].update(words)
     for name in _STRICT:
         schemas[name]["additionalProperties"] = False
+    for _path, _method, operation in operations(document):
+        for parameter in operation.get("parameters", ()):
+            if parameter["name"] == "Idempotency-Key":
+                # The framework says that it may be null, which a header can't be.
+                parameter["schema"] = dict(_IDEMPOTENCY_KEY)
     _describe_refused_batch(document)
     return document
 

@@ -12,8 +12,14 @@ from gateway.errors import Rejected
 from gateway.model import Account, AccountId
 from gateway.throttle.bucket import TokenBucket, Wait
 
+WORKED_MAX = 20_000
+"""Keys remembered as working, by Python's salted hash: a set of numbers, 2 MB at most."""
 BUCKETS_MAX = 10_000
 """Accounts whose rate is kept, some 3 MB; emptied beyond it, which grants each a burst at most."""
+
+NO_WAIT_S = 0.001
+"""Sent away for less than this is nobody: Retry-After knows whole seconds only, and sums of
+fractions come out some 1e-13 s late."""
 
 
 class Gate:
@@ -23,6 +29,7 @@ class Gate:
         self._keys = keys
         self._failed = FailedLogins(login_failures_per_min)
         self._now = now
+        self._worked: set[int] = set()
         self._buckets: dict[AccountId, tuple[float, TokenBucket]] = {}
 
     async def admit(self, fields: Fields, address: str) -> Account:
@@ -49,8 +56,10 @@ class Gate:
         """
         if not account.submit_per_s:
             return
-        now = self._now()
-        taken = self._bucket_of(account).take(count, now)
+        bucket, now = self._bucket_of(account), self._now()
+        taken = bucket.take(count, now)
+        if isinstance(taken, Wait) and taken.until - now < NO_WAIT_S:
+            taken = bucket.take(count, taken.until)
         if isinstance(taken, Wait):
             raise Rejected(
                 "rate_exceeded",
@@ -70,8 +79,22 @@ class Gate:
         return bucket
 
     async def _look_up(self, key: str, address: str) -> Account:
-        # Only keys that were not checked lately wait: the limit keeps guesses away from the store,
-        # and a neighbour behind the same address can't lock out a client that works.
+        # The limit keeps guesses away from the store. A key that worked here before is no guess,
+        # so that a neighbour behind the same address can't lock out a client that works.
+        mark = hash(key)
+        if mark not in self._worked:
+            self._refuse_guesses(address)
+        account = await self._keys.authenticate(key)
+        if account is None:
+            self._worked.discard(mark)
+            self._failed.count(address, self._now())
+            raise _unauthorized()
+        if len(self._worked) >= WORKED_MAX:
+            self._worked.clear()
+        self._worked.add(mark)
+        return account
+
+    def _refuse_guesses(self, address: str) -> None:
         wait_s = self._failed.wait_s(address, self._now())
         if wait_s:
             raise Rejected(
@@ -80,11 +103,6 @@ class Gate:
                 status=429,
                 retry_after_s=wait_s,
             )
-        account = await self._keys.authenticate(key)
-        if account is None:
-            self._failed.count(address, self._now())
-            raise _unauthorized()
-        return account
 
 
 def _unauthorized() -> Rejected:

@@ -11,7 +11,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Components, Example, SecurityScheme
 
 import gateway
-from gateway.api.problems import Problem, title_of
+from gateway.api.problems import Problem, ReadinessProblem, title_of
 
 BEARER = "key"
 
@@ -66,10 +66,21 @@ def problem_responses(*statuses: int) -> dict[int, ResponseSpec]:
     }
 
 
+def not_ready_response() -> ResponseSpec:
+    """Return the documentation of a node that is not ready."""
+    return ResponseSpec(
+        ReadinessProblem,
+        description="It can't; problems says why.",
+        media_type="application/problem+json",
+        generate_examples=False,
+    )
+
+
 def openapi_config() -> OpenAPIConfig:
+    """Return what the document says of the API as a whole."""
     return OpenAPIConfig(
         title="SMS gateway",
-        version=getattr(gateway, "__version__", "0"),
+        version=gateway.__version__,
         description=_DESCRIPTION,
         components=Components(
             security_schemes={

@@ -26,6 +26,8 @@ SEARCH_LIMIT_DEFAULT = 50
 SEARCH_LIMIT_MAX = 500
 """Messages a page: about 300 KB of JSON, some milliseconds of the event loop."""
 FILTER_CHARS_MAX = 255
+READABLE_STATUSES = ("scheduled", *STATUSES)
+"""What a reader can see: `scheduled` is an accepted message whose `send_at` is to come."""
 
 _MESSAGE_ID = re.compile(r"[1-9][0-9]{0,18}")
 _NUMBER = re.compile(r"[ +]?([0-9]{1,15})")  # an unescaped plus arrives as a space
@@ -72,8 +74,8 @@ def build_search(
     cursor: str,
 ) -> Search:
     """Return the search that these parameters ask for, "" meaning any; raises Rejected (422)."""
-    if status and status not in STATUSES:
-        known = ", ".join(STATUSES)
+    if status and status not in READABLE_STATUSES:
+        known = ", ".join(READABLE_STATUSES)
         raise Rejected("invalid_status", f"a status is one of {known}", field="status")
     number = _NUMBER.fullmatch(to)
     if to and not number:
@@ -108,22 +110,22 @@ def parse_instant(text: str, field: str) -> float:
     )
 
 
-def seal_cursor(last: MessageId) -> str:
-    """Return the cursor of the page after the one that ends with this message."""
-    packed = last.to_bytes(8, "big")
+def seal_cursor(below: MessageId) -> str:
+    """Return the cursor of the page that begins below this id."""
+    packed = below.to_bytes(8, "big")
     return base64.urlsafe_b64encode(packed + zlib.crc32(packed).to_bytes(4, "big")).decode()
 
 
 def open_cursor(text: str) -> MessageId:
-    """Return the message that a cursor stands behind; raises Rejected (422) for a damaged one."""
+    """Return the id below which a page begins; raises Rejected (422) for a damaged cursor."""
     if len(text) == _CURSOR_CHARS and text.isascii():
         try:
-            last, check = _CURSOR.unpack(base64.urlsafe_b64decode(text))
+            below, check = _CURSOR.unpack(base64.urlsafe_b64decode(text))
         except (binascii.Error, struct.error):
             pass
         else:
-            if check == zlib.crc32(last.to_bytes(8, "big")) and last <= MESSAGE_ID_MAX:
-                return MessageId(last)
+            if check == zlib.crc32(below.to_bytes(8, "big")) and below <= MESSAGE_ID_MAX:
+                return MessageId(below)
     raise Rejected("invalid_cursor", "use next_cursor of the page before as it is", field="cursor")
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, cast
 
 from litestar import Request, Response, Router, delete, get, post
 from litestar.connection import ASGIConnection
+from litestar.datastructures import ResponseHeader
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.params import Body, HeaderParameter, PathParameter, QueryParameter
 from msgspec.structs import replace
@@ -26,6 +27,7 @@ from gateway.api.openapi import (
     BEARER,
     MESSAGE_EXAMPLES,
     QUOTE_EXAMPLES,
+    not_ready_response,
     problem_responses,
 )
 from gateway.api.ports import Condition, Reading, Submissions
@@ -60,6 +62,12 @@ IdempotencyKey = Annotated[
         "one charge for a day; a repeated answer carries `Idempotency-Replayed: true`.",
     ),
 ]
+REPLAYED = ResponseHeader(
+    name="Idempotency-Replayed",
+    value="true",
+    description="true when an earlier request with the same key made these messages.",
+    documentation_only=True,
+)
 MessageIdInPath = Annotated[
     str, PathParameter(name="id", description="A message's id, as submit gave it.")
 ]
@@ -136,10 +144,13 @@ def _body_handlers(
         status_code=202,
         opt={"decode": decode_single, **limit},
         guards=[_guard_json],
+        operation_id="submitMessage",
         summary="Send a message",
+        response_description="Committed.",
+        response_headers=[REPLAYED],
         description="202 means that the message is committed: it reaches its carrier or a final "
         "state whatever happens to this node.",
-        responses=problem_responses(400, 401, 402, 403, 409, 413, 415, 422, 429, 503),
+        responses=problem_responses(400, 401, 402, 403, 409, 410, 413, 415, 422, 429, 503),
         tags=["Messages"],
     )
     async def submit_message(
@@ -155,11 +166,14 @@ def _body_handlers(
         status_code=202,
         opt={"decode": decode_batch, **limit},
         guards=[_guard_json],
+        operation_id="submitBatch",
         summary="Send many messages",
+        response_description="At least one item is committed; each says which.",
+        response_headers=[REPLAYED],
         description="Either `messages`, or `defaults` with `to`. A result an item, in order: good "
         "ones are accepted though others fail. When none is accepted the status is the one that "
         "all items share, or 422, and the problem carries `results`.",
-        responses=problem_responses(400, 401, 402, 403, 409, 413, 415, 422, 429, 503),
+        responses=problem_responses(400, 401, 402, 403, 409, 410, 413, 415, 422, 429, 503),
         tags=["Messages"],
     )
     async def submit_batch(
@@ -175,7 +189,9 @@ def _body_handlers(
         status_code=200,
         opt={"decode": decode_quote, **limit},
         guards=[_guard_json],
+        operation_id="quoteMessages",
         summary="Price messages without sending them",
+        response_description="Priced.",
         description="Takes what the submit calls take, and one message with a list of numbers.",
         responses=problem_responses(400, 401, 403, 413, 415, 422, 429, 503),
         tags=["Money"],
@@ -193,9 +209,11 @@ def _body_handlers(
 def _message_handlers(submissions: Submissions, reading: Reading) -> list[HTTPRouteHandler]:
     @get(
         "/messages/{id:str}",
+        operation_id="fetchMessage",
         summary="Read a message",
+        response_description="The message.",
         description="With its segments and events.",
-        responses=problem_responses(401, 403, 404, 422, 429, 503),
+        responses=problem_responses(400, 401, 403, 404, 422, 429, 503),
         tags=["Messages"],
     )
     async def fetch_message(
@@ -203,16 +221,16 @@ def _message_handlers(submissions: Submissions, reading: Reading) -> list[HTTPRo
     ) -> MessageView:
         view = await reading.fetch_message(request.user.id, parse_message_id(message_id))
         if view is None:
-            raise Rejected(
-                "message_not_found", "this account has no such message", field="id", status=404
-            )
+            raise Rejected("not_found", "this account has no such message", field="id", status=404)
         return view
 
     @get(
         "/messages",
+        operation_id="searchMessages",
         summary="Search messages",
+        response_description="A page of messages.",
         description="Newest first. All filters hold together.",
-        responses=problem_responses(401, 403, 422, 429, 503),
+        responses=problem_responses(400, 401, 403, 422, 429, 503),
         tags=["Messages"],
     )
     async def search_messages(
@@ -248,9 +266,11 @@ def _message_handlers(submissions: Submissions, reading: Reading) -> list[HTTPRo
     @delete(
         "/messages/{id:str}",
         status_code=200,
+        operation_id="cancelMessage",
         summary="Cancel a message",
+        response_description="Withdrawn.",
         description="Withdraws what has not begun to leave and gives its price back; 409 after.",
-        responses=problem_responses(401, 403, 404, 409, 422, 429, 503),
+        responses=problem_responses(400, 401, 403, 404, 409, 422, 429, 503),
         tags=["Messages"],
     )
     async def cancel_message(
@@ -264,8 +284,10 @@ def _message_handlers(submissions: Submissions, reading: Reading) -> list[HTTPRo
 def _account_handlers(reading: Reading, condition: Condition) -> list[HTTPRouteHandler]:
     @get(
         "/balance",
+        operation_id="fetchBalance",
         summary="Read the balance",
-        responses=problem_responses(401, 403, 429, 503),
+        response_description="The balance as it is committed now.",
+        responses=problem_responses(400, 401, 403, 429, 503),
         tags=["Money"],
     )
     async def fetch_balance(request: Request[Account, Any, Any]) -> Balance:
@@ -273,8 +295,10 @@ def _account_handlers(reading: Reading, condition: Condition) -> list[HTTPRouteH
 
     @get(
         "/carriers",
+        operation_id="listCarriers",
         summary="See the carriers",
-        responses=problem_responses(401, 403, 429, 503),
+        response_description="The carriers.",
+        responses=problem_responses(400, 401, 403, 429, 503),
         tags=["Node"],
     )
     async def list_carriers() -> CarrierList:
@@ -286,21 +310,36 @@ def _account_handlers(reading: Reading, condition: Condition) -> list[HTTPRouteH
 def _node_handlers(
     condition: Condition, metrics_text: Callable[[], bytes]
 ) -> list[HTTPRouteHandler]:
-    @get("/healthz", summary="Is the process alive?", tags=["Node"])
+    @get(
+        "/healthz",
+        operation_id="readHealth",
+        summary="Is the process alive?",
+        response_description="It is.",
+        tags=["Node"],
+    )
     async def healthz() -> Alive:
         return Alive()
 
     @get(
         "/readyz",
+        operation_id="readReadiness",
         summary="Can this node do its work?",
-        responses=problem_responses(503),
+        response_description="It can.",
+        responses={503: not_ready_response()},
         tags=["Node"],
     )
     async def readyz() -> Response[Ready]:
         problems = condition.problems()
         return to_response(answer_not_ready(problems) if problems else Answer(200, encode(Ready())))
 
-    @get("/metrics", summary="Prometheus metrics", media_type=METRICS_TYPE, tags=["Node"])
+    @get(
+        "/metrics",
+        operation_id="readMetrics",
+        summary="Read the metrics",
+        response_description="The Prometheus text format.",
+        media_type=METRICS_TYPE,
+        tags=["Node"],
+    )
     async def read_metrics() -> bytes:
         return metrics_text()
 
@@ -326,7 +365,7 @@ def _fields_of(connection: Connection) -> Fields:
 
 
 def _seal(page: Page) -> Page:
-    """Make the cursor opaque, whatever mark the reader put there."""
+    """Make the cursor opaque."""
     if not page.next_cursor:
         return page
-    return replace(page, next_cursor=seal_cursor(MessageId(int(page.messages[-1].id))))
+    return replace(page, next_cursor=seal_cursor(MessageId(int(page.next_cursor))))
