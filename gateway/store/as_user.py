@@ -18,6 +18,8 @@ import sys
 _CAP_DAC_OVERRIDE = 1
 _CAPABILITY_VERSION_3 = 0x20080522
 _PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS = 28
+_SECBIT_NO_SETUID_FIXUP = 1 << 2
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
 
@@ -40,6 +42,8 @@ def main(arguments: list[str]) -> None:
     if through_closed_folders:
         del command[0]
         _call("prctl", _PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        # initdb asks access(2) for its neighbours, which forgets capabilities unless this is set.
+        _call("prctl", _PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     os.setgroups([])
     os.setresgid(int(gid), int(gid), int(gid))
     os.setresuid(int(uid), int(uid), int(uid))

@@ -200,6 +200,15 @@ async def test_folders_above_the_data_stay_closed(tmp_path: Path) -> None:
     assert [folder.stat().st_mode for folder in closed.parents] == modes
 
 
+def test_a_program_in_a_closed_folder_is_found_by_whoever_runs_it(tmp_path: Path) -> None:
+    program = tmp_path / "closed/program"
+    program.parent.mkdir(mode=0o700)
+    program.touch(mode=0o700)
+    # access(2), which initdb asks, answers by other rules than open(2).
+    source = "import os, sys; print(os.geteuid() != 0, os.access(sys.argv[1], os.R_OK | os.X_OK))"
+    assert run_python(source, str(program), user=AS_ORDINARY_USER) == "True True"
+
+
 def test_an_ordinary_user_owns_and_runs_the_server(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
