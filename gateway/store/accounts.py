@@ -86,7 +86,7 @@ class KeyInfo(msgspec.Struct, frozen=True):
 
 
 class Deposited(msgspec.Struct, frozen=True):
-    available_micros: Micros
+    available_micros: int
     replayed: bool
     """True when an earlier deposit with the same key already did this."""
 
@@ -263,7 +263,7 @@ async def deposit(
                 )
     except asyncpg.ForeignKeyViolationError:
         raise _unknown_account() from None
-    return Deposited(Micros(available), replayed=False)
+    return Deposited(available, replayed=False)
 
 
 def _replay(earlier: Row | None, amount_micros: int) -> Deposited:
@@ -275,7 +275,7 @@ def _replay(earlier: Row | None, amount_micros: int) -> Deposited:
             field="key",
             status=409,
         )
-    return Deposited(Micros(earlier["available_micros"]), replayed=True)
+    return Deposited(earlier["available_micros"], replayed=True)
 
 
 def account_of(row: Row) -> Account:

@@ -8,6 +8,7 @@ need no database and clear refusals go on; after that nobody is let in unchecked
 from __future__ import annotations
 
 import asyncio
+import functools
 import hmac
 import time
 from collections.abc import Callable
@@ -72,7 +73,7 @@ class KeyRing:
         asking = self._asking.get(digest)
         if asking is None:
             asking = self._asking[digest] = asyncio.create_task(self._ask(digest))
-            asking.add_done_callback(lambda task: self._asking.pop(digest, None))
+            asking.add_done_callback(functools.partial(self._asked, digest))
         try:
             # Shielded: the first asker's client may hang up while others still wait.
             return await asyncio.shield(asking)
@@ -81,6 +82,11 @@ class KeyRing:
             if known is not None and self._clock() - known.checked_at < STALE_S:
                 return known.account
             raise
+
+    def _asked(self, digest: bytes, task: asyncio.Task[Account | None]) -> None:
+        del self._asking[digest]
+        if not task.cancelled():
+            task.exception()  # seen, even when every client has hung up meanwhile
 
     async def _ask(self, digest: bytes) -> Account | None:
         asked_at = self._clock()

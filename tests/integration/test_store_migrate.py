@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from gateway.errors import ConfigError, StoreUnavailable
+from gateway.store.migrate import Migration, fetch_schema_version, load_migrations, migrate
+
+FIRST = Migration(1, "first", "CREATE TABLE one (id integer)")
+SECOND = Migration(2, "second", "CREATE TABLE two (id integer)")
+KNOWN = [str(migration) for migration in load_migrations()]
+
+
+async def fetchval(url: str, sql: str) -> object:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
+
+
+async def test_an_empty_database_gets_every_migration_once(empty_database_url: str) -> None:
+    assert await migrate(empty_database_url) == KNOWN
+    assert await migrate(empty_database_url) == []
+
+
+async def test_nodes_that_start_together_apply_each_migration_once(
+    empty_database_url: str,
+) -> None:
+    results = await asyncio.gather(*(migrate(empty_database_url) for _ in range(6)))
+    assert sorted(results) == [[]] * 5 + [KNOWN]
+
+
+async def test_only_what_is_missing_is_applied(empty_database_url: str) -> None:
+    assert await migrate(empty_database_url, [FIRST]) == ["0001_first"]
+    assert await migrate(empty_database_url, [FIRST, SECOND]) == ["0002_second"]
+
+
+async def test_an_open_connection_can_be_migrated_and_stays_open(empty_database_url: str) -> None:
+    connection = await asyncpg.connect(empty_database_url)
+    try:
+        assert await fetch_schema_version(connection) == 0
+        await migrate(connection, [FIRST, SECOND])
+        assert await fetch_schema_version(connection) == 2
+    finally:
+        await connection.close()
+
+
+async def test_a_database_newer_than_the_code_is_refused(empty_database_url: str) -> None:
+    await migrate(empty_database_url, [FIRST, SECOND])
+    with pytest.raises(ConfigError, match=r"newer than this gateway.*0002_second"):
+        await migrate(empty_database_url, [FIRST])
+
+
+async def test_a_migration_changed_after_it_was_applied_is_refused(
+    empty_database_url: str,
+) -> None:
+    await migrate(empty_database_url, [FIRST])
+    changed = Migration(1, "first", FIRST.sql + " -- changed")
+    with pytest.raises(ConfigError, match="0001_first was changed"):
+        await migrate(empty_database_url, [changed, SECOND])
+    assert await fetchval(empty_database_url, "SELECT to_regclass('two')::text") is None
+
+
+async def test_a_migration_that_fails_leaves_nothing_of_itself(empty_database_url: str) -> None:
+    broken = Migration(2, "broken", "CREATE TABLE half (id integer); CREATE TABLE one (id text)")
+    with pytest.raises(ConfigError, match=r"0002_broken failed: .*already exists"):
+        await migrate(empty_database_url, [FIRST, broken])
+    assert await fetchval(empty_database_url, "SELECT to_regclass('half')::text") is None
+    assert await migrate(empty_database_url, [FIRST, SECOND]) == ["0002_second"]
+
+
+async def test_a_cut_connection_leaves_the_lock_free_and_the_schema_whole(
+    empty_database_url: str, server_url: str
+) -> None:
+    slow = Migration(1, "slow", "CREATE TABLE slow (id integer); SELECT pg_sleep(30)")
+    running = asyncio.create_task(migrate(empty_database_url, [slow]))
+    killed = False
+    while not killed:
+        killed = bool(
+            await fetchval(
+                server_url,
+                "SELECT bool_or(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE query LIKE 'CREATE TABLE slow%'",
+            )
+        )
+    with pytest.raises(StoreUnavailable):
+        await running
+    assert await migrate(empty_database_url, [FIRST]) == ["0001_first"]
+    assert await fetchval(empty_database_url, "SELECT to_regclass('slow')::text") is None
+
+
+async def test_a_user_without_rights_is_told_what_to_grant(empty_database_url: str) -> None:
+    connection = await asyncpg.connect(empty_database_url)
+    role = "reader_" + empty_database_url.split("gwt_")[1][:12]
+    await connection.execute(f"CREATE ROLE {role}")
+    try:
+        await connection.execute(f"SET ROLE {role}")
+        with pytest.raises(ConfigError, match=r"may not change the schema.*GRANT CREATE"):
+            await migrate(connection)
+        await connection.execute("RESET ROLE")
+    finally:
+        await connection.execute(f"DROP ROLE {role}")
+        await connection.close()
+
+
+async def test_a_database_that_does_not_exist_is_a_setting_to_mend(
+    empty_database_url: str,
+) -> None:
+    missing = empty_database_url.replace("/gwt_", "/missing_gwt_")
+    with pytest.raises(ConfigError, match="does not exist; create it"):
+        await migrate(missing)
+
+
+async def test_a_server_that_is_not_there_is_unavailable() -> None:
+    with pytest.raises(StoreUnavailable):
+        await migrate("postgresql://nobody@127.0.0.1:1/none")
+
+
+async def test_a_url_that_is_none_is_a_setting_to_mend() -> None:
+    with pytest.raises(ConfigError, match="is not a PostgreSQL URL"):
+        await migrate("mysql://localhost/gateway")
