@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import asyncpg
 
-from gateway.errors import StoreUnavailable
+from gateway.errors import NotTheOwner, StoreUnavailable
 from gateway.store.postgres import is_unavailable
 
 T = TypeVar("T")
@@ -30,10 +30,11 @@ RECONNECT_FIRST_S = 0.05
 RECONNECT_MAX_S = 1.0
 
 
-# A process that was killed may have left a statement running: using up a number makes it fail.
+# A process that was killed may have left a statement running: using up its number makes it fail.
+# Two numbers, so that a process that lives on after all can't take this for its own batch.
 _TAKE_OVER = """
 INSERT INTO writers VALUES ($1, 1)
-ON CONFLICT (name) DO UPDATE SET seq = writers.seq + 1 RETURNING seq"""
+ON CONFLICT (name) DO UPDATE SET seq = writers.seq + 2 RETURNING seq"""
 
 # $2 + 1: the batch in doubt is in. $2 + 2: it is not and can't be any more; true also when this
 # statement's own answer was lost and it runs again.
@@ -70,7 +71,8 @@ class CommitLine:
 
         Raises StoreUnavailable when that did not happen within `timeout_s` (None: never gives
         up); then `settle` must be called before the next batch. Any error that the server
-        answers is raised as it is: the batch is not in.
+        answers is raised as it is: the batch is not in. NotTheOwner: another process has taken
+        the line over, and this one must end.
         """
         assert not self._in_doubt, "the last batch is not settled"
         deadline = _deadline(timeout_s)
@@ -122,6 +124,8 @@ class CommitLine:
                 self._drop()
                 continue
             self._in_doubt = False
+            if self._seq not in (before + 1, before + 2):
+                raise self._taken_over()
             return self._seq == before + 1
 
     async def read(
@@ -195,8 +199,12 @@ class CommitLine:
             self._seq = seq
             self._in_doubt = False
             return True
-        assert seq == self._seq, f"{self.name}: the store is at batch {seq}, not {self._seq}"
+        if seq != self._seq:
+            raise self._taken_over()
         return False
+
+    def _taken_over(self) -> NotTheOwner:
+        return NotTheOwner(f"another process writes {self.name} to this database")
 
     def _drop(self) -> None:
         self._in_doubt = True

@@ -17,7 +17,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from gateway.errors import StoreUnavailable
+from gateway.errors import NotTheOwner, StoreUnavailable
 from gateway.model import Message, MessageId
 from gateway.store.commit_line import CommitLine, Connection, Lost
 
@@ -191,6 +191,9 @@ class IntakeWriter:
                 self._fail(batch, error)
                 self._fail(self._drain(), error)
                 await self._come_back()
+            except NotTheOwner:
+                self._fail(batch, StoreUnavailable("another gateway has taken over"))
+                raise
             except Exception as error:
                 self._fail(batch, error)
             except BaseException:
