@@ -103,6 +103,7 @@ async def test_a_message_is_stored_whole_and_its_price_reserved(
     assert await writing.put(Entry(sent)) == [Fate.STORED]
     assert writing.stored == [sent]
     row = await database.pool.fetchrow("SELECT * FROM messages")
+    assert row is not None
     assert row["id"] == sent.id and row["routes"] == [1, 2] and row["carrier_id"] == 1
     assert (row["body"], row["data"], row["udh"]) == (sent.text, sent.data, sent.udh)
     assert await available(account) == 1_000_000 - PRICE

@@ -1,0 +1,195 @@
+"""What happened is written behind, whole and in order, and those who wait are told afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from gateway.ids import IdGenerator
+from gateway.lifecycle import EventKind, Status
+from gateway.model import CarrierId, MessageId
+from gateway.outcomes import Event, InboundMessage, Notice, ParkedReceipt
+from gateway.store.commit_line import CommitLine
+from gateway.store.outcome_writer import OutcomeWriter
+from gateway.store.postgres import Database, connect_single
+
+ids = IdGenerator(7)
+CARRIER = CarrierId(1)
+
+
+def event(account: Any, message_id: MessageId, **changes: Any) -> Event:
+    values: dict[str, Any] = {
+        "message_id": message_id,
+        "account_id": account.id,
+        "at": time.time(),
+        "kind": EventKind.SUBMITTED,
+        "segment": 1,
+        "segment_status": Status.SUBMITTED,
+        "status": Status.SUBMITTED,
+        "closes": True,
+        "carrier_id": CARRIER,
+        "carrier_message_id": "abc",
+    } | changes
+    return Event(**values)
+
+
+class Writing:
+    def __init__(self, url: str) -> None:
+        self.written: list[Event] = []
+        self.refused: list[Exception] = []
+        self.line = CommitLine(partial(connect_single, url, "outcomes"), "outcomes")
+        self.writer = OutcomeWriter(
+            self.line,
+            lambda events, notices: self.written.extend(events),
+            waiting_max=1000,
+            on_refused=lambda rows, error: self.refused.append(error),
+        )
+        self.task = asyncio.create_task(self.writer.run())
+
+    async def end(self) -> None:
+        self.writer.stop()
+        await self.task
+        await self.line.close()
+
+
+@pytest.fixture
+async def writing(database_url: str) -> AsyncIterator[Writing]:
+    writing = Writing(database_url)
+    yield writing
+    await writing.end()
+
+
+async def test_events_move_posted_and_voided_money_with_them(
+    writing: Writing, make_account: Any, database: Database
+) -> None:
+    account = await make_account(credit_micros=1_000)
+    one, two = ids.next(time.time()), ids.next(time.time())
+    writing.writer.record(event(account, one, posted_micros=70))
+    writing.writer.record(
+        event(
+            account,
+            two,
+            kind=EventKind.REFUSED,
+            segment_status=Status.REJECTED,
+            status=Status.REJECTED,
+            code=0x0B,
+            error="bad address",
+            voided_micros=30,
+        )
+    )
+    await writing.writer.flush()
+    rows = await database.pool.fetch("SELECT * FROM events ORDER BY message_id")
+    assert [row["message_id"] for row in rows] == [one, two]
+    assert (rows[1]["code"], rows[1]["error"]) == (0x0B, "bad address")
+    posted = await database.pool.fetchval("SELECT posted_micros FROM postings")
+    available = await database.pool.fetchval("SELECT available_micros FROM balances")
+    assert (posted, available) == (70, 1_030)
+    assert [e.message_id for e in writing.written] == [one, two]
+
+
+async def test_who_waits_is_told_after_the_commit_and_in_order(
+    writing: Writing, make_account: Any, database: Database
+) -> None:
+    account = await make_account()
+    told: list[tuple[int, bool]] = []
+    seen: list[int] = []
+
+    def tell(number: int, committed: bool) -> None:
+        told.append((number, committed))
+        seen.append(len(writing.written))
+
+    for number in range(3):
+        writing.writer.record(event(account, ids.next(time.time())))
+        writing.writer.after_commit(partial(tell, number))
+    assert told == []
+    await writing.writer.flush()
+    assert told == [(0, True), (1, True), (2, True)]
+    assert seen == [3, 3, 3]
+
+
+async def test_notices_parked_receipts_and_inbound_messages_are_stored(
+    writing: Writing, make_account: Any, database: Database
+) -> None:
+    account = await make_account()
+    now = time.time()
+    message_id = ids.next(now)
+    writing.writer.record(event(account, message_id))
+    writing.writer.notify(Notice(account.id, message_id, "https://x.example", "{}", now))
+    writing.writer.park(ParkedReceipt(CARRIER, "early", now, Status.DELIVERED, 2, "000"))
+    writing.writer.receive(
+        InboundMessage(ids.next(now), CARRIER, now, "4477", "4999", 0, 0, b"STOP", "STOP")
+    )
+    await writing.writer.flush()
+    assert (await database.pool.fetchval("SELECT url FROM outbox")) == "https://x.example"
+    parked = await database.pool.fetchrow("SELECT * FROM parked_receipts")
+    assert parked is not None
+    assert (parked["carrier_message_id"], parked["segment_status"]) == ("early", Status.DELIVERED)
+    assert (await database.pool.fetchval("SELECT body FROM inbound_messages")) == "STOP"
+    writing.writer.unpark(CARRIER, "early")
+    await writing.writer.flush()
+    assert (await database.pool.fetchval("SELECT count(*) FROM parked_receipts")) == 0
+
+
+async def test_a_receipt_parked_and_matched_in_one_batch_never_stays(
+    writing: Writing, database: Database
+) -> None:
+    writing.writer.park(ParkedReceipt(CARRIER, "x", time.time(), Status.DELIVERED, 2, ""))
+    writing.writer.unpark(CARRIER, "x")
+    await writing.writer.flush()
+    assert (await database.pool.fetchval("SELECT count(*) FROM parked_receipts")) == 0
+
+
+async def test_a_row_that_can_not_be_stored_does_not_hold_up_the_others(
+    writing: Writing, make_account: Any, database: Database
+) -> None:
+    account = await make_account()
+    good = ids.next(time.time())
+    told: list[bool] = []
+    writing.writer.record(event(account, MessageId(1)))  # a day without a partition
+    writing.writer.record(event(account, good))
+    writing.writer.after_commit(told.append)
+    await writing.writer.flush()
+    rows = await database.pool.fetch("SELECT message_id FROM events")
+    assert [row["message_id"] for row in rows] == [good]
+    assert len(writing.refused) == 1 and writing.writer.refused == 1
+    assert told == [True]
+
+
+async def test_what_is_recorded_while_a_batch_is_written_goes_into_the_next(
+    writing: Writing, make_account: Any, database: Database
+) -> None:
+    account = await make_account()
+    for _ in range(200):
+        writing.writer.record(event(account, ids.next(time.time())))
+        if _ % 50 == 0:
+            await asyncio.sleep(0)
+    await writing.writer.flush()
+    assert (await database.pool.fetchval("SELECT count(*) FROM events")) == 200
+    assert len(writing.written) == 200
+
+
+async def test_a_stop_ends_after_everything_recorded_is_written(
+    database_url: str, make_account: Any, database: Database
+) -> None:
+    account = await make_account()
+    writing = Writing(database_url)
+    for _ in range(20):
+        writing.writer.record(event(account, ids.next(time.time())))
+    await writing.end()
+    assert (await database.pool.fetchval("SELECT count(*) FROM events")) == 20
+
+
+async def test_a_full_writer_says_so(database_url: str, make_account: Any) -> None:
+    account = await make_account()
+    writing = Writing(database_url)
+    for _ in range(1000):
+        writing.writer.record(event(account, ids.next(time.time())))
+    assert writing.writer.full
+    await writing.writer.flush()
+    assert not writing.writer.full
+    await writing.end()
