@@ -42,7 +42,7 @@ async def test_cuts_at_every_moment_neither_lose_nor_double_an_event(
     writer = OutcomeWriter(line, lambda events, notices: None, waiting_max=10_000)
     task = asyncio.create_task(writer.run())
     recorded = []
-    acknowledged = []
+    acknowledged: list[bool] = []
     for round_ in range(30):
         for _ in range(5):
             recorded.append(event(account))
