@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from bench import load
 from bench.generator.driver import NoProgress
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_S = 20.0
+TIMEOUT_S = 20.0 * float(os.environ.get("GATEWAY_TEST_TIMEOUT_FACTOR", "1"))
 
 Reply = tuple[int, dict[str, str], bytes]
 CUT: Reply = (0, {}, b"")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
+import ssl
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -34,8 +36,28 @@ from gateway.smpp.pdu import (
     encode_submit_sm,
 )
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 10.0 * float(os.environ.get("GATEWAY_TEST_TIMEOUT_FACTOR", "1"))
 ROOT = Path(__file__).parents[2]
+
+# A certificate for "carrier.test" that signs itself, made for this file and of no other use.
+CERTIFICATE = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgTz6cZV2YywZltjR5
+q4uE28EA0iIDoU6ZltRMrcl51x6hRANCAARMJ+6bCStXHuQttz8XqAo7KDX+wREB
+C1AEB7bLmimdK3tv46nCV4uQbkErtgqOpfnL1e7pA1N7Hrinz4+SKWZM
+-----END PRIVATE KEY-----
+-----BEGIN CERTIFICATE-----
+MIIBnjCCAUSgAwIBAgIUF8VMc/uNl6Ew6EDiejYpBUompEwwCgYIKoZIzj0EAwIw
+FzEVMBMGA1UEAwwMY2Fycmllci50ZXN0MCAXDTI2MTEyMTIzNTk1OVoYDzIxMjYx
+MDI4MjM1OTU5WjAXMRUwEwYDVQQDDAxjYXJyaWVyLnRlc3QwWTATBgcqhkjOPQIB
+BggqhkjOPQMBBwNCAARMJ+6bCStXHuQttz8XqAo7KDX+wREBC1AEB7bLmimdK3tv
+46nCV4uQbkErtgqOpfnL1e7pA1N7Hrinz4+SKWZMo2wwajAdBgNVHQ4EFgQUlMFh
+MtwGZbzP149spgUmWU+LX4QwHwYDVR0jBBgwFoAUlMFhMtwGZbzP149spgUmWU+L
+X4QwDwYDVR0TAQH/BAUwAwEB/zAXBgNVHREEEDAOggxjYXJyaWVyLnRlc3QwCgYI
+KoZIzj0EAwIDSAAwRQIhAO1oXNa8Zq4naOOHwyQGrTMXz4kTRUx6NIzGxlh3vyrN
+AiAd9CEA3Bj1uFJlhHsUOjzL+nmECH/hH7yoYNIYEUGPSg==
+-----END CERTIFICATE-----
+"""
 
 
 class Esme:
@@ -697,6 +719,65 @@ async def test_a_script_that_is_wrong_ends_the_process_with_its_key(tmp_path: Pa
         _, said = await process.communicate()
     assert process.returncode == 2
     assert said.startswith(b"rule[0].latncy: unknown key; did you mean 'latency'?")
+
+
+async def test_the_process_ends_when_it_is_told_to_and_speaks_tls(tmp_path: Path) -> None:
+    pem = tmp_path / "carrier.pem"
+    pem.write_text(CERTIFICATE)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.smsc", "--port", "0", "--control-port", "0"),
+        *("--tls-cert", str(pem)),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(TIMEOUT_S):
+            ready = json.loads(await process.stdout.readline())
+        tls = ssl.create_default_context(cafile=str(pem))
+        connection = await asyncio.open_connection(
+            "127.0.0.1", ready["ports"][0], ssl=tls, server_hostname="carrier.test"
+        )
+        esme = Esme(*connection)
+        assert (await esme.bind()).status == 0
+        esme.submit()
+        await esme.receive_receipt()
+        await esme.close()
+        _, writer = await asyncio.open_connection("127.0.0.1", ready["control_port"])
+        writer.write(b'{"do": "stop"}\n')
+        async with asyncio.timeout(TIMEOUT_S):
+            assert await process.wait() == 0
+        writer.close()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def test_a_port_that_is_taken_ends_the_process(start: Start) -> None:
+    smsc = await start("")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.smsc", "--port", str(smsc.port)),
+        stderr=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
+    async with asyncio.timeout(TIMEOUT_S):
+        _, said = await process.communicate()
+    assert process.returncode == 1
+    assert said.startswith(b"can't listen: ")
+
+
+async def test_the_self_test_measures_what_it_sends() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.smsc", "--self-test", "--messages", "500"),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
+    async with asyncio.timeout(TIMEOUT_S):
+        said, _ = await process.communicate()
+    measured = json.loads(said)
+    assert (measured["messages"], measured["receipts"], measured["distinct"]) == (500, 500, 500)
+    assert measured["messages_per_s"] > 0
 
 
 # ── an independent client ────────────────────────────────────────────────────────────────────

@@ -1,19 +1,31 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bench.simulator.script import (
+    Account,
+    Connection,
     Exponential,
     Fixed,
+    Ids,
+    Mobile,
+    Outcome,
+    Refusal,
+    Rule,
     Script,
+    Server,
     Uniform,
     duration,
     load_script,
     parse_script,
 )
 from gateway.errors import ConfigError
+
+EXAMPLE = Path(__file__).parents[4] / "bench" / "carrier.example.toml"
 
 
 def test_an_empty_script_takes_every_default() -> None:
@@ -128,3 +140,18 @@ def test_a_distribution_runs_from_its_least_to_its_most(
     assert value.at(0.0) == pytest.approx(at_start)
     assert value.at(0.5) == pytest.approx(at_half)
     assert value.at(almost_one) == pytest.approx(at_end)
+
+
+def test_the_example_names_every_key_there_is() -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    load_script(EXAMPLE)
+    tables = (Script, Server, Connection, Ids, Account, Rule, Refusal, Outcome, Mobile)
+    for table in tables:
+        for field in msgspec.structs.fields(table):
+            assert re.search(rf"\b{field.name}( =|\]| *\])", text), f"{table.__name__}.{field.name}"
+
+
+def test_the_examples_defaults_are_the_defaults() -> None:
+    example = load_script(EXAMPLE)
+    assert (example.seed, example.identity) == (Script().seed, Script().identity)
+    assert (example.server, example.connection, example.ids) == (Server(), Connection(), Ids())
