@@ -41,7 +41,7 @@ def entry(account_id: Any) -> Entry:
 
 async def until(condition: Any) -> None:
     async with asyncio.timeout(15):
-        while not condition():  # noqa: ASYNC110 (what it waits for has no event)
+        while not condition():
             await asyncio.sleep(0.01)
 
 
