@@ -304,7 +304,9 @@ async def test_what_no_row_can_hold_is_found_nowhere(
     reader: Reader, make_account: MakeAccount, field: str, text: str
 ) -> None:
     account = await make_account()
-    page = await reader.search_messages(account.id, msgspec.structs.replace(Search(), **{field: text}))
+    page = await reader.search_messages(
+        account.id, msgspec.structs.replace(Search(), **{field: text})
+    )
     assert page.messages == []
 
 
