@@ -522,7 +522,7 @@ async def test_a_submission_that_is_never_answered_ends_the_session_and_comes_ba
 
 @on_both_loops
 async def test_a_carrier_that_does_not_answer_the_bind_is_tried_again() -> None:
-    async with stage(timings=Timings(session_init_s=0.05)) as here:
+    async with stage(timings=Timings(session_init_s=0.3)) as here:
         peer = await here.carrier.accept()
         await peer.receive(v.BIND_TRANSCEIVER)
         await peer.receive_end()
@@ -549,7 +549,7 @@ async def test_bad_credentials_are_tried_again_at_the_slow_pace_only() -> None:
 async def test_a_carrier_that_is_away_is_tried_until_it_is_there() -> None:
     pace = Pace(first_s=0.01, max_s=0.01)
     async with stage(listening=False, pace=pace) as here:
-        await until(lambda: here.bind.failures == 2)
+        await until(lambda: here.bind.failures >= 2)
         with pytest.raises(IllegalSend):
             here.submit("a")
         await here.carrier.listen()
