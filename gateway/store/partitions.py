@@ -117,25 +117,28 @@ async def _create(connection: AnyConnection, table: str, day: date) -> None:
     )
 
 
-@unavailable_as_503()
 async def _retire(database: Database, day: date) -> Kept | None:
     """Drop one day and keep its sums, in one transaction; return why not, if not."""
-    ids = ids_of(day)
-    try:
-        async with database.acquire() as connection, connection.transaction():
-            await connection.execute(
-                f"SET LOCAL lock_timeout = '{DROP_LOCK_TIMEOUT}'; SET LOCAL statement_timeout = 0"
-            )
-            open_messages = await connection.fetchval(_COUNT_OPEN, *ids, timeout=UNLIMITED_S)
-            if open_messages:
-                return Kept(day, open_messages)
-            # A closed message stays closed and no new ones come to an old day, but a last receipt
-            # might: from here on it waits, while what it could change is added up.
-            names = [name_of(table, day) for table in TABLES]
-            await connection.execute(f"LOCK TABLE {', '.join(names)} IN SHARE MODE")
-            await connection.execute(_RETIRE_RANGE, *ids, timeout=UNLIMITED_S)
-            # The lock on the whole tables comes last and for a moment only.
-            await connection.execute(f"DROP TABLE {', '.join(names)}")
-    except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
-        return Kept(day, 0)
+    async with database.acquire() as connection:
+        try:
+            async with connection.transaction():
+                return await _retire_in_transaction(connection, day)
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+            return Kept(day, 0)
+
+
+async def _retire_in_transaction(connection: AnyConnection, day: date) -> Kept | None:
+    ids, names = ids_of(day), [name_of(table, day) for table in TABLES]
+    await connection.execute(
+        f"SET LOCAL lock_timeout = '{DROP_LOCK_TIMEOUT}'; SET LOCAL statement_timeout = 0"
+    )
+    open_messages = await connection.fetchval(_COUNT_OPEN, *ids, timeout=UNLIMITED_S)
+    if open_messages:
+        return Kept(day, open_messages)
+    # A closed message stays closed and no new ones come to an old day, but a last receipt might:
+    # from here on it waits, while what it could change is added up.
+    await connection.execute(f"LOCK TABLE {', '.join(names)} IN SHARE MODE")
+    await connection.execute(_RETIRE_RANGE, *ids, timeout=UNLIMITED_S)
+    # The lock on the whole tables comes last and for a moment only.
+    await connection.execute(f"DROP TABLE {', '.join(names)}")
     return None

@@ -129,9 +129,13 @@ def make_account(database: Database) -> MakeAccount:
 def put_message(database: Database) -> PutMessage:
     """Store a message and reserve its price, as the intake writer does, one at a time."""
     ids = IdGenerator(1)
+    ids_of_the_past: dict[float, IdGenerator] = {}
 
     async def put(account: Account, *, at: float | None = None, **columns: object) -> MessageId:
-        message_id = (IdGenerator(2) if at else ids).next(at or time.time())
+        if at is None:
+            message_id = ids.next(time.time())
+        else:
+            message_id = ids_of_the_past.setdefault(at, IdGenerator(2)).next(at)
         row: dict[str, object] = {
             "account_id": account.id,
             "id": message_id,

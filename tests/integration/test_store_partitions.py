@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from gateway.ids import accepted_at
+from gateway.lifecycle import EventKind, Status
+from gateway.model import Account, MessageId
+from gateway.store.accounts import fetch_account
+from gateway.store.audit import audit
+from gateway.store.migrate import migrate
+from gateway.store.partitions import (
+    Dropped,
+    Kept,
+    drop_partitions,
+    ensure_partitions,
+    fetch_days,
+    ids_of,
+)
+from gateway.store.postgres import Database
+
+MakeAccount = Callable[..., Awaitable[Account]]
+PutMessage = Callable[..., Awaitable[MessageId]]
+PutEvent = Callable[..., Awaitable[None]]
+DAY_S = 86_400.0
+NOON = datetime(2027, 3, 1, 12, tzinfo=UTC).timestamp()
+
+
+async def days_of(database: Database) -> list[date]:
+    async with database.acquire() as connection:
+        return await fetch_days(connection)
+
+
+@pytest.fixture
+async def bare(empty_database_url: str) -> Database:
+    """A migrated database without any partition."""
+    await migrate(empty_database_url)
+    return await Database.open(empty_database_url, connections=4)
+
+
+async def test_partitions_reach_from_yesterday_to_days_ahead(bare: Database) -> None:
+    made = await ensure_partitions(bare, NOON, days_ahead=2)
+    assert made == [date(2027, 2, 28) + timedelta(days=n) for n in range(4)]
+    assert await days_of(bare) == made
+    assert await ensure_partitions(bare, NOON, days_ahead=2) == []
+    assert await ensure_partitions(bare, NOON + DAY_S, days_ahead=2) == [date(2027, 3, 4)]
+    await bare.close()
+
+
+async def test_nodes_that_make_partitions_together_do_not_collide(bare: Database) -> None:
+    made = await asyncio.gather(*(ensure_partitions(bare, NOON) for _ in range(4)))
+    assert sorted(len(days) for days in made) == [0, 0, 0, 9]
+    await bare.close()
+
+
+async def test_partitions_are_made_while_messages_are_written(
+    database: Database, database_url: str, make_account: MakeAccount, put_message: PutMessage
+) -> None:
+    account = await make_account()
+    writer = await asyncpg.connect(database_url)
+    transaction = writer.transaction()
+    await transaction.start()
+    await writer.execute("LOCK TABLE messages, events IN ROW EXCLUSIVE MODE")
+    assert len(await ensure_partitions(database, time.time(), days_ahead=3)) == 2
+    await put_message(account)
+    await transaction.rollback()
+    await writer.close()
+
+
+def test_a_day_holds_its_milliseconds_and_no_others() -> None:
+    first, end = ids_of(date(2027, 3, 1))
+    assert accepted_at(first) == NOON - DAY_S / 2
+    assert accepted_at(end) == accepted_at(first) + DAY_S
+    assert ids_of(date(2027, 3, 2))[0] == end
+
+
+async def test_a_message_of_the_last_millisecond_is_stored_with_its_events(
+    database: Database,
+    make_account: MakeAccount,
+    put_message: PutMessage,
+    put_event: PutEvent,
+) -> None:
+    account = await make_account()
+    today = datetime.now(UTC).date()
+    midnight = accepted_at(ids_of(today)[1])
+    for at in (midnight - 0.001, midnight):
+        message_id = await put_message(account, at=at)
+        await put_event(account, message_id, EventKind.SUBMITTED)
+    assert (await audit(database, time.time())).agrees
+
+
+async def test_old_days_are_dropped_and_their_money_still_adds_up(
+    database: Database,
+    make_account: MakeAccount,
+    put_message: PutMessage,
+    put_event: PutEvent,
+) -> None:
+    shop, bank = await make_account("shop"), await make_account("bank")
+    now = time.time()
+    for account in (shop, bank, shop):
+        sent, refused = await put_message(account), await put_message(account)
+        await put_event(account, sent, EventKind.SUBMITTED)
+        await put_event(account, refused, EventKind.REFUSED)
+    before = [await fetch_account(database, account.id) for account in (shop, bank)]
+    today = datetime.fromtimestamp(now, UTC).date()
+    dropped = await drop_partitions(database, now + 4 * DAY_S, retention_days=3)
+    assert dropped.days == [today - timedelta(days=1), today]
+    assert dropped.kept == []
+    assert await days_of(database) == [today + timedelta(days=1)]
+    async with database.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM messages") == 0
+        assert await connection.fetchval("SELECT count(*) FROM events") == 0
+        retired = await connection.fetch("SELECT * FROM retired ORDER BY account_id")
+    assert [tuple(row) for row in retired] == [
+        (shop.id, 30_000, 15_000, 15_000),
+        (bank.id, 15_000, 7_500, 7_500),
+    ]
+    assert [await fetch_account(database, account.id) for account in (shop, bank)] == before
+    assert (await audit(database, now)).findings == []
+
+
+async def test_sums_of_days_dropped_one_after_the_other_add_up(
+    database: Database,
+    make_account: MakeAccount,
+    put_message: PutMessage,
+    put_event: PutEvent,
+) -> None:
+    account, now = await make_account(), time.time()
+    for days in (0, 1):
+        message_id = await put_message(account, at=now + days * DAY_S)
+        await put_event(account, message_id, EventKind.SUBMITTED)
+    await drop_partitions(database, now + 4 * DAY_S, retention_days=3)
+    assert len(await days_of(database)) == 1
+    await drop_partitions(database, now + 5 * DAY_S, retention_days=3)
+    assert await days_of(database) == []
+    assert (await audit(database, now)).findings == []
+
+
+async def test_a_day_with_an_open_message_is_kept_until_it_is_closed(
+    database: Database,
+    make_account: MakeAccount,
+    put_message: PutMessage,
+    put_event: PutEvent,
+) -> None:
+    account, now = await make_account(), time.time()
+    today = datetime.fromtimestamp(now, UTC).date()
+    message_id = await put_message(account, send_at=now + 5 * DAY_S)
+    later = now + 4 * DAY_S
+    dropped = await drop_partitions(database, later, retention_days=3)
+    assert dropped == Dropped([today - timedelta(days=1)], [Kept(today, open_messages=1)])
+    await put_event(account, message_id, EventKind.CANCELED)
+    assert await drop_partitions(database, later, retention_days=3) == Dropped([today], [])
+    assert (await audit(database, now)).findings == []
+
+
+async def test_a_day_that_somebody_reads_is_kept_for_now_and_nothing_is_retired(
+    database: Database,
+    database_url: str,
+    make_account: MakeAccount,
+    put_message: PutMessage,
+    put_event: PutEvent,
+) -> None:
+    account, now = await make_account(), time.time()
+    message_id = await put_message(account)
+    await put_event(account, message_id, EventKind.SUBMITTED)
+    reader = await asyncpg.connect(database_url)
+    transaction = reader.transaction()
+    await transaction.start()
+    await reader.fetch("SELECT * FROM messages")
+    dropped = await drop_partitions(database, now + 4 * DAY_S, retention_days=3)
+    assert dropped.days == []
+    assert [kept.open_messages for kept in dropped.kept] == [0, 0]
+    assert (await audit(database, now)).findings == []
+    await transaction.rollback()
+    await reader.close()
+    assert len((await drop_partitions(database, now + 4 * DAY_S, retention_days=3)).days) == 2
+
+
+async def test_a_late_receipt_and_a_drop_do_not_block_each_other_for_ever(
+    database: Database,
+    database_url: str,
+    make_account: MakeAccount,
+    put_message: PutMessage,
+    put_event: PutEvent,
+) -> None:
+    """A writer that holds the table and comes to the old day: the drop yields, the writer wins."""
+    account, now = await make_account(), time.time()
+    message_id = await put_message(account)
+    await put_event(account, message_id, EventKind.SUBMITTED)
+    writer = await asyncpg.connect(database_url)
+    transaction = writer.transaction()
+    await transaction.start()
+    await writer.execute("LOCK TABLE events IN ROW EXCLUSIVE MODE")
+    dropping = asyncio.create_task(drop_partitions(database, now + 4 * DAY_S, retention_days=3))
+    await writer.execute(
+        "INSERT INTO events VALUES ($1, $2, $3, 4, 1, 10, 10, false, 1, 'a', 2, null, 0, 0)",
+        account.id,
+        message_id,
+        now,
+    )
+    kept = (await dropping).kept
+    await transaction.commit()
+    await writer.close()
+    assert {k.open_messages for k in kept} == {0}
+    assert (await audit(database, now)).findings == []
+
+
+async def test_days_within_retention_stay(database: Database, make_account: MakeAccount) -> None:
+    before = await days_of(database)
+    assert await drop_partitions(database, time.time(), retention_days=1) == Dropped([], [])
+    assert await days_of(database) == before
+
+
+async def test_the_status_of_a_dropped_message_can_not_be_written_any_more(
+    database: Database, make_account: MakeAccount, put_message: PutMessage, put_event: PutEvent
+) -> None:
+    account, now = await make_account(), time.time()
+    message_id = await put_message(account)
+    await put_event(account, message_id, EventKind.SUBMITTED)
+    await drop_partitions(database, now + 4 * DAY_S, retention_days=3)
+    with pytest.raises(asyncpg.CheckViolationError, match="no partition"):
+        await put_event(account, message_id, EventKind.RECEIPT, status=Status.DELIVERED)
