@@ -1,8 +1,8 @@
 """The submit routes without the framework: a plain ASGI callable a route.
 
-A single submit costs a fraction of what it costs through the framework (the figures stand in
-`docs/decisions`). Everything that decides is shared with the framework's routes: headers, gate,
-decoding, the calls themselves and the answers; a test holds the two ways together.
+CPU of one single submit between server and gateway (admit, decode, await, encode): 13 µs here, 91
+through the framework. Everything that decides is shared with the framework's routes (headers,
+gate, decoding, the calls themselves, answers), and a test holds the two ways together.
 """
 
 from __future__ import annotations

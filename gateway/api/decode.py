@@ -105,6 +105,8 @@ def explain_value(problem: str, field: str) -> Rejected:
         return Rejected("invalid_type", _in_words(problem), field=field)
     if "out of range" in problem:
         return Rejected("out_of_range", "the number is out of range", field=field)
+    if ">=" in problem or "<=" in problem:
+        return Rejected("out_of_range", _in_words(problem), field=field)
     return Rejected("invalid_value", _in_words(problem), field=field)
 
 

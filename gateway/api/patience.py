@@ -32,12 +32,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """While the client doesn't read its answer."""
 
 
-class Phase(enum.Enum):
-    """Which part of a request is read."""
+class Stage(enum.Enum):
+    """Where a connection is in the course of a request."""
 
+    SILENT = "silent"  # connected, nothing asked yet
     HEAD = "head"
     BODY = "body"
-    DONE = "done"
+    WORK = "work"  # the request is whole, its answer is not
+    REST = "rest"  # answered before the body was whole
+    KEPT = "kept"  # answered, the connection waits for the next request
     REFUSED = "refused"
 
 
@@ -51,49 +54,69 @@ class Verdict(enum.Enum):
     ABORT = "abort"
 
 
-class Progress(msgspec.Struct, kw_only=True):
-    """How far a connection is, as its protocol notes it down."""
+class Patience:
+    """Watches one connection from look to look; what happens between two looks costs nothing.
 
-    phase: Phase = Phase.HEAD
-    began_at: float
-    """When this phase began."""
-    moved_at: float
-    """When bytes of the body arrived last."""
-    answered_at: float | None = None
-    """When the latest request was answered; None while one is under way."""
-    stalled_at: float | None = None
-    """Since when the client hasn't read what was written; None while it reads."""
-    asked: bool = False
-    """Whether a request's first byte has come since the connection or the last answer."""
+    So a limit is kept to within one interval between looks.
+    """
 
-    def enter(self, phase: Phase, now: float) -> None:
-        self.phase = phase
-        self.began_at = self.moved_at = now
+    __slots__ = ("_began_at", "_moved_at", "_reads", "_request", "_stage", "_stalled_at")
 
-    def judge(self, limits: Limits, now: float) -> Verdict:
-        """Return what is to be done about this connection now."""
-        if self.stalled_at is not None and now - self.stalled_at > limits.write_stalled_s:
+    def __init__(self) -> None:
+        self._stage: Stage | None = None
+        self._request: object = None
+        self._reads = 0
+        self._began_at = 0.0
+        self._moved_at = 0.0
+        self._stalled_at: float | None = None
+
+    def judge(
+        self,
+        stage: Stage,
+        request: object,
+        reads: int,
+        limits: Limits,
+        now: float,
+        *,
+        paused: bool = False,
+        stalled: bool = False,
+    ) -> Verdict:
+        """Return what is to be done about the connection now.
+
+        `request` is what tells one request from the next, `reads` grows with what arrives.
+        `paused`: it is us who don't read. `stalled`: the client doesn't.
+        """
+        if stage is not self._stage or request is not self._request:
+            self._stage, self._request = stage, request
+            self._began_at = self._moved_at = now
+        elif reads != self._reads or paused:
+            self._moved_at = now
+        self._reads = reads
+        if self._is_stalled(stalled, limits, now):
             return Verdict.ABORT
-        match self.phase:
-            case Phase.HEAD:
-                if now - self.began_at <= limits.head_timeout_s:
-                    return Verdict.WAIT
-                return Verdict.TELL if self.asked else Verdict.CLOSE
-            case Phase.BODY:
-                return self._judge_body(limits, now)
-            case Phase.DONE:
+        took_s = now - self._began_at
+        match stage:
+            case Stage.SILENT:
+                return Verdict.CLOSE if took_s > limits.head_timeout_s else Verdict.WAIT
+            case Stage.HEAD:
+                return Verdict.TELL if took_s > limits.head_timeout_s else Verdict.WAIT
+            case Stage.BODY:
+                idle_s = now - self._moved_at
+                late = idle_s > limits.body_idle_s or took_s > limits.body_timeout_s
+                return Verdict.TELL if late else Verdict.WAIT
+            case Stage.WORK:
+                return Verdict.WAIT
+            case Stage.REST | Stage.REFUSED:
+                return Verdict.CLOSE if took_s > limits.discard_s else Verdict.WAIT
+            case Stage.KEPT:
                 # The server's own keep-alive timer comes first; bytes that begin no request
                 # silence it, and they must not hold a connection for ever.
-                if self.answered_at is None or now - self.answered_at <= limits.keep_alive_s + 1:
-                    return Verdict.WAIT
-                return Verdict.CLOSE
-            case Phase.REFUSED:
-                return Verdict.WAIT if now - self.began_at <= limits.discard_s else Verdict.CLOSE
+                return Verdict.CLOSE if took_s > limits.keep_alive_s + 1 else Verdict.WAIT
 
-    def _judge_body(self, limits: Limits, now: float) -> Verdict:
-        if self.answered_at is not None:
-            late = now - self.answered_at > limits.discard_s
-            return Verdict.CLOSE if late else Verdict.WAIT
-        if now - self.moved_at > limits.body_idle_s or now - self.began_at > limits.body_timeout_s:
-            return Verdict.TELL
-        return Verdict.WAIT
+    def _is_stalled(self, stalled: bool, limits: Limits, now: float) -> bool:
+        if not stalled:
+            self._stalled_at = None
+            return False
+        if self._stalled_at is None:
+            self._stalled_at = now
+        return now - self._stalled_at > limits.write_stalled_s

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.api.decode import decode_batch, decode_quote, decode_single, nearest
 from gateway.errors import Rejected
@@ -185,3 +189,23 @@ def test_a_quote_takes_every_form(body: bytes) -> None:
 
 def test_nothing_near_is_no_hint() -> None:
     assert nearest("qqqq", ["to", "text"]) == ""
+
+
+VALID = b'{"messages":[{"to":"1","validity_s":5}],"defaults":{"text":"\\u20ac"},"to":["+1"]}'
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=60),
+        st.builds(
+            lambda at, cut, middle: VALID[:at] + middle + VALID[at + cut :],
+            st.integers(0, len(VALID)),
+            st.integers(0, 5),
+            st.binary(max_size=4),
+        ),
+    )
+)
+def test_garbage_yields_only_refusals(body: bytes) -> None:
+    for decode in (decode_single, decode_batch, decode_quote):
+        with contextlib.suppress(Rejected):
+            decode(body)

@@ -1,10 +1,10 @@
-"""When a connection has taken too long: every phase, just before and just after its limit."""
+"""When a connection has taken too long: every stage, just before and just after its limit."""
 
 from __future__ import annotations
 
 import pytest
 
-from gateway.api.patience import Limits, Phase, Progress, Verdict
+from gateway.api.patience import Limits, Patience, Stage, Verdict
 
 LIMITS = Limits(
     head_timeout_s=10,
@@ -14,41 +14,74 @@ LIMITS = Limits(
     keep_alive_s=60,
     write_stalled_s=20,
 )
-
-
-def progress(**given: object) -> Progress:
-    return Progress(**{"began_at": 100.0, "moved_at": 100.0, **given})  # type: ignore[arg-type]
+REQUEST = object()
 
 
 @pytest.mark.parametrize(
-    ("given", "last_waiting", "then"),
+    ("stage", "limit_s", "then"),
     [
         # A connection that asks nothing is closed without a word, a request in parts is told.
-        ({"phase": Phase.HEAD}, 110.0, Verdict.CLOSE),
-        ({"phase": Phase.HEAD, "asked": True}, 110.0, Verdict.TELL),
-        ({"phase": Phase.BODY}, 105.0, Verdict.TELL),
-        ({"phase": Phase.BODY, "moved_at": 120.0}, 125.0, Verdict.TELL),
-        ({"phase": Phase.BODY, "moved_at": 129.0}, 130.0, Verdict.TELL),
-        # The rest of a body that was refused is read for a while, however fast it comes.
-        ({"phase": Phase.BODY, "answered_at": 101.0, "moved_at": 104.0}, 104.0, Verdict.CLOSE),
-        ({"phase": Phase.DONE, "answered_at": 100.0}, 161.0, Verdict.CLOSE),
-        ({"phase": Phase.REFUSED}, 103.0, Verdict.CLOSE),
-        ({"phase": Phase.DONE, "stalled_at": 100.0}, 120.0, Verdict.ABORT),
-        ({"phase": Phase.REFUSED, "began_at": 119.0, "stalled_at": 100.0}, 120.0, Verdict.ABORT),
+        (Stage.SILENT, 10, Verdict.CLOSE),
+        (Stage.HEAD, 10, Verdict.TELL),
+        (Stage.BODY, 5, Verdict.TELL),
+        (Stage.REST, 3, Verdict.CLOSE),
+        (Stage.REFUSED, 3, Verdict.CLOSE),
+        (Stage.KEPT, 61, Verdict.CLOSE),
     ],
 )
-def test_each_phase_ends_after_its_limit(
-    given: dict[str, object], last_waiting: float, then: Verdict
-) -> None:
-    assert progress(**given).judge(LIMITS, last_waiting) is Verdict.WAIT
-    assert progress(**given).judge(LIMITS, last_waiting + 0.01) is then
+def test_each_stage_ends_after_its_limit(stage: Stage, limit_s: float, then: Verdict) -> None:
+    patience = Patience()
+    assert patience.judge(stage, REQUEST, 1, LIMITS, 100.0) is Verdict.WAIT
+    assert patience.judge(stage, REQUEST, 1, LIMITS, 100.0 + limit_s) is Verdict.WAIT
+    assert patience.judge(stage, REQUEST, 1, LIMITS, 100.01 + limit_s) is then
+
+
+@pytest.mark.parametrize("stage", [s for s in Stage if s not in (Stage.BODY, Stage.WORK)])
+def test_what_arrives_prolongs_no_stage_but_a_body(stage: Stage) -> None:
+    patience = Patience()
+    verdicts = [patience.judge(stage, REQUEST, look, LIMITS, float(look)) for look in range(70)]
+    assert verdicts[-1] is not Verdict.WAIT
+
+
+def test_a_body_that_keeps_coming_has_its_whole_time() -> None:
+    patience = Patience()
+    for look in range(31):
+        assert patience.judge(Stage.BODY, REQUEST, look, LIMITS, float(look)) is Verdict.WAIT
+    assert patience.judge(Stage.BODY, REQUEST, 31, LIMITS, 31.0) is Verdict.TELL
+
+
+def test_a_body_that_we_do_not_read_is_not_idle() -> None:
+    patience = Patience()
+    for look in range(31):
+        verdict = patience.judge(Stage.BODY, REQUEST, 1, LIMITS, float(look), paused=True)
+        assert verdict is Verdict.WAIT
+    assert patience.judge(Stage.BODY, REQUEST, 1, LIMITS, 30.0) is Verdict.WAIT
 
 
 def test_a_request_under_way_is_waited_for() -> None:
-    assert progress(phase=Phase.DONE).judge(LIMITS, 1e6) is Verdict.WAIT
+    patience = Patience()
+    for now in (0.0, 1e6):
+        assert patience.judge(Stage.WORK, REQUEST, 1, LIMITS, now) is Verdict.WAIT
 
 
-def test_a_phase_begins_when_it_is_entered() -> None:
-    connection = progress(phase=Phase.HEAD)
-    connection.enter(Phase.BODY, 109.0)
-    assert connection.judge(LIMITS, 114.0) is Verdict.WAIT
+def test_the_next_request_has_its_own_time() -> None:
+    patience = Patience()
+    assert patience.judge(Stage.KEPT, REQUEST, 1, LIMITS, 0.0) is Verdict.WAIT
+    assert patience.judge(Stage.KEPT, object(), 2, LIMITS, 61.0) is Verdict.WAIT
+    assert patience.judge(Stage.KEPT, REQUEST, 3, LIMITS, 122.0) is Verdict.WAIT
+
+
+def test_a_client_that_reads_nothing_is_dropped_whatever_the_stage() -> None:
+    for stage in Stage:
+        patience = Patience()
+        patience.judge(stage, REQUEST, 1, LIMITS, 0.0)
+        patience.judge(stage, REQUEST, 1, LIMITS, 100.0, stalled=True)
+        verdict = patience.judge(stage, REQUEST, 1, LIMITS, 120.01, stalled=True)
+        assert verdict is Verdict.ABORT
+
+
+def test_a_client_that_reads_again_is_forgiven() -> None:
+    patience = Patience()
+    patience.judge(Stage.WORK, REQUEST, 1, LIMITS, 0.0, stalled=True)
+    patience.judge(Stage.WORK, REQUEST, 1, LIMITS, 19.0)
+    assert patience.judge(Stage.WORK, REQUEST, 1, LIMITS, 21.0, stalled=True) is Verdict.WAIT

@@ -1,0 +1,401 @@
+"""Everything but submitting, over a real socket; the gateway behind it is a fake of its ports."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import aiohttp
+import pytest
+
+from gateway.api.app import build_api
+from gateway.api.queries import open_cursor, seal_cursor
+from gateway.api.serve import HttpServer
+from gateway.config import Http
+from gateway.errors import Rejected, StoreUnavailable
+from gateway.model import Account, AccountId, MessageId, SendRequest
+from gateway.views import Balance, CarrierView, MessageView, Page, Quote, QuoteItem, Search
+
+ID = 263546872340938752
+VIEW = MessageView(
+    id=str(ID),
+    status="delivered",
+    to="4917012345678",
+    sender="Shop",
+    text="Hello",
+    encoding="gsm7",
+    segments=1,
+    priority="transactional",
+    price="0.0075",
+    currency="EUR",
+    country="DE",
+    carrier="north",
+    client_ref="",
+    tag="",
+    accepted_at="2026-01-31T08:00:00Z",
+    expires_at="2026-02-02T08:00:00Z",
+)
+SHOP = Account(id=AccountId(7), name="shop", currency="EUR")
+
+
+class FakeGateway:
+    """All ports at once, with one message."""
+
+    def __init__(self) -> None:
+        self.searches: list[Search] = []
+        self.quoted: list[Sequence[SendRequest]] = []
+        self.not_ready: list[str] = []
+        self.away = False
+
+    def recall(self, key: str) -> Account | None:
+        return SHOP if key == "good" else None
+
+    async def authenticate(self, key: str) -> Account | None:
+        return None
+
+    async def fetch_message(self, account_id: AccountId, message_id: MessageId) -> Any:
+        self._answer()
+        return VIEW if (account_id, message_id) == (SHOP.id, ID) else None
+
+    async def search_messages(self, account_id: AccountId, search: Search) -> Page:
+        self._answer()
+        assert account_id == SHOP.id
+        self.searches.append(search)
+        # As the store does: a page can be empty and still have one behind it.
+        if search.tag == "rare":
+            return Page(messages=[], next_cursor="41")
+        return Page(messages=[VIEW], next_cursor="" if search.before else str(ID))
+
+    async def fetch_balance(self, account: Account) -> Balance:
+        self._answer()
+        return Balance(
+            account=account.name,
+            currency=account.currency,
+            available="9.9925",
+            reserved="0",
+            posted="0.0075",
+            deposited="10",
+            floor="0",
+        )
+
+    def quote(self, account: Account, requests: Sequence[SendRequest]) -> Quote:
+        self.quoted.append(requests)
+        items = [QuoteItem(to=request.to, segments=1, price="0.0075") for request in requests]
+        return Quote(
+            items=items,
+            sendable=len(items),
+            ineligible=0,
+            segments=len(items),
+            price="0.0075",
+            currency=account.currency,
+        )
+
+    async def cancel(self, account: Account, message_id: MessageId) -> MessageView:
+        if message_id == 1:
+            raise Rejected("too_late", "it has begun to leave", status=409)
+        return VIEW
+
+    async def submit(self, *_: Any) -> Any:
+        raise AssertionError("not asked")
+
+    async def submit_batch(self, *_: Any) -> Any:
+        raise AssertionError("not asked")
+
+    def problems(self) -> list[str]:
+        return self.not_ready
+
+    def carriers(self) -> list[CarrierView]:
+        return [
+            CarrierView(
+                name="north",
+                binds=2,
+                bound=1,
+                window_size=100,
+                in_flight=3,
+                waiting=4,
+                rate_per_s=50.0,
+                state="degraded",
+            )
+        ]
+
+    def _answer(self) -> None:
+        if self.away:
+            raise StoreUnavailable("no database", retry_after_s=2)
+
+
+class Harness:
+    """One API for the whole file (it takes 0.1 s to build), a fresh gateway and server a test."""
+
+    def __init__(self) -> None:
+        self.gateway = FakeGateway()
+        self.requests: list[tuple[str, int]] = []
+        self.faults: list[tuple[str, BaseException]] = []
+        self._api = build_api(
+            Http(batch_messages_max=3),
+            submissions=self.gateway,
+            reading=self.gateway,
+            keys=self.gateway,
+            condition=self.gateway,
+            metrics_text=lambda: b"# HELP gateway_up Up.\n",
+            on_request=lambda route, status, _s: self.requests.append((route, status)),
+            on_fault=lambda route, error: self.faults.append((route, error)),
+        )
+
+    async def start(self) -> None:
+        vars(self.gateway).update(vars(FakeGateway()))
+        self.requests.clear()
+        self.faults.clear()
+        self.server = HttpServer(self._api)
+        await self.server.start("127.0.0.1", 0)
+        self.client = aiohttp.ClientSession()
+
+    async def stop(self) -> None:
+        await self.client.close()
+        await self.server.stop(5.0)
+
+    async def ask(
+        self, method: str, path: str, key: str | None = "good", **kwargs: Any
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Return status, headers and body."""
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        async with self.client.request(
+            method,
+            f"http://127.0.0.1:{self.server.port}{path}",
+            headers=headers,
+            allow_redirects=False,
+            **kwargs,
+        ) as response:
+            body = await response.read()
+            return response.status, {n.lower(): v for n, v in response.headers.items()}, body
+
+    async def refusal(self, method: str, path: str, **kwargs: Any) -> tuple[int, str, str]:
+        """Return status, code and field of a request that is refused with a problem."""
+        status, headers, body = await self.ask(method, path, **kwargs)
+        problem = json.loads(body)
+        assert headers["content-type"] == "application/problem+json"
+        assert headers["cache-control"] == "no-store"
+        assert problem["status"] == status
+        return status, problem["code"], problem["field"]
+
+
+@pytest.fixture(scope="module")
+def built() -> Harness:
+    return Harness()
+
+
+@pytest.fixture
+async def api(built: Harness) -> AsyncIterator[Harness]:
+    await built.start()
+    yield built
+    await built.stop()
+
+
+async def test_a_message_is_read_with_its_sender_named_from(api: Harness) -> None:
+    status, headers, body = await api.ask("GET", f"/v1/messages/{ID}")
+    assert status == 200
+    assert headers["content-type"] == "application/json"
+    assert headers["x-content-type-options"] == "nosniff"
+    message = json.loads(body)
+    assert (message["id"], message["from"], message["status"]) == (str(ID), "Shop", "delivered")
+    assert api.requests == [("GET /v1/messages/{id}", 200)]
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize("path", ["abc", "0", "-1", "1.5", "9" * 19, "9" * 30, "%00", "1%2F2"])
+async def test_what_is_no_id_is_refused(api: Harness, method: str, path: str) -> None:
+    answer = await api.refusal(method, f"/v1/messages/{path}")
+    assert answer in [(422, "invalid_id", "id"), (404, "route_not_found", "")]
+
+
+async def test_an_unknown_message_is_404(api: Harness) -> None:
+    assert await api.refusal("GET", "/v1/messages/5") == (404, "not_found", "id")
+
+
+async def test_a_cancelled_message_is_shown_and_a_late_cancel_is_409(api: Harness) -> None:
+    status, _, body = await api.ask("DELETE", f"/v1/messages/{ID}")
+    assert (status, json.loads(body)["id"]) == (200, str(ID))
+    assert await api.refusal("DELETE", "/v1/messages/1") == (409, "too_late", "")
+
+
+async def test_a_search_is_read_page_by_page(api: Harness) -> None:
+    _, _, body = await api.ask("GET", "/v1/messages?status=delivered&limit=1&to=%2B491&tag=a%20b")
+    page = json.loads(body)
+    assert [message["id"] for message in page["messages"]] == [str(ID)]
+    assert open_cursor(page["next_cursor"]) == ID
+    _, _, body = await api.ask("GET", f"/v1/messages?cursor={page['next_cursor']}")
+    assert json.loads(body)["next_cursor"] == ""
+    assert api.gateway.searches == [
+        Search(status="delivered", to="491", tag="a b", limit=1),
+        Search(before=MessageId(ID)),
+    ]
+
+
+async def test_an_empty_page_may_have_one_behind_it(api: Harness) -> None:
+    _, _, body = await api.ask("GET", "/v1/messages?tag=rare")
+    page = json.loads(body)
+    assert page["messages"] == []
+    assert open_cursor(page["next_cursor"]) == 41
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "field"),
+    [
+        ("limit=0", "out_of_range", "limit"),
+        ("limit=501", "out_of_range", "limit"),
+        ("limit=x", "invalid_type", "limit"),
+        ("limit=" + "9" * 5_000, "out_of_range", "limit"),
+        ("cursor=x", "invalid_cursor", "cursor"),
+        ("cursor=" + seal_cursor(MessageId(5))[:-1] + "A", "invalid_cursor", "cursor"),
+        ("from=yesterday", "invalid_date", "from"),
+        ("until=2026-01-31T08:00:00", "invalid_date", "until"),
+        ("status=gone", "invalid_status", "status"),
+        ("to=Shop", "invalid_number", "to"),
+        ("tag=%00", "invalid_filter", "tag"),
+        ("stauts=delivered", "unknown_parameter", "stauts"),
+        ("to=1&to=2", "duplicate_parameter", "to"),
+    ],
+)
+async def test_a_wrong_query_is_refused(api: Harness, query: str, code: str, field: str) -> None:
+    assert await api.refusal("GET", f"/v1/messages?{query}") == (422, code, field)
+    assert api.gateway.searches == []
+
+
+async def test_bytes_that_are_no_text_in_a_query_are_no_fault(api: Harness) -> None:
+    status, _, _ = await api.ask("GET", "/v1/messages?tag=" + "%FF%FE")
+    assert status in (200, 422)
+    assert api.faults == []
+
+
+async def test_the_balance_is_read(api: Harness) -> None:
+    _, _, body = await api.ask("GET", "/v1/balance")
+    assert json.loads(body)["available"] == "9.9925"
+
+
+async def test_the_carriers_are_listed(api: Harness) -> None:
+    _, _, body = await api.ask("GET", "/v1/carriers")
+    ((carrier,),) = json.loads(body).values()
+    assert (carrier["name"], carrier["state"]) == ("north", "degraded")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"to": "1", "text": "x"},
+        {"to": ["1"], "text": "x"},
+        {"messages": [{"to": "1", "text": "x"}]},
+        {"defaults": {"text": "x"}, "to": ["1"]},
+    ],
+)
+async def test_a_quote_takes_every_form(api: Harness, body: dict[str, Any]) -> None:
+    status, _, answer = await api.ask("POST", "/v1/quote", json=body)
+    assert (status, json.loads(answer)["sendable"]) == (200, 1)
+    assert api.gateway.quoted == [[SendRequest(to="1", text="x")]]
+
+
+@pytest.mark.parametrize(
+    ("body", "answer"),
+    [
+        ({"to": ["1"] * 4, "text": "x"}, (413, "too_many_messages", "to")),
+        ({"text": "x"}, (422, "missing_field", "to")),
+        ({"to": "1", "txt": "x"}, (422, "unknown_field", "txt")),
+        ({"to": 1}, (422, "invalid_type", "to")),
+    ],
+)
+async def test_a_wrong_quote_is_refused(
+    api: Harness, body: dict[str, Any], answer: tuple[int, str, str]
+) -> None:
+    assert await api.refusal("POST", "/v1/quote", json=body) == answer
+    assert api.gateway.quoted == []
+
+
+async def test_a_quote_is_json_or_415(api: Harness) -> None:
+    refused = await api.refusal("POST", "/v1/quote", data={"to": "1"})
+    assert refused == (415, "unsupported_media_type", "Content-Type")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", f"/v1/messages/{ID}"),
+        ("GET", "/v1/messages"),
+        ("DELETE", f"/v1/messages/{ID}"),
+        ("POST", "/v1/quote"),
+        ("GET", "/v1/balance"),
+        ("GET", "/v1/carriers"),
+    ],
+)
+async def test_no_account_route_answers_without_a_key(api: Harness, method: str, path: str) -> None:
+    assert (await api.refusal(method, path, key=None))[:2] == (401, "unauthorized")
+    assert (await api.refusal(method, path, key="wrong"))[:2] == (401, "unauthorized")
+
+
+@pytest.mark.parametrize("path", [f"/v1/messages/{ID}", "/v1/messages", "/v1/balance"])
+async def test_an_absent_store_is_503_with_a_time(api: Harness, path: str) -> None:
+    api.gateway.away = True
+    status, headers, body = await api.ask("GET", path)
+    assert (status, headers["retry-after"]) == (503, "2")
+    assert json.loads(body)["code"] == "store_unavailable"
+    assert api.faults == []
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/v1", "/v1/messages/1/2", "/docs/x", "/v1/../x"])
+async def test_an_unknown_address_is_a_problem(api: Harness, path: str) -> None:
+    assert await api.refusal("GET", path) == (404, "route_not_found", "")
+    assert api.requests == [("unmatched", 404)]
+
+
+async def test_a_request_about_the_server_as_a_whole_is_no_fault(api: Harness) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", api.server.port)
+    writer.write(b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
+    status_line = await reader.readline()
+    writer.close()
+    assert status_line.split()[1] in (b"404", b"405")
+    assert api.faults == []
+
+
+async def test_another_method_is_told_the_ones_there_are(api: Harness) -> None:
+    status, headers, body = await api.ask("PUT", "/v1/messages")
+    assert (status, json.loads(body)["code"]) == (405, "method_not_allowed")
+    assert {"GET", "POST"} <= set(headers["allow"].split(", "))
+
+
+async def test_the_process_is_alive_for_anyone(api: Harness) -> None:
+    status, _, body = await api.ask("GET", "/healthz", key=None)
+    assert (status, json.loads(body)) == (200, {"status": "alive"})
+    assert (await api.ask("HEAD", "/healthz", key=None))[::2] == (200, b"")
+
+
+async def test_readiness_tells_the_problems(api: Harness) -> None:
+    status, _, body = await api.ask("GET", "/readyz", key=None)
+    assert (status, json.loads(body)) == (200, {"status": "ready", "problems": []})
+    api.gateway.not_ready = ["the database is away"]
+    status, headers, body = await api.ask("GET", "/readyz", key=None)
+    assert (status, headers["content-type"]) == (503, "application/problem+json")
+    assert json.loads(body)["problems"] == ["the database is away"]
+
+
+async def test_metrics_are_in_the_text_format(api: Harness) -> None:
+    status, headers, body = await api.ask("GET", "/metrics", key=None)
+    assert (status, body) == (200, b"# HELP gateway_up Up.\n")
+    assert headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+
+
+async def test_the_root_leads_to_the_pages_and_they_are_whole(api: Harness) -> None:
+    status, headers, _ = await api.ask("GET", "/", key=None)
+    assert (status, headers["location"]) == (302, "/docs")
+    status, headers, page = await api.ask("GET", "/docs", key=None)
+    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'")
+    for path in (b"/docs/swagger-ui.css", b"/docs/swagger-ui-bundle.js", b"/docs/start.js"):
+        assert path in page
+        status, headers, body = await api.ask("GET", path.decode(), key=None)
+        assert status == 200
+        assert headers["content-type"].startswith("text/")
+        assert body
+    _, _, body = await api.ask("GET", "/docs/openapi-3.0.json", key=None)
+    assert json.loads(body)["openapi"] == "3.0.3"
+    _, headers, body = await api.ask("GET", "/openapi.json", key=None)
+    assert headers["content-type"] == "application/json"
+    assert json.loads(body)["openapi"].startswith("3.1.")
