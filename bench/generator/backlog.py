@@ -39,19 +39,25 @@ class Backlog:
     """All requests of a run, in order; those that must be repeated go first."""
 
     def __init__(
-        self, messages: int, per_request: int, started_s: float, rate_per_s: float | None = None
+        self,
+        messages: int,
+        per_request: int,
+        started_s: float,
+        rate_per_s: float | None = None,
+        first: int = 1,
     ) -> None:
-        self._messages = messages
+        self._first = first
+        self._end = first + messages
         self._per_request = per_request
         self._started_s = started_s
         self._rate_per_s = rate_per_s
-        self._next_number = 1
+        self._next_number = first
         self._again: deque[Request] = deque()
         self._paused_until_s = started_s
 
     def take(self, now: float) -> Request | Wait | Nothing:
         """Return the request that goes now, or when the next one does."""
-        if not self._again and self._next_number > self._messages:
+        if not self._again and self._next_number >= self._end:
             return Nothing.LEFT
         if now < self._paused_until_s:
             return Wait(self._paused_until_s)
@@ -59,11 +65,11 @@ class Backlog:
             return self._again.popleft()
         intended_s = now
         if self._rate_per_s:
-            intended_s = self._started_s + (self._next_number - 1) / self._rate_per_s
+            intended_s = self._started_s + (self._next_number - self._first) / self._rate_per_s
             if now < intended_s:
                 return Wait(intended_s)
         first = self._next_number
-        self._next_number = min(first + self._per_request, self._messages + 1)
+        self._next_number = min(first + self._per_request, self._end)
         return Request(range(first, self._next_number), intended_s)
 
     def put_back(self, request: Request, numbers: Sequence[int]) -> None:

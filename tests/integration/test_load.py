@@ -279,6 +279,17 @@ async def test_waiting_for_finals_polls_until_nothing_is_under_way(gateway: Gate
     assert load.is_success(result)
 
 
+async def test_finals_that_the_search_does_not_find_are_not_complete(gateway: Gateway) -> None:
+    def find_nothing(method: str, target: str, body: Any) -> Reply:
+        if method == "GET":
+            return 200, {}, b'{"messages":[],"next_cursor":""}'
+        return gateway.accept(method, target, body)
+
+    gateway.answer = find_nothing
+    result = await run(gateway, messages=3, wait_final=True)
+    assert (result["accepted"], result["final"]["complete"]) == (3, False)
+
+
 async def test_waiting_for_finals_ends_with_its_timeout(gateway: Gateway) -> None:
     gateway.under_way = [1] * 1_000
     result = await run(gateway, messages=3, wait_final=True, timeout=0.3)

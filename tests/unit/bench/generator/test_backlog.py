@@ -16,6 +16,15 @@ def test_requests_hold_every_message_once_and_the_last_one_what_is_left() -> Non
     assert backlog.take(0.0) is Nothing.LEFT
 
 
+def test_numbers_may_begin_anywhere_without_changing_the_pace() -> None:
+    backlog = Backlog(3, 2, 10.0, rate_per_s=2.0, first=101)
+    first = take(backlog, 10.0)
+    assert (list(first.numbers), first.intended_s) == ([101, 102], 10.0)
+    assert backlog.take(10.5) == Wait(11.0)
+    assert list(take(backlog, 11.0).numbers) == [103]
+    assert backlog.take(12.0) is Nothing.LEFT
+
+
 def test_in_a_closed_loop_a_request_is_due_when_it_is_taken() -> None:
     backlog = Backlog(2, 1, 0.0)
     assert take(backlog, 5.0).intended_s == 5.0
