@@ -218,7 +218,7 @@ class CarrierBind:
             return
         try:
             if self._stopping:
-                return
+                link.abandon()
             if not link.session.closed:
                 self._link = link
                 self._epoch += 1
@@ -242,7 +242,7 @@ class CarrierBind:
                     ssl=self._tls,
                     server_hostname=tls_name if self._tls is not None else None,
                 )
-        except (OSError, TimeoutError) as error:
+        except (OSError, ValueError) as error:  # ValueError: a host name that can't be one
             if not self._stopping:
                 self.failures += 1
                 self._log.warning("connect_failed", error=str(error) or type(error).__name__)
@@ -345,7 +345,8 @@ class CarrierBind:
     def _hear_closed(self, link: Link, event: SessionClosed) -> None:
         if self._link is link:
             self._link = None
-        self._idle.set()
+        if self._stopping:
+            self._idle.set()
         self.garbage += event.reason is Reason.GARBAGE
         bound_at, self._bound_at = self._bound_at, None
         if bound_at is None:

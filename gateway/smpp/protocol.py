@@ -429,19 +429,9 @@ class Session:
         # A nack is a refusal whatever its status says.
         status = (frame.status or v.ESME_RUNKNOWNERR) if nack else frame.status
         self.tally.nacks += nack
-        if sequence == self._bind_sequence and (nack or command_id in _BIND_RESPONSES):
-            if self.state is State.BINDING and self.role is Role.ESME:
-                self._receive_bind_resp(frame, status, events)
-                return
-        if sequence == self._unbind_sequence and (nack or command_id == v.UNBIND_RESP):
-            self._end(Reason.UNBOUND, events)
-            return
-        if sequence == self._enquire_sequence and (nack or command_id == v.ENQUIRE_LINK_RESP):
-            self._enquire_sequence = None
-            return
         entry = self._window.resolve(sequence, 0 if nack else command_id ^ v.RESPONSE)
         if entry is None:
-            self.tally.unmatched += 1
+            self._receive_own_response(frame, status, events)
             return
         if nack:
             events.append(Responded(entry.context, status, "", now - entry.sent_at))
@@ -449,6 +439,24 @@ class Session:
             events.append(Answered(entry.context, self._read_leniently(frame), now - entry.sent_at))
         if self._overdue_at is not None:
             self._reconsider_overdue(now)
+
+    def _receive_own_response(self, frame: Frame, status: int, events: list[Event]) -> None:
+        """Take the answer to one of the session's own requests, if it is one."""
+        command_id, sequence = frame.command_id, frame.sequence
+        nack = command_id == v.GENERIC_NACK
+        if sequence == self._unbind_sequence and (nack or command_id == v.UNBIND_RESP):
+            self._end(Reason.UNBOUND, events)
+        elif sequence == self._enquire_sequence and (nack or command_id == v.ENQUIRE_LINK_RESP):
+            self._enquire_sequence = None
+        elif (
+            self.role is Role.ESME
+            and self.state is State.BINDING
+            and sequence == self._bind_sequence
+            and (nack or command_id in _BIND_RESPONSES)
+        ):
+            self._receive_bind_resp(frame, status, events)
+        else:
+            self.tally.unmatched += 1
 
     def _receive_bind_resp(self, frame: Frame, status: int, events: list[Event]) -> None:
         if classify_bind(status) is not BindOutcome.BOUND:

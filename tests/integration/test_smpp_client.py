@@ -88,7 +88,7 @@ def on_both_loops(scenario: Scenario) -> Callable[[Callable[[], asyncio.Abstract
 
 async def until(holds: Callable[[], bool]) -> None:
     """Wait for what a bind tells nobody of."""
-    while not holds():  # noqa: ASYNC110  # there is no event to wait on, that is the point
+    while not holds():  # there is no event to wait on, that is the point
         await asyncio.sleep(0.001)
 
 
@@ -249,11 +249,17 @@ class Stage:
 
 def make_bind(port: int, listener: Recorder, name: str = "alpha#1", **settings: Any) -> CarrierBind:
     tls = settings.pop("tls", None)
-    fields: dict[str, Any] = {"system_id": "us", "password": "secret", "pace": AT_ONCE} | settings
+    fields: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "port": port,
+        "system_id": "us",
+        "password": "secret",
+        "pace": AT_ONCE,
+    }
     return CarrierBind(
         name,
         7,
-        BindSettings(host="127.0.0.1", port=port, **fields),
+        BindSettings(**(fields | settings)),
         listener,
         random=lambda: 1.0,
         tls=tls,
@@ -557,6 +563,16 @@ async def test_a_carrier_that_is_away_is_tried_until_it_is_there() -> None:
 
 
 @on_both_loops
+async def test_a_host_that_can_t_be_one_is_a_failure_to_connect_like_any_other() -> None:
+    bind = make_bind(1, Recorder(), pace=NOT_SOON, host="x" * 64 + ".example")
+    running = asyncio.create_task(bind.run())
+    await until(lambda: bind.state is BindState.WAITING)
+    assert bind.failures == 1
+    await bind.stop(TIMEOUT_S)
+    await running
+
+
+@on_both_loops
 async def test_a_carrier_s_unbind_is_answered_and_the_bind_comes_back() -> None:
     async with stage() as here:
         peer = await here.bound()
@@ -702,6 +718,24 @@ async def test_stopping_waits_for_answers_both_ways_then_unbinds() -> None:
         assert await here.listener.next("lost") == ("unbound", [])
         assert here.bind.state is BindState.STOPPED
         assert here.listener.untold("room")
+
+
+@on_both_loops
+async def test_stopping_after_an_earlier_loss_still_waits_for_answers() -> None:
+    async with stage() as here:
+        (await here.bound()).cut()
+        await here.listener.next("lost")
+        peer = await here.bound()
+        here.submit("a")
+        (sequence,) = await peer.receive_submits(1)
+        stopping = asyncio.create_task(here.bind.stop(TIMEOUT_S))
+        peer.send(encode_header(v.ENQUIRE_LINK, 1))
+        await peer.receive(v.ENQUIRE_LINK_RESP)  # and no unbind before it
+        peer.answer(sequence)
+        unbind = await peer.receive(v.UNBIND)
+        peer.send(encode_header(v.UNBIND_RESP, unbind.sequence))
+        assert await here.listener.next("lost") == ("unbound", [])
+        await stopping
 
 
 @on_both_loops

@@ -671,6 +671,16 @@ def test_a_quiet_link_is_asked_and_its_answer_settles_it() -> None:
     assert bench.session.next_timer() == 60.0
 
 
+def test_a_peer_that_does_not_know_the_question_is_alive_as_well() -> None:
+    bench = Bench()
+    bench.pass_time(30.0)
+    (enquiry,) = bench.sent()
+    assert bench.hear(Pdu(v.GENERIC_NACK, enquiry.sequence, v.ESME_RINVCMDID)) == []
+    assert (bench.session.tally.unmatched, bench.session.tally.nacks) == (0, 1)
+    assert bench.pass_time(29.9) == []
+    assert bench.session.state is State.BOUND_TRX
+
+
 def test_traffic_puts_the_question_off() -> None:
     bench = Bench()
     bench.now = 20.0
