@@ -21,12 +21,12 @@ from gateway.errors import Rejected
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
-LIMITS = Limits(
+LIMITS = Limits(connections_max=3, head_bytes_max=1_000)
+HASTY = Limits(
     connections_max=3,
-    head_bytes_max=1_000,
-    head_timeout_s=0.15,
-    body_idle_s=0.15,
-    body_timeout_s=0.6,
+    head_timeout_s=0.3,
+    body_idle_s=0.3,
+    body_timeout_s=0.9,
     discard_s=0.3,
     keep_alive_s=1,
     write_stalled_s=0.3,
@@ -255,7 +255,7 @@ def test_stopping_twice_or_before_the_start_is_nothing(run: Run) -> None:
 @pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\nHost:", b"GET /", b"POST / HTTP/1.1\r\n"])
 def test_a_head_that_does_not_end_is_told_so(run: Run, sent: bytes) -> None:
     async def scenario() -> None:
-        async with serving() as http:
+        async with serving(HASTY) as http:
             connection = await http.connect()
             connection.send(sent)
             assert await connection.problem() == (408, "request_timeout")
@@ -268,7 +268,7 @@ def test_a_head_that_does_not_end_is_told_so(run: Run, sent: bytes) -> None:
 @pytest.mark.parametrize("sent", [b"", b"\r\n"])
 def test_a_connection_that_asks_nothing_is_closed_without_a_word(run: Run, sent: bytes) -> None:
     async def scenario() -> None:
-        async with serving() as http:
+        async with serving(HASTY) as http:
             connection = await http.connect()
             connection.send(sent)
             assert await connection.end() == b""
@@ -278,7 +278,7 @@ def test_a_connection_that_asks_nothing_is_closed_without_a_word(run: Run, sent:
 
 def test_a_head_that_drips_is_no_better_than_one_that_stops(run: Run) -> None:
     async def scenario() -> None:
-        async with serving() as http:
+        async with serving(HASTY) as http:
             connection = await http.connect()
             connection.send(b"GET / HTTP/1.1\r\nX: ")
 
@@ -297,7 +297,7 @@ def test_a_head_that_drips_is_no_better_than_one_that_stops(run: Run) -> None:
 @pytest.mark.parametrize("part", [b"", b"abc"])
 def test_a_body_that_stops_is_told_so_and_the_application_let_go(run: Run, part: bytes) -> None:
     async def scenario() -> None:
-        async with serving() as http:
+        async with serving(HASTY) as http:
             connection = await http.connect()
             connection.send(POST % 100 + part)
             assert await connection.problem() == (408, "request_timeout")
@@ -309,7 +309,7 @@ def test_a_body_that_stops_is_told_so_and_the_application_let_go(run: Run, part:
 
 def test_a_body_that_drips_is_told_so_after_its_whole_time(run: Run) -> None:
     async def scenario() -> None:
-        async with serving() as http:
+        async with serving(HASTY) as http:
             connection = await http.connect()
             connection.send(POST % 100_000)
 
@@ -321,7 +321,7 @@ def test_a_body_that_drips_is_told_so_after_its_whole_time(run: Run) -> None:
             dripping = asyncio.create_task(drip())
             began = asyncio.get_running_loop().time()
             assert await connection.problem() == (408, "request_timeout")
-            assert asyncio.get_running_loop().time() - began >= LIMITS.body_timeout_s
+            assert asyncio.get_running_loop().time() - began >= HASTY.body_timeout_s
             dripping.cancel()
 
     run(scenario())
@@ -329,11 +329,11 @@ def test_a_body_that_drips_is_told_so_after_its_whole_time(run: Run) -> None:
 
 def test_a_slow_application_is_not_the_client_s_delay(run: Run) -> None:
     async def scenario() -> None:
-        async with serving() as http:
+        async with serving(HASTY) as http:
             connection = await http.connect()
             connection.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
             await http.app.entered.wait()
-            await asyncio.sleep(LIMITS.body_idle_s * 3)
+            await asyncio.sleep(HASTY.body_idle_s * 3)
             http.app.go.set()
             assert (await connection.answer())[0] == 200
 
@@ -422,7 +422,7 @@ def test_garbage_behind_a_request_does_not_cost_it_its_answer(run: Run) -> None:
 
 def test_an_idle_connection_is_closed_after_its_time(run: Run) -> None:
     async def scenario() -> None:
-        async with serving() as http:
+        async with serving(HASTY) as http:
             connection = await http.connect()
             connection.send(GET)
             await connection.answer()
@@ -433,7 +433,7 @@ def test_an_idle_connection_is_closed_after_its_time(run: Run) -> None:
 
 def test_bytes_that_begin_no_request_do_not_keep_a_connection(run: Run) -> None:
     async def scenario() -> None:
-        async with serving() as http:
+        async with serving(HASTY) as http:
             connection = await http.connect()
             connection.send(GET)
             await connection.answer()
@@ -477,12 +477,12 @@ def test_connections_above_the_limit_are_told_to_wait(run: Run) -> None:
 
 def test_a_client_that_does_not_read_its_answer_is_dropped(run: Run) -> None:
     async def scenario() -> None:
-        async with serving() as http:
+        async with serving(HASTY) as http:
             connection = await http.connect()
             connection.send(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
             # The stream's own buffer fills, then nothing is read any more.
             with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-                await asyncio.sleep(LIMITS.write_stalled_s * 3)
+                await asyncio.sleep(HASTY.write_stalled_s * 3)
                 async with asyncio.timeout(5):
                     await connection.reader.readexactly(50_000_000)
 
