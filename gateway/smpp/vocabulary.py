@@ -59,18 +59,28 @@ ESME_RINVCMDID: Final = int(_Status.ESME_RINVCMDID)
 ESME_RINVBNDSTS: Final = int(_Status.ESME_RINVBNDSTS)
 ESME_RALYBND: Final = int(_Status.ESME_RALYBND)
 ESME_RSYSERR: Final = int(_Status.ESME_RSYSERR)
+ESME_RINVSRCADR: Final = int(_Status.ESME_RINVSRCADR)
 ESME_RINVDSTADR: Final = int(_Status.ESME_RINVDSTADR)
+ESME_RINVMSGID: Final = int(_Status.ESME_RINVMSGID)
 ESME_RBINDFAIL: Final = int(_Status.ESME_RBINDFAIL)
 ESME_RINVPASWD: Final = int(_Status.ESME_RINVPASWD)
 ESME_RINVSYSID: Final = int(_Status.ESME_RINVSYSID)
+ESME_RCANCELFAIL: Final = int(_Status.ESME_RCANCELFAIL)
+ESME_RREPLACEFAIL: Final = int(_Status.ESME_RREPLACEFAIL)
 ESME_RMSGQFUL: Final = int(_Status.ESME_RMSGQFUL)
+ESME_RINVNUMDESTS: Final = int(_Status.ESME_RINVNUMDESTS)
+ESME_RINVDLNAME: Final = int(_Status.ESME_RINVDLNAME)
 ESME_RINVDESTFLAG: Final = int(_Status.ESME_RINVDESTFLAG)
 ESME_RSUBMITFAIL: Final = int(_Status.ESME_RSUBMITFAIL)
 ESME_RINVSYSTYP: Final = int(_Status.ESME_RINVSYSTYP)
 ESME_RTHROTTLED: Final = int(_Status.ESME_RTHROTTLED)
+ESME_RINVSCHED: Final = int(_Status.ESME_RINVSCHED)
+ESME_RINVEXPIRY: Final = int(_Status.ESME_RINVEXPIRY)
 ESME_RX_T_APPN: Final = int(_Status.ESME_RX_T_APPN)
+ESME_RQUERYFAIL: Final = int(_Status.ESME_RQUERYFAIL)
 ESME_RUNKNOWNERR: Final = int(_Status.ESME_RUNKNOWNERR)
 ESME_RINVOPTPARSTREAM: Final = int(_Status.ESME_RINVOPTPARSTREAM)
+ESME_RINVOPTPARAMVAL: Final = int(_Status.ESME_RINVOPTPARAMVAL)
 
 # ── TLV tags (SMPP 3.4 §5.3.2) ───────────────────────────────────────────────────────────────
 TAG_RECEIPTED_MESSAGE_ID: Final = int(_library.RECEIPTED_MESSAGE_ID)
@@ -92,8 +102,13 @@ ESM_CLASS_UDHI: Final = 0x40
 RECEIPT_NONE: Final = 0
 RECEIPT_ALWAYS: Final = 1
 RECEIPT_ON_FAILURE: Final = 2
+RECEIPT_ON_SUCCESS: Final = 3  # SMPP 5.0 §4.7.21
+RECEIPT_MASK: Final = 0x03
+RECEIPT_INTERMEDIATE: Final = 0x10
 
 INTERFACE_VERSION_34: Final = 0x34
+INTERFACE_VERSION_TLVS: Final = 0x34
+"""Below it a peer is sent no TLVs (SMPP 3.4 §2.8)."""
 
 _COMMANDS: Final[dict[int, str]] = {int(c): str(c.name).lower() for c in _Command} | {
     BROADCAST_SM: "broadcast_sm",
