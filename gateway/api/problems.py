@@ -28,7 +28,7 @@ _TITLES = {
 class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What went wrong, for programs (`code`, `field`) and for people (`title`, `detail`)."""
 
-    type: str = msgspec.field()
+    type: str
     title: str
     status: int
     detail: str
