@@ -24,7 +24,7 @@ from gateway.credit.audit import (
 from gateway.lifecycle import EventKind, Status, aggregate
 from gateway.model import AccountId, MessageId, Micros
 from gateway.store import partitions
-from gateway.store.postgres import UNLIMITED_S, Database, unavailable_as_503
+from gateway.store.postgres import PLAN_EACH_TIME, UNLIMITED_S, Database, unavailable_as_503
 from gateway.store.queries import query
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ async def audit(
 ) -> AuditReport:
     """Recompute everything from the rows; `on_progress` is told of days done, and of how many.
 
-    Takes about 3 µs a message, and no lock that anyone waits for.
+    Takes about 6 µs a message, and no lock that anyone waits for.
     """
     async with _snapshot(database) as connection:
         days = await partitions.fetch_days(connection)
@@ -192,7 +192,7 @@ async def _snapshot(database: Database) -> AsyncIterator[AnyConnection]:
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         await connection.execute(
-            f"SET LOCAL statement_timeout = 0; SET LOCAL work_mem = '{WORK_MEM}'"
+            f"{PLAN_EACH_TIME}; SET LOCAL statement_timeout = 0; SET LOCAL work_mem = '{WORK_MEM}'"
         )
         yield connection
 

@@ -18,7 +18,7 @@ from gateway.model import AccountId, CarrierId, Lane, MessageId
 from gateway.outcomes import Party
 from gateway.store import partitions
 from gateway.store.partitions import Dropped
-from gateway.store.postgres import Database, unavailable_as_503
+from gateway.store.postgres import PLAN_EACH_TIME, Database, unavailable_as_503
 from gateway.store.queries import query
 
 if TYPE_CHECKING:
@@ -158,7 +158,9 @@ class Maintenance:
         """Return what one span holds, and when the last one of it was closed."""
         ids_end = id_at(end + CLOCK_SLACK_S)
         async with self._database.acquire() as connection:
-            keys = await connection.fetch(_FIND_UNANSWERED, start, end, ids_end, limit)
+            async with connection.transaction(readonly=True):
+                await connection.execute(PLAN_EACH_TIME)
+                keys = await connection.fetch(_FIND_UNANSWERED, start, end, ids_end, limit)
             self._span_s = _adapt_span(self._span_s, keys[0]["seen"])
             if keys[0]["message_id"] is None:
                 return [], start

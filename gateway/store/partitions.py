@@ -12,7 +12,7 @@ import asyncpg
 import msgspec
 
 from gateway.ids import id_at
-from gateway.store.postgres import UNLIMITED_S, Database, unavailable_as_503
+from gateway.store.postgres import PLAN_EACH_TIME, UNLIMITED_S, Database, unavailable_as_503
 from gateway.store.queries import query
 
 if TYPE_CHECKING:
@@ -130,7 +130,8 @@ async def _retire(database: Database, day: date) -> Kept | None:
 async def _retire_in_transaction(connection: AnyConnection, day: date) -> Kept | None:
     ids, names = ids_of(day), [name_of(table, day) for table in TABLES]
     await connection.execute(
-        f"SET LOCAL lock_timeout = '{DROP_LOCK_TIMEOUT}'; SET LOCAL statement_timeout = 0"
+        f"{PLAN_EACH_TIME}; SET LOCAL lock_timeout = '{DROP_LOCK_TIMEOUT}';"
+        " SET LOCAL statement_timeout = 0"
     )
     open_messages = await connection.fetchval(_COUNT_OPEN, *ids, timeout=UNLIMITED_S)
     if open_messages:

@@ -38,6 +38,11 @@ COMMAND_TIMEOUT_S = 20.0
 """The client's own limit, for a network that swallows the server's answer."""
 IDLE_IN_TRANSACTION_S = 60.0
 """A node that froze inside a transaction must not hold its locks against the others."""
+_READERS_PLANS = "force_generic_plan"
+"""Planning over 38 daily partitions takes 2-10 ms, running what was planned once 1 ms, and the
+generic plan prunes partitions when it starts (a page of 50 among 1,000,000 messages: 4.8 ms with
+custom plans, 1.2 with generic ones). Queries over ranges of a day ask for `PLAN_EACH_TIME`."""
+PLAN_EACH_TIME = "SET LOCAL plan_cache_mode = force_custom_plan"
 UNLIMITED_S = 86_400.0
 """`timeout=` of the calls that have no natural end (audit, migrations): a day."""
 
@@ -156,7 +161,7 @@ class Database:
                 max_size=connections,
                 timeout=CONNECT_TIMEOUT_S,
                 command_timeout=COMMAND_TIMEOUT_S,
-                server_settings=_session_settings("pool"),
+                server_settings=_session_settings("pool") | {"plan_cache_mode": _READERS_PLANS},
                 init=_make_durable,
                 reset=_end_transaction,
             )

@@ -244,9 +244,11 @@ SELECT s.seen, u.account_id, u.message_id, u.closed_at
 FROM (SELECT count(*) AS seen FROM span) s
 LEFT JOIN (
     SELECT account_id, message_id, closed_at FROM span c
-    WHERE doubtful AND NOT EXISTS (
-        SELECT FROM events e
-        WHERE e.account_id = c.account_id AND e.message_id = c.message_id AND e.status >= 10)
+    -- A scalar subquery, because NOT EXISTS tempts the planner to hash every event there is.
+    WHERE doubtful AND (
+        SELECT true FROM events e
+        WHERE e.account_id = c.account_id AND e.message_id = c.message_id AND e.status >= 10
+        LIMIT 1) IS NULL
     ORDER BY closed_at, message_id LIMIT $4
 ) u ON true
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PAGE_MESSAGES_MAX = 500
 SCAN_MESSAGES_MAX = 10_000
 """Messages that one page looks at for `to`, `tag` or `client_ref`."""
-SCAN_STATUSES_MAX = 2_000
+SCAN_STATUSES_MAX = 1_000
 """The same for a status, which takes a look at each message's events."""
 ID_END = 2**63 - 1
 
