@@ -123,6 +123,21 @@ def split_binary(
     return _parts(data, borders, reference, wide_reference, elements=udh[1:])
 
 
+def measure_segment(data: bytes, udh: bytes, encoding: Encoding) -> Measured:
+    """Return the size of one segment that the client encoded and numbered itself; it stays whole.
+
+    GSM7 is unpacked. Raises MalformedUdh, and TooManySegments for more than a segment holds.
+    """
+    if udh:
+        _check_own_header(udh)
+    room = PAYLOAD_OCTETS_MAX - len(udh)
+    if encoding is Encoding.GSM7:
+        room = room * 8 // 7
+    if len(data) > room:
+        raise TooManySegments(-(-len(data) // max(room, 1)), 1)
+    return Measured(encoding, 1, len(data) // 2 if encoding is Encoding.UCS2 else len(data))
+
+
 def pack_segment(payload: bytes, has_header: bool) -> bytes:
     """Return a GSM7 payload of `split` in packed septets, for the few carriers that want that."""
     header_octets = payload[0] + 1 if has_header else 0

@@ -20,6 +20,7 @@ from gateway.text.segment import (
     Measured,
     measure,
     measure_binary,
+    measure_segment,
     pack_segment,
     split,
     split_binary,
@@ -347,3 +348,27 @@ def test_binary_content_has_255_parts_at_most() -> None:
     assert measure_binary(bytes(255 * 134)).segments == 255
     with pytest.raises(TooManySegments, match="256 segments"):
         measure_binary(bytes(255 * 134 + 1))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "udh", "room_octets"),
+    [
+        (GSM7, b"", 160),
+        (UCS2, b"", 140),
+        (GSM7, bytes.fromhex("0500032a0201"), 153),
+        (UCS2, bytes.fromhex("0500032a0201"), 134),
+        (GSM7, bytes.fromhex("0608042a2a0201"), 152),
+    ],
+)
+def test_a_segment_that_the_client_cut_stays_whole_or_is_refused(
+    encoding: Encoding, udh: bytes, room_octets: int
+) -> None:
+    units = room_octets // 2 if encoding is UCS2 else room_octets
+    assert measure_segment(bytes(room_octets), udh, encoding) == Measured(encoding, 1, units)
+    with pytest.raises(TooManySegments, match="1 are possible"):
+        measure_segment(bytes(room_octets + 1), udh, encoding)
+
+
+def test_a_segment_whose_header_does_not_add_up_is_refused() -> None:
+    with pytest.raises(MalformedUdh):
+        measure_segment(b"x", bytes.fromhex("0500032a02"), GSM7)
