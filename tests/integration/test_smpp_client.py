@@ -13,6 +13,7 @@ import ssl
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, cast
+from unittest.mock import patch
 
 import pytest
 import structlog
@@ -620,6 +621,21 @@ async def test_a_carrier_that_never_reads_is_cut_off_before_memory_fills() -> No
         assert await here.listener.next("lost") == ("abandoned", list(range(submitted)))
 
 
+@on_both_loops
+async def test_a_carrier_that_neither_reads_nor_speaks_is_cut_off_and_bound_again() -> None:
+    content = SubmitTemplate().body(5, 0, "Brand", "447700900123", bytes(30_000))
+    timings = Timings(enquire_link_s=0.05, response_s=0.05)
+    async with stage(window_size=10_000, timings=timings) as here:
+        peer = await here.bound()
+        peer.stop_reading()
+        while here.bind.room:
+            here.bind.submit(content, "lost")
+            await asyncio.sleep(0)
+        with patch("gateway.smpp.link.LINGER_S", 0.05):
+            assert (await here.listener.next("lost"))[0] in ("peer_silent", "response_overdue")
+            await here.bound()
+
+
 # ── our own side in trouble ──────────────────────────────────────────────────────────────────
 
 
@@ -789,6 +805,31 @@ async def test_stopping_twice_or_before_running_is_harmless() -> None:
         unbind = await peer.receive(v.UNBIND)
         peer.send(encode_header(v.UNBIND_RESP, unbind.sequence))
         await asyncio.gather(first, second)
+
+
+@on_both_loops
+async def test_stopping_again_and_again_while_waiting_is_harmless() -> None:
+    async with stage(listening=False, pace=NOT_SOON) as here:
+        await until(lambda: here.bind.state is BindState.WAITING)
+        stops = []
+        for _ in range(5):  # each in a turn of the loop of its own
+            stops.append(asyncio.create_task(here.bind.stop(TIMEOUT_S)))
+            await asyncio.sleep(0)
+        await asyncio.gather(*stops, here.running)
+
+
+@on_both_loops
+async def test_stopping_at_any_moment_of_a_bind_s_beginning_ends_it_at_once() -> None:
+    carrier = Carrier()
+    await carrier.listen()
+    for turns in range(40):
+        bind = make_bind(carrier.port, Recorder())
+        running = asyncio.create_task(bind.run())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await bind.stop(TIMEOUT_S)
+        await running
+    await carrier.close()
 
 
 @on_both_loops
