@@ -79,6 +79,7 @@ from gateway.smpp.window import Window
 
 _MESSAGE_RESPONSES: Final = frozenset({v.SUBMIT_SM_RESP, v.DELIVER_SM_RESP, v.DATA_SM_RESP})
 _BIND_RESPONSES: Final = frozenset(command | v.RESPONSE for command in BIND_STEPS)
+_NOT_REGISTERED: Final = UNANSWERED | frozenset(BIND_STEPS) | {v.UNBIND}
 _CLOSES: Final = {
     Due.UNBIND_EXPIRED: Reason.UNBIND_UNANSWERED,
     Due.SESSION_INIT_EXPIRED: Reason.SESSION_INIT_EXPIRED,
@@ -275,8 +276,8 @@ class Session:
         Raises IllegalSend, WindowFull or InvalidField. Answered, or for data_sm Responded, will
         follow, or the context comes back with SessionClosed.
         """
-        if pdu.command_id in UNANSWERED or pdu.command_id in BIND_STEPS:
-            raise IllegalSend(f"{v.command_name(pdu.command_id)} is not a request with an answer")
+        if pdu.command_id in _NOT_REGISTERED:
+            raise IllegalSend(f"{v.command_name(pdu.command_id)} is not sent this way")
         return self._send_message(pdu.command_id, encode(pdu)[HEADER_SIZE:], context, now)
 
     def send_unbind(self, now: float) -> None:
