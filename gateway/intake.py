@@ -25,13 +25,14 @@ from gateway.model import (
     Encoding,
     Message,
     Micros,
+    Order,
     SendRequest,
 )
-from gateway.routing.numbers import Ineligible, parse_number
+from gateway.routing.numbers import Ineligible, Number, parse_number
 from gateway.routing.sender import parse_sender
 from gateway.routing.table import RouteTable
 from gateway.text.errors import TextError
-from gateway.text.segment import Measured, measure, measure_binary
+from gateway.text.segment import Measured, measure, measure_binary, measure_segment
 
 CLIENT_REF_CHARS_MAX = 128
 TAG_CHARS_MAX = 64
@@ -74,6 +75,13 @@ class Intake:
         """Return the message that the request becomes, with an id and a price, or why not."""
         try:
             return self._decide(account, request, now)
+        except Rejected as rejected:
+            return rejected
+
+    def decide_order(self, account: Account, order: Order, now: float) -> Message | Rejected:
+        """Return the message that an order becomes, with an id and a price, or why not."""
+        try:
+            return self._decide_order(account, order, now)
         except Rejected as rejected:
             return rejected
 
@@ -121,20 +129,65 @@ class Intake:
     def _assess(
         self, account: Account, request: SendRequest, text: str, data: bytes, udh: bytes
     ) -> Assessed:
-        number = parse_number(request.to, default_country=self.settings.default_country)
+        number, routes, wide = self._find_way(account, request.to)
+        measured = _measure(request, text, data, udh, wide)
+        field = "text" if request.data is None else "data"
+        return self._sum_up(account, number, routes, measured, field)
+
+    def _decide_order(self, account: Account, order: Order, now: float) -> Message:
+        sender = _read_sender(order.sender or None, account.default_sender)
+        send_at, expires_at = self._check_times(order, now)
+        if not order.data:
+            _check_text(order.text, self._text_chars_max)
+        number, routes, wide = self._find_way(account, order.to)
+        field = "data" if order.data else "text"
+        assessed = self._sum_up(account, number, routes, _measure_order(order, wide), field)
+        return Message(
+            id=self._ids.next(now),
+            account_id=account.id,
+            accepted_at=now,
+            sender=sender,
+            recipient=assessed.recipient,
+            country=assessed.country,
+            text=order.text,
+            data=order.data,
+            udh=order.udh,
+            encoding=assessed.measured.encoding,
+            segments=assessed.measured.segments,
+            lane=order.lane,
+            price_micros=assessed.price_micros,
+            routes=assessed.routes,
+            send_at=send_at,
+            expires_at=expires_at,
+            data_coding=order.data_coding,
+            registered_delivery=order.registered_delivery,
+            group_id=order.group_id,
+        )
+
+    def _find_way(self, account: Account, to: str) -> tuple[Number, tuple[CarrierId, ...], bool]:
+        """Return the number, its carriers in order, and whether the first has wide references."""
+        number = parse_number(to, default_country=self.settings.default_country)
         if isinstance(number, Ineligible):
             raise Rejected(number.code.value, number.detail, field="to")
         routes = self.tables.routes.candidates(number.e164, number.country, account.id)
         if not routes:
             raise Rejected("no_route", "no carrier is configured for this number", field="to")
-        wide = routes[0] in self.tables.wide_carriers
-        measured = _measure(request, text, data, udh, wide)
+        return number, routes, routes[0] in self.tables.wide_carriers
+
+    def _sum_up(
+        self,
+        account: Account,
+        number: Number,
+        routes: tuple[CarrierId, ...],
+        measured: Measured,
+        field: str,
+    ) -> Assessed:
         if measured.segments > account.segments_max:
             raise Rejected(
                 "too_many_segments",
                 f"{measured.segments} segments, and this account may send {account.segments_max}"
                 " in one message",
-                field="text" if request.data is None else "data",
+                field=field,
             )
         each = Micros(0)
         if self.tables.prices is not None:
@@ -174,6 +227,23 @@ class Intake:
             return None, now + validity_s
         return send_at, send_at + validity_s
 
+    def _check_times(self, order: Order, now: float) -> tuple[float | None, float]:
+        """As `_read_times`, for times that are read already."""
+        send_at = order.send_at
+        if send_at is not None:
+            if send_at > now + self.settings.schedule_max_s:
+                raise Rejected("send_at_too_far", "the schedule is too far ahead", field="send_at")
+            if send_at <= now:
+                send_at = None
+        leaves_at = now if send_at is None else send_at
+        if order.expires_at is None:
+            return send_at, leaves_at + self.settings.validity_s
+        if order.expires_at <= leaves_at:
+            raise Rejected(
+                "validity_out_of_range", "it would be too late when it leaves", field="validity_s"
+            )
+        return send_at, min(order.expires_at, leaves_at + self.settings.validity_max_s)
+
 
 def hash_request(request: SendRequest) -> bytes:
     """Return what tells whether two requests with one key ask for the same."""
@@ -191,6 +261,19 @@ def _measure(request: SendRequest, text: str, data: bytes, udh: bytes, wide: boo
     try:
         return measure(text, encoding, wide)
     except TextError as error:
+        raise Rejected("text_not_encodable", str(error), field="text") from error
+
+
+def _measure_order(order: Order, wide: bool) -> Measured:
+    try:
+        if not order.data:
+            return measure(order.text, order.encoding, wide)
+        if order.encoding is None or order.encoding is Encoding.BINARY:
+            return measure_binary(order.data, order.udh, wide)
+        return measure_segment(order.data, order.udh, order.encoding)
+    except TextError as error:
+        if order.data:
+            raise Rejected("data_not_sendable", str(error), field="data") from error
         raise Rejected("text_not_encodable", str(error), field="text") from error
 
 

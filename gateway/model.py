@@ -50,8 +50,9 @@ class Message(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One accepted message, exactly as it was committed.
 
     Times are seconds since the epoch, UTC. `text` is "" for binary content; `data` and `udh` are
-    empty for text. `price_micros` is for the whole message: `segments` x the price of one.
-    `routes` are the ids of carriers in the order in which they are tried.
+    empty for text. `data` whose encoding is not BINARY is one segment that its client encoded and
+    numbered itself: it goes out as it came. `price_micros` is for the whole message: `segments` x
+    the price of one. `routes` are the ids of carriers in the order in which they are tried.
     """
 
     id: MessageId
@@ -77,6 +78,10 @@ class Message(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     expires_at: float
     data_coding: int | None = None
     """An explicit SMPP data_coding from the client; None lets the encoding decide."""
+    registered_delivery: int = 0
+    """The receipts that an SMPP customer asked for; 0: none."""
+    group_id: MessageId | None = None
+    """The id that the customer was given for all of a submit_multi; None: this message's own."""
 
 
 class Account(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -119,6 +124,29 @@ class SendRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_un
     priority: str = "transactional"
     """otp, transactional or marketing."""
     callback_url: str | None = None
+
+
+class Order(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One message to one number, read off a wire that has its own forms of everything (SMPP).
+
+    As `Message`: a text, or `data` that is binary content or one whole segment.
+    """
+
+    to: str
+    sender: str = ""
+    """Empty: the account's own."""
+    text: str = ""
+    data: bytes = b""
+    udh: bytes = b""
+    encoding: Encoding | None = None
+    """None for a text: whatever carries it in the fewest segments."""
+    data_coding: int | None = None
+    lane: Lane = Lane.TRANSACTIONAL
+    send_at: float | None = None
+    expires_at: float | None = None
+    """None: the usual validity; one that is longer than allowed is cut to that."""
+    registered_delivery: int = 0
+    group_id: MessageId | None = None
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -36,6 +36,8 @@ class Writing(msgspec.Struct, frozen=True, kw_only=True):
 def build_payloads(message: Message, wide_reference: bool) -> list[bytes]:
     """Return the octets of each segment: as many as were counted and paid for."""
     reference = reference_of(message.id)
+    if message.data and message.encoding is not Encoding.BINARY:
+        return [message.udh + message.data]
     if message.encoding is Encoding.BINARY:
         return split_binary(message.data, message.udh, reference, wide_reference)
     return split(message.text, message.encoding, reference, wide_reference)

@@ -52,7 +52,7 @@ EntryFate = Fate | Replayed
 
 _COLUMNS = """account_id, id, carrier_id, lane, routes, sender, recipient, country, body, data,
     udh, encoding, data_coding, segments, price_micros, client_ref, tag, callback_url, send_at,
-    expires_at"""
+    expires_at, registered_delivery, group_id"""
 
 _INPUT = f"""
 input AS (
@@ -60,7 +60,7 @@ input AS (
         $3::int[], $4::bigint[], $5::smallint[], $6::smallint[], $7::text[], $8::text[],
         $9::text[], $10::text[], $11::text[], $12::bytea[], $13::bytea[], $14::smallint[],
         $15::smallint[], $16::smallint[], $17::bigint[], $18::text[], $19::text[], $20::text[],
-        $21::float8[], $22::float8[]
+        $21::float8[], $22::float8[], $23::smallint[], $24::bigint[]
     ) AS m({_COLUMNS})
 )"""  # noqa: S608 (no value is spliced in)
 
@@ -77,7 +77,7 @@ stored AS (
     INSERT INTO messages ({_COLUMNS})
     SELECT account_id, id, carrier_id, lane, routes::smallint[], sender, recipient, country,
            body, data, udh, encoding, data_coding, segments, price_micros, client_ref, tag,
-           callback_url, send_at, expires_at
+           callback_url, send_at, expires_at, registered_delivery, group_id
     FROM taken
 )
 SELECT advance_writer($1, $2) AS seq,
@@ -88,7 +88,7 @@ _WITHOUT_KEYS = f"WITH {_INPUT}, taken AS (SELECT * FROM input), {_STORE}"  # no
 
 _WITH_KEYS = f"""WITH {_INPUT},
 keys AS (
-    SELECT * FROM unnest($23::int[], $24::text[], $25::bigint[], $26::bytea[])
+    SELECT * FROM unnest($25::int[], $26::text[], $27::bigint[], $28::bytea[])
         AS k(account_id, key, message_id, request_hash)
 ),
 fresh AS (
@@ -425,4 +425,6 @@ def _columns(messages: list[Message]) -> tuple[list[Any], ...]:
         [m.callback_url or None for m in messages],
         [m.send_at for m in messages],
         [m.expires_at for m in messages],
+        [m.registered_delivery or None for m in messages],
+        [m.group_id for m in messages],
     )

@@ -33,6 +33,8 @@ def read_message(row: asyncpg.Record) -> Message:
         send_at=row["send_at"],
         expires_at=row["expires_at"],
         data_coding=row["data_coding"],
+        registered_delivery=row["registered_delivery"] or 0,
+        group_id=row["group_id"],
     )
 
 
