@@ -78,7 +78,7 @@ class CarrierBind:
     """One permanent bind. `run` holds it until `stop`; everything else may be called any time.
 
     Counts: `binds` taken by the carrier, `losts` after that, `refusals` by bind response,
-    `failures` to connect, `garbage` streams, and the `tally` of everything odd.
+    `failures` to get any answer, `garbage` streams, and the `tally` of everything odd.
     """
 
     def __init__(
@@ -350,6 +350,9 @@ class CarrierBind:
         self.garbage += event.reason is Reason.GARBAGE
         bound_at, self._bound_at = self._bound_at, None
         if bound_at is None:
+            if event.reason is not Reason.BIND_REFUSED and not self._stopping:
+                self.failures += 1
+                self._log.warning("bind_failed", reason=event.reason, detail=event.detail)
             return
         self.losts += 1
         stable = self._loop.time() - bound_at >= self.settings.pace.stable_s

@@ -444,7 +444,7 @@ async def test_garbage_before_the_bind_s_answer_is_only_counted() -> None:
         peer.send(b"220 smsc.example ESMTP ready\r\n")
         await peer.receive_end()
         await here.bound()
-        assert (here.bind.garbage, here.bind.losts) == (1, 0)
+        assert (here.bind.garbage, here.bind.failures, here.bind.losts) == (1, 1, 0)
         assert here.listener.untold("lost")
 
 
@@ -534,6 +534,7 @@ async def test_a_carrier_that_does_not_answer_the_bind_is_tried_again() -> None:
         await peer.receive(v.BIND_TRANSCEIVER)
         await peer.receive_end()
         await here.bound()
+        assert here.bind.failures == 1
         assert here.listener.untold("lost")
 
 

@@ -272,8 +272,8 @@ def test_what_may_not_be_sent_is_refused_before_a_byte_leaves(
         assert session.state is state
 
 
-@pytest.mark.parametrize("command_id", sorted(UNANSWERED | {v.BIND_RECEIVER}))
-def test_a_request_without_an_answer_of_its_own_is_not_registered(command_id: int) -> None:
+@pytest.mark.parametrize("command_id", sorted(UNANSWERED | {v.BIND_RECEIVER, v.UNBIND}))
+def test_a_request_without_an_answer_for_the_owner_is_not_registered(command_id: int) -> None:
     bench = Bench(Role.SMSC)
     with pytest.raises(IllegalSend):
         bench.session.send_request(Pdu(command_id), "context", 0.0)
