@@ -10,14 +10,15 @@ soon goes back there with the time at which it is due again:
   comes back when the line opens again, behind the others;
 - a lease would end during the call: the line is let go, and comes back when its leases end.
 
-A line that sent something back admits nothing until that is due, so what is due later never
-overtakes it: the outbox hands out by due time, then by id.
+A line that sent something back admits nothing until that is due again, and the outbox hands out
+the lowest ids of those due, so nothing that came later overtakes it.
 
 Pure: told `now` (epoch seconds), answers with values. Not here: the calls (`webhooks.py`).
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterable
 
@@ -30,11 +31,8 @@ from gateway.model import AccountId
 from gateway.views import OutboxEvent
 
 HELD_EVENTS_MAX = 10_000
-"""Events in memory: about 1 KB each, so 10 MB."""
-
-SHARE_OF_ACCOUNT = 16
-"""One account holds at most this part of the memory: a customer whose endpoint hangs keeps its
-events here until its calls time out, and sixteen of them must do so before others wait."""
+"""Events in memory: about 1 KB each, so 10 MB. An account may hold as many as are still free: one
+that is alone gets half, n get 1/(n + 1) each, and there is always room for one more."""
 
 CALLS_MAX = 256
 """Calls under way, nearly all of them waiting for slow endpoints: sockets and buffers."""
@@ -44,7 +42,7 @@ LINES_MAX = 10_000
 early attempt: a message's own callback_url can make as many addresses as messages."""
 
 POSTPONE_S = 2.0
-"""How long the events over an account's share stay in the outbox: a few quick calls."""
+"""How long events over an account's share stay in the outbox: what it holds takes as long."""
 
 BEHIND = "waits behind an earlier event"
 CROWDED = "waits for earlier events of its account"
@@ -73,7 +71,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     dead: int = 0
 
 
-class _Held(msgspec.Struct, frozen=True):
+class _Held(msgspec.Struct):
     event: OutboxEvent
     leased_until: float
 
@@ -89,6 +87,10 @@ class _Line:
         """Failed calls in a row."""
         self.opens_at = 0.0
         """Until then nothing is admitted, because earlier events are in the outbox."""
+
+    def close_until(self, at: float) -> None:
+        # Never earlier than before: what was sent back until then must not be overtaken either.
+        self.opens_at = max(self.opens_at, at)
 
 
 class _Share:
@@ -113,21 +115,20 @@ class Lineup:
         self._settings = settings
         self._held_max = held_max
         self._calls_max = calls_max
-        self._held_of_account_max = max(held_max // SHARE_OF_ACCOUNT, 1)
         self._lines: dict[tuple[AccountId, str, bool], _Line] = {}
         self._shares: dict[AccountId, _Share] = {}
         self._turns: deque[_Share] = deque()
-        self._ids: set[int] = set()
+        self._held: dict[int, _Held] = {}
         self._calls = 0
 
     @property
     def held(self) -> int:
         """Events in memory, those under way included."""
-        return len(self._ids)
+        return len(self._held)
 
     @property
     def room(self) -> int:
-        return self._held_max - len(self._ids)
+        return self._held_max - len(self._held)
 
     def admit(
         self, events: Iterable[OutboxEvent], now: float, leased_until: float
@@ -135,14 +136,15 @@ class Lineup:
         """Line events up; return those that have to go back."""
         sent_back: list[Failure] = []
         for event in sorted(events, key=lambda event: event.id):
-            if event.id in self._ids:
-                continue  # its lease ended while it stood here; the line lets it go by itself
+            if event.id in self._held:
+                self._held[event.id].leased_until = leased_until  # renewed while it stood here
+                continue
             line = self._line_of(event)
             share = self._shares.setdefault(event.account_id, _Share())
             if line.opens_at > now:
                 sent_back.append((event.id, line.opens_at, BEHIND))
-            elif share.held >= self._held_of_account_max:
-                line.opens_at = now + POSTPONE_S
+            elif share.held >= self.room:
+                line.close_until(now + POSTPONE_S)
                 sent_back.append((event.id, line.opens_at, CROWDED))
             else:
                 self._hold(_Held(event, leased_until), line, share)
@@ -187,7 +189,7 @@ class Lineup:
     def give_back(self, now: float) -> list[Failure]:
         """Empty every line but for the calls under way, at a stop; return what goes back."""
         given: list[Failure] = []
-        for line in self._lines.values():
+        for line in [line for line in self._lines.values() if line.held]:
             events = [held.event for held in line.held]
             line.held.clear()
             self._forget(self._shares[line.key[0]], events)
@@ -208,7 +210,7 @@ class Lineup:
         return line
 
     def _hold(self, held: _Held, line: _Line, share: _Share) -> None:
-        self._ids.add(held.event.id)
+        self._held[held.event.id] = held
         share.held += 1
         line.held.append(held)
         if len(line.held) == 1 and not line.calling:
@@ -217,7 +219,7 @@ class Lineup:
 
     def _forget(self, share: _Share, events: Iterable[OutboxEvent]) -> None:
         for event in events:
-            self._ids.discard(event.id)
+            del self._held[event.id]
             share.held -= 1
 
     def _queue(self, share: _Share) -> None:
@@ -228,26 +230,25 @@ class Lineup:
             self._turns.append(share)
 
     def _start_call(self, line: _Line, share: _Share, now: float) -> Call | None:
-        # Leases end in the order in which events were admitted.
-        if line.held[0].leased_until < now + self._settings.timeout_s:
-            self._let_go(line, share)
-            return None
         account_id, url, single = line.key
         size_max = 1 if single else self._settings.batch_events_max
         secret = line.held[0].event.secret
-        events: list[OutboxEvent] = []
-        while line.held and len(events) < size_max and line.held[0].event.secret == secret:
-            events.append(line.held.popleft().event)
+        same_secret = itertools.takewhile(lambda held: held.event.secret == secret, line.held)
+        batch = list(itertools.islice(same_secret, size_max))
+        if any(held.leased_until < now + self._settings.timeout_s for held in batch):
+            self._let_go(line, share)
+            return None
+        for _ in batch:
+            line.held.popleft()
         line.calling = True
         share.calls += 1
         self._calls += 1
-        return Call(
-            account_id=account_id, url=url, secret=secret, single=single, events=tuple(events)
-        )
+        events = tuple(held.event for held in batch)
+        return Call(account_id=account_id, url=url, secret=secret, single=single, events=events)
 
     def _let_go(self, line: _Line, share: _Share) -> None:
-        """Leave a whole line to its leases: the first to end is of its first events."""
-        line.opens_at = max(held.leased_until for held in line.held)
+        """Leave a whole line to its leases, and let nothing in before the last of them ends."""
+        line.close_until(max(held.leased_until for held in line.held))
         self._forget(share, [held.event for held in line.held])
         line.held.clear()
 
@@ -266,7 +267,7 @@ class Lineup:
                 if isinstance(at, GiveUp):
                     failures.append((event.id, None, answer.error))
                 else:
-                    line.opens_at = at
+                    line.close_until(at)
                     failures.append((event.id, at, error))
         dead = sum(at is None for _, at, _ in failures)
         retried = sum(at is not None for _, at, _ in failures[: len(call.events)])

@@ -1,9 +1,8 @@
 """Carry events from the outbox to customers' endpoints.
 
-One loop claims what is due, up to the room in memory; calls run beside it; one recorder writes
-what became of them, everything that has gathered since its last write at once. An event leaves the
-outbox only after its endpoint took it, so that it may be delivered twice (a crash between the two)
-and never not at all.
+One loop writes down what became of calls and claims what is due, in this order, because a claim
+must not see as due what was just sent back. The calls run beside it. An event leaves the outbox
+only after its endpoint took it: a crash between the two delivers it twice, and nothing loses it.
 
 The body of every call is `{"events":[…]}`, one event for a message's own callback_url and up to
 `batch_events_max` otherwise.
@@ -42,12 +41,15 @@ log = get_logger("hooks")
 POLL_S = 1.0
 """How often the outbox is asked without having been woken: retries that became due."""
 
-CLAIM_PAUSE_S = 0.1
-"""Events of this long gather into one call. One claim a commit would make calls of few events,
-and a call costs as much as several messages do."""
+GATHER_S = 0.1
+"""Events of this long go into one call, and answers into one write. A claim after every commit
+would make calls of few events, and a call costs as much as several messages do."""
 
 CLAIM_MAX = 1_000
 """Events a claim: a transaction of some ten milliseconds."""
+
+CLAIM_MIN = 100
+"""With less room than this, the next answer is waited for rather than claiming a few."""
 
 LEASE_TIMEOUTS = 6
 """A lease lasts as long as this many calls that time out one after another, at least a minute;
@@ -61,7 +63,7 @@ EXCERPT_CHARS = 200
 LOG_PAUSE_S = 60.0
 """One line an account in this time says that its webhooks fail; the rest is in metrics and rows."""
 
-FLUSH_TIMEOUT_S = 5.0
+LAST_RECORD_TIMEOUT_S = 5.0
 """For the last write at a stop. What it misses is called again after its lease."""
 
 
@@ -69,7 +71,8 @@ class Outbox(Protocol):
     """Events that wait, in the store. Each method may raise StoreUnavailable."""
 
     async def claim_due(self, now: float, limit: int, lease_s: float) -> list[OutboxEvent]:
-        """Return events that are due, and make them due at `now + lease_s` for everybody else."""
+        """Return the `limit` lowest ids among the events due at `now`; they become due again at
+        `now + lease_s`, for whoever asks then."""
         ...
 
     async def record_delivered(self, ids: Sequence[int]) -> None: ...
@@ -93,6 +96,8 @@ class WebhookSender:
         resolver: AbstractResolver | None = None,
         held_max: int = HELD_EVENTS_MAX,
         calls_max: int = CALLS_MAX,
+        poll_s: float = POLL_S,
+        gather_s: float = GATHER_S,
     ) -> None:
         self._outbox = outbox
         self._settings = settings
@@ -100,20 +105,20 @@ class WebhookSender:
         self._clock = clock
         self._jitter = jitter
         self._resolver = resolver
-        self._held_max = held_max
+        self._claim_min = min(CLAIM_MIN, held_max // 2)
         self._calls_max = calls_max
+        self._poll_s = poll_s
+        self._gather_s = gather_s
         self._lineup = Lineup(settings, held_max=held_max, calls_max=calls_max)
         self._lease_s = max(60.0, LEASE_TIMEOUTS * settings.timeout_s)
         self._calls: set[asyncio.Task[None]] = set()
         self._delivered: list[int] = []
         self._failures: list[Failure] = []
-        self._woken = asyncio.Event()
-        self._settled = asyncio.Event()
+        self._changed = asyncio.Event()
         self._finished = asyncio.Event()
         self._finished.set()
         self._stopping = False
         self._logged_at: dict[AccountId, float] = {}
-        self._to_record = asyncio.Event()
 
     @property
     def held(self) -> int:
@@ -122,7 +127,7 @@ class WebhookSender:
 
     def wake(self) -> None:
         """Say that a commit has put events into the outbox."""
-        self._woken.set()
+        self._changed.set()
 
     async def run(self) -> None:
         """Deliver until `stop()`; once only."""
@@ -136,22 +141,19 @@ class WebhookSender:
         )
         try:
             async with session, asyncio.TaskGroup() as group:
-                recorder = group.create_task(self._record_as_settled(), name="webhook recorder")
-                await self._claim_until_stopped(session, group)
-                self._keep_for_recorder([], self._lineup.give_back(self._clock()))
+                await self._deliver_until_stopped(session, group)
+                self._failures += self._lineup.give_back(self._clock())
                 if self._calls:
                     await asyncio.wait(self._calls)
-                recorder.cancel()
         finally:
-            await asyncio.shield(self._flush())
+            await asyncio.shield(self._record_at_last())
             await resolver.close()
             self._finished.set()
 
     async def stop(self, timeout_s: float) -> None:
         """Claim nothing more, let calls end for up to `timeout_s`, record what became of them."""
         self._stopping = True
-        self._woken.set()
-        self._settled.set()
+        self._changed.set()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._finished.wait()
@@ -161,41 +163,62 @@ class WebhookSender:
                 call.cancel()
             await self._finished.wait()
 
-    # ── Claiming ────────────────────────────────────────────────────────────────────────────
+    # ── The outbox ──────────────────────────────────────────────────────────────────────────
 
-    async def _claim_until_stopped(
+    async def _deliver_until_stopped(
         self, session: aiohttp.ClientSession, group: asyncio.TaskGroup
     ) -> None:
         while not self._stopping:
-            self._woken.clear()
-            self._settled.clear()
-            limit = min(CLAIM_MAX, self._lineup.room, self._held_max - self.held)
-            if limit <= 0:
-                await self._settled.wait()
-                continue
-            claimed = await self._claim(limit)
+            self._changed.clear()
+            try:
+                await self._record()
+                more_is_due = await self._claim()
+            except StoreUnavailable as error:
+                log.warning("webhooks_wait_for_the_store", error=error, events=self.held)
+                more_is_due = False
             self._start_calls(session, group)
-            if claimed < limit:
-                await self._wait_until_woken(POLL_S)
-            if not self._stopping:
-                # Not a wait for something, but time in which events gather.
-                await asyncio.sleep(CLAIM_PAUSE_S if claimed < limit else 0)
+            if not more_is_due:
+                await self._wait_for_change()
 
-    async def _claim(self, limit: int) -> int:
+    async def _claim(self) -> bool:
+        """Take in what is due, as far as there is room; return whether there is more."""
+        limit = min(CLAIM_MAX, self._lineup.room)
+        if limit < self._claim_min:
+            return False
         now = self._clock()
-        try:
-            events = await self._outbox.claim_due(now, limit, self._lease_s)
-        except StoreUnavailable as error:
-            log.warning("webhooks_not_claimed", error=error)
-            return 0
-        sent_back = self._lineup.admit(events, now, now + self._lease_s)
-        self._keep_for_recorder([], sent_back)
-        return len(events)
+        events = await self._outbox.claim_due(now, limit, self._lease_s)
+        self._failures += self._lineup.admit(events, now, now + self._lease_s)
+        return len(events) == limit
 
-    async def _wait_until_woken(self, timeout_s: float) -> None:
+    async def _wait_for_change(self) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._woken.wait()
+            async with asyncio.timeout(self._poll_s):
+                await self._changed.wait()
+        if not self._stopping:
+            # Not a wait for something to happen, but time in which events gather.
+            await asyncio.sleep(self._gather_s)
+
+    async def _record(self) -> None:
+        """Write everything that has gathered; what could not be written stays gathered."""
+        delivered, self._delivered = self._delivered, []
+        failures, self._failures = self._failures, []
+        try:
+            if delivered:
+                await self._outbox.record_delivered(delivered)
+                delivered = []
+            if failures:
+                await self._outbox.record_failed(failures)
+                failures = []
+        finally:
+            self._delivered = delivered + self._delivered
+            self._failures = failures + self._failures
+
+    async def _record_at_last(self) -> None:
+        try:
+            async with asyncio.timeout(LAST_RECORD_TIMEOUT_S):
+                await self._record()
+        except (StoreUnavailable, TimeoutError) as error:
+            log.warning("webhooks_not_recorded", error=error, events=self.held)
 
     # ── Calling ─────────────────────────────────────────────────────────────────────────────
 
@@ -250,8 +273,9 @@ class WebhookSender:
         self._metrics.dead(settlement.dead)
         if not isinstance(answer, Delivered):
             self._tell_failure(call, answer.error, settlement.dead)
-        self._keep_for_recorder(settlement.delivered, settlement.failures)
-        self._settled.set()
+        self._delivered += settlement.delivered
+        self._failures += settlement.failures
+        self._changed.set()
 
     def _tell_failure(self, call: Call, error: str, dead: int) -> None:
         now = time.monotonic()
@@ -266,48 +290,6 @@ class WebhookSender:
             given_up=dead,
             error=error,
         )
-
-    # ── Recording ───────────────────────────────────────────────────────────────────────────
-
-    def _keep_for_recorder(self, delivered: Sequence[int], failures: Sequence[Failure]) -> None:
-        self._delivered += delivered
-        self._failures += failures
-        if delivered or failures:
-            self._to_record.set()
-
-    async def _record_as_settled(self) -> None:
-        while True:
-            await self._to_record.wait()
-            self._to_record.clear()
-            try:
-                await self._record()
-            except StoreUnavailable as error:
-                log.warning("webhooks_not_recorded", error=error)
-                await asyncio.sleep(error.retry_after_s)
-                self._to_record.set()
-
-    async def _record(self) -> None:
-        """Write everything that has gathered; what could not be written stays gathered."""
-        delivered, self._delivered = self._delivered, []
-        failures, self._failures = self._failures, []
-        try:
-            if delivered:
-                await self._outbox.record_delivered(delivered)
-                delivered = []
-            if failures:
-                await self._outbox.record_failed(failures)
-                failures = []
-        finally:
-            self._delivered = delivered + self._delivered
-            self._failures = failures + self._failures
-            self._settled.set()
-
-    async def _flush(self) -> None:
-        try:
-            async with asyncio.timeout(FLUSH_TIMEOUT_S):
-                await self._record()
-        except (StoreUnavailable, TimeoutError) as error:
-            log.warning("webhooks_not_recorded", error=error, events=self.held)
 
 
 async def _read_excerpt(response: aiohttp.ClientResponse) -> str:
