@@ -173,6 +173,11 @@ SELECT message_id FROM idempotency WHERE account_id = $1 AND key = $2
 SELECT b.available_micros, b.deposited_micros, b.floor_micros, p.posted_micros
 FROM balances b JOIN postings p USING (account_id) WHERE b.account_id = $1
 
+-- name: find_owner
+-- For operators only: a look into each account's key, because ids have no index of their own.
+SELECT a.id FROM accounts a
+WHERE EXISTS (SELECT FROM messages m WHERE m.account_id = a.id AND m.id = $1)
+
 -- ── Partitions (partitions.py): these run in maintenance, and may take seconds ──────────────
 
 -- name: fetch_partitions

@@ -41,6 +41,7 @@ _STATUS_SCAN_END = query("fetch_status_scan_end")
 _STATUS_PAGE = query("fetch_status_page")
 _KEYED = query("fetch_keyed_message")
 _BALANCE = query("fetch_balance")
+_OWNER = query("find_owner")
 
 
 class _Filters(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,6 +177,21 @@ class Reader:
         if account_id not in self._currencies:
             self._currencies[account_id] = await connection.fetchval(_CURRENCY, account_id) or ""
         return self._currencies[account_id]
+
+
+async def fetch_carrier_names(database: Database) -> dict[int, str]:
+    """Return every carrier that was ever configured, by its number; for operators."""
+    async with database.acquire() as connection:
+        return {row["id"]: row["name"] for row in await connection.fetch(_CARRIER_NAMES)}
+
+
+async def find_owner(database: Database, message_id: MessageId) -> AccountId | None:
+    """Return the account that a message belongs to; for operators, who may read any."""
+    if not 0 < message_id <= ID_END:
+        return None
+    async with database.acquire() as connection:
+        owner = await connection.fetchval(_OWNER, message_id)
+    return None if owner is None else AccountId(owner)
 
 
 def _filters_of(search: Search) -> _Filters | None:

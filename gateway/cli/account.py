@@ -1,0 +1,325 @@
+"""`gateway account …`: accounts and their credit. Their keys: `keys.py`."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar, cast
+
+import click
+import msgspec
+
+from gateway.cli import values
+from gateway.cli.keys import key
+from gateway.cli.output import (
+    moment,
+    money,
+    print_fields,
+    print_json,
+    print_line,
+    print_note,
+    print_table,
+)
+from gateway.cli.session import Session, get_account, pass_session
+from gateway.cli.values import config_option, examples, json_option
+from gateway.credit.prices import format_micros
+from gateway.store import accounts
+from gateway.store.accounts import AccountSettings, Deposited, NewKey, Standing
+from gateway.store.postgres import Database
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class AccountJson(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An account as scripts read it; money as decimal texts."""
+
+    name: str
+    currency: str
+    active: bool
+    available: str
+    reserved: str
+    posted: str
+    deposited: str
+    floor: str
+    default_sender: str
+    segments_max: int
+    submit_per_s: float
+    webhook_url: str
+    created_at: datetime
+    webhook_secret: str | None = None
+    key: str | None = None
+
+
+def _settings_options(command: F) -> F:
+    """Add the options for what can be set on an account; those not given are None."""
+    for option in (
+        click.option(
+            "--floor", type=values.amount, help="What credit may not go below; -50 is postpaid."
+        ),
+        click.option("--webhook-url", metavar="URL", help="Where its events are sent."),
+        click.option("--submit-per-s", type=float, help="Requests a second; 0 for no limit."),
+        click.option("--segments-max", type=int, help="Segments a message, 1 to 255."),
+        click.option("--sender", "default_sender", help="The sender of messages that name none."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def account() -> None:
+    """Accounts: who pays. Make them, give them credit and keys."""
+
+
+account.add_command(key)
+
+
+@account.command(
+    epilog=examples(
+        "gateway account create shop --credit 100 --with-key",
+        "gateway account create bank --currency EUR --floor -500 --sender Bank",
+    )
+)
+@click.argument("name")
+@click.option("--currency", default="credits", show_default=True, help="What its money is called.")
+@_settings_options
+@click.option("--credit", type=values.amount, help="Credit to begin with.")
+@click.option("--with-key", is_flag=True, help="Make a key, too; it is shown once.")
+@json_option
+@config_option
+@pass_session
+def create(
+    session: Session,
+    /,
+    name: str,
+    currency: str,
+    credit: int | None,
+    with_key: bool,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Make an account."""
+    if credit is not None and credit < 0:
+        raise click.BadParameter("credit to begin with can't be negative", param_hint="--credit")
+
+    async def work(database: Database) -> tuple[Standing, NewKey | None]:
+        made = await accounts.create_account(database, name, currency, **_given(settings))
+        if credit:
+            await accounts.deposit(
+                database, made.id, credit, reason="first credit", author=_author()
+            )
+        new_key = await accounts.create_key(database, made.id) if with_key else None
+        return await get_account(database, name), new_key
+
+    standing, new_key = session.run(work, create=True)
+    if as_json:
+        secrets = {"webhook_secret": standing.account.webhook_secret}
+        if new_key:
+            secrets["key"] = new_key.plaintext
+        print_json(_json_of(standing, **secrets))
+        return
+    _print_standing(standing, secret=bool(standing.account.webhook_url))
+    if new_key:
+        print_fields([("key", new_key.plaintext)])
+        print_note("The key is not shown again.")
+
+
+@account.command(
+    name="list",
+    epilog=examples("gateway account list", "gateway account list --json | jq '.[].available'"),
+)
+@json_option
+@config_option
+@pass_session
+def list_accounts(session: Session, as_json: bool) -> None:
+    """List accounts with their credit."""
+    standings = session.run(accounts.list_accounts)
+    if as_json:
+        print_json([_json_of(standing) for standing in standings])
+        return
+    print_table(
+        ("name", "available", "reserved", "posted", "currency", "state", "since"),
+        (
+            (
+                s.account.name,
+                format_micros(s.available_micros),
+                format_micros(s.reserved_micros),
+                format_micros(s.posted_micros),
+                s.account.currency,
+                "active" if s.account.active else "inactive",
+                moment(s.created_at),
+            )
+            for s in standings
+        ),
+        right=("available", "reserved", "posted"),
+    )
+
+
+@account.command(epilog=examples("gateway account show shop", "gateway account show shop --secret"))
+@click.argument("name")
+@click.option("--secret", is_flag=True, help="Show the secret that signs its webhooks.")
+@json_option
+@config_option
+@pass_session
+def show(session: Session, name: str, secret: bool, as_json: bool) -> None:
+    """Show one account, its settings and its credit."""
+    standing = session.run(lambda database: get_account(database, name))
+    if as_json:
+        secrets = {"webhook_secret": standing.account.webhook_secret} if secret else {}
+        print_json(_json_of(standing, **secrets))
+    else:
+        _print_standing(standing, secret=secret)
+
+
+@account.command(
+    epilog=examples(
+        "gateway account update shop --segments-max 4 --webhook-url https://shop.example/sms",
+        "gateway account update shop --inactive",
+        "gateway account update shop --new-secret",
+    )
+)
+@click.argument("name")
+@_settings_options
+@click.option("--active/--inactive", default=None, help="An inactive account's keys are refused.")
+@click.option("--new-secret", is_flag=True, help="Sign its webhooks with a new secret from now on.")
+@json_option
+@config_option
+@pass_session
+def update(
+    session: Session, /, name: str, new_secret: bool, as_json: bool, **settings: Any
+) -> None:
+    """Change settings of an account. A running gateway sees it within five seconds."""
+    given = _given(settings)
+    if new_secret:
+        given["webhook_secret"] = accounts.new_secret()
+    if not given:
+        raise click.UsageError("nothing to change: name at least one option")
+
+    async def work(database: Database) -> Standing:
+        standing = await get_account(database, name)
+        return await accounts.update_account(database, standing.account.id, **given)
+
+    standing = session.run(work)
+    if as_json:
+        secrets = {"webhook_secret": standing.account.webhook_secret} if new_secret else {}
+        print_json(_json_of(standing, **secrets))
+    else:
+        _print_standing(standing, secret=new_secret)
+
+
+@account.command(
+    # So that -5 is an amount.
+    context_settings={"ignore_unknown_options": True},
+    epilog=examples(
+        "gateway account topup shop 100 --reason 'invoice 7' --once invoice-7",
+        "gateway account topup shop -5 --reason correction",
+    ),
+)
+@click.argument("name")
+@click.argument("amount", type=values.amount)
+@click.option("--reason", default="top-up", show_default=True, help="Kept with the deposit.")
+@click.option(
+    "--once", "deposit_key", metavar="KEY", help="Repeating the call with this key adds nothing."
+)
+@json_option
+@config_option
+@pass_session
+def topup(
+    session: Session,
+    name: str,
+    amount: int,
+    reason: str,
+    deposit_key: str | None,
+    as_json: bool,
+) -> None:
+    """Add credit, or take it back.
+
+    A negative amount takes credit back, never below the floor.
+    """
+
+    async def work(database: Database) -> tuple[Standing, Deposited]:
+        standing = await get_account(database, name)
+        done = await accounts.deposit(
+            database,
+            standing.account.id,
+            amount,
+            reason=reason,
+            author=_author(),
+            key=deposit_key,
+        )
+        return standing, done
+
+    standing, done = session.run(work)
+    currency = standing.account.currency
+    if as_json:
+        print_json(
+            {
+                "account": name,
+                "available": format_micros(done.available_micros),
+                "currency": currency,
+                "replayed": done.replayed,
+            }
+        )
+        return
+    if done.replayed:
+        print_note("This was done before: nothing was added.")
+    print_line(f"{name} has {money(done.available_micros, currency)} available")
+
+
+def _given(settings: dict[str, Any]) -> AccountSettings:
+    """Return the options that were given, under the store's names."""
+    given = {name: value for name, value in settings.items() if value is not None}
+    if "floor" in given:
+        given["floor_micros"] = given.pop("floor")
+    # The options have the names of its keys.
+    return cast(AccountSettings, given)
+
+
+def _author() -> str:
+    """Return who runs the command, for the books."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # a container's user without a name
+        return f"cli:{os.getuid()}"
+
+
+def _json_of(standing: Standing, **secrets: str) -> AccountJson:
+    a = standing.account
+    return AccountJson(
+        name=a.name,
+        currency=a.currency,
+        active=a.active,
+        available=format_micros(standing.available_micros),
+        reserved=format_micros(standing.reserved_micros),
+        posted=format_micros(standing.posted_micros),
+        deposited=format_micros(standing.deposited_micros),
+        floor=format_micros(a.floor_micros),
+        default_sender=a.default_sender,
+        segments_max=a.segments_max,
+        submit_per_s=a.submit_per_s,
+        webhook_url=a.webhook_url,
+        created_at=standing.created_at,
+        **secrets,
+    )
+
+
+def _print_standing(standing: Standing, *, secret: bool) -> None:
+    a = standing.account
+    print_fields(
+        [
+            ("account", a.name),
+            ("state", "active" if a.active else "inactive"),
+            ("available", money(standing.available_micros, a.currency)),
+            ("reserved", money(standing.reserved_micros, a.currency)),
+            ("posted", money(standing.posted_micros, a.currency)),
+            ("deposited", money(standing.deposited_micros, a.currency)),
+            ("floor", money(a.floor_micros, a.currency)),
+            ("sender", a.default_sender),
+            ("segments, at most", a.segments_max),
+            ("requests a second", f"{a.submit_per_s:g}" if a.submit_per_s else "no limit"),
+            ("webhook", a.webhook_url),
+            ("webhook secret", a.webhook_secret if secret else ""),
+            ("since", moment(standing.created_at)),
+        ]
+    )

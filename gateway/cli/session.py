@@ -1,0 +1,135 @@
+"""What commands work on: the settings and, for as long as a command runs, the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from gateway.cli.output import waiting
+from gateway.config import Config, load_config
+from gateway.errors import ConfigError, Rejected
+from gateway.store import accounts
+from gateway.store.accounts import Standing
+from gateway.store.embedded import EmbeddedPostgres, start_embedded
+from gateway.store.migrate import fetch_schema_version, load_migrations, migrate
+from gateway.store.postgres import Database
+
+T = TypeVar("T")
+
+DEFAULT_FILE = Path("gateway.toml")
+CONNECTIONS = 4
+
+
+class Session:
+    """One run of the command."""
+
+    def __init__(self) -> None:
+        self.named_file: Path | None = None
+        """What `--config` names."""
+        self.debug = False
+
+    @property
+    def config_file(self) -> Path | None:
+        """The file that is read: the one named, or gateway.toml if there is one here."""
+        if self.named_file is not None:
+            return self.named_file
+        return DEFAULT_FILE if DEFAULT_FILE.exists() else None
+
+    @cached_property
+    def config(self) -> Config:
+        return load_config(self.config_file)
+
+    def run(self, work: Callable[[Database], Coroutine[Any, Any, T]], *, create: bool = False) -> T:
+        """Do `work` on the database and return what it returns.
+
+        Without a URL the gateway's own server is used, and started for as long as this takes if
+        it does not run. Only with `create` is it made anew: an audit in the wrong folder must
+        not find an empty database in order.
+        """
+
+        async def run() -> T:
+            async with self._database(create=create) as database:
+                return await work(database)
+
+        return asyncio.run(run())
+
+    def migrate(self) -> list[str]:
+        """Bring the schema up to date, making the gateway's own database if that is the one;
+        return what was applied."""
+
+        async def run() -> list[str]:
+            async with self._server(create=True) as (url, _):
+                return await migrate(url)
+
+        return asyncio.run(run())
+
+    @property
+    def has_database(self) -> bool:
+        return bool(self.config.database_url) or self._cluster.exists()
+
+    @property
+    def _cluster(self) -> Path:
+        return Path(self.config.node.data_dir) / "postgresql"
+
+    @asynccontextmanager
+    async def _database(self, *, create: bool) -> AsyncIterator[Database]:
+        async with self._server(create=create) as (url, ours):
+            if ours:
+                await migrate(url)
+            database = await Database.open(url, CONNECTIONS)
+            try:
+                await _check_schema(database)
+                yield database
+            finally:
+                await database.close()
+
+    @asynccontextmanager
+    async def _server(self, *, create: bool) -> AsyncIterator[tuple[str, bool]]:
+        """Yield the database's URL, and whether the server behind it is the gateway's own."""
+        url = self.config.database_url
+        if url:
+            yield url, False
+            return
+        if not create and not self.has_database:
+            raise ConfigError(
+                "node.data_dir",
+                f"there is no database in {self.config.node.data_dir} yet; begin with `gateway"
+                " serve` or `gateway migrate`, or name the settings with --config",
+            )
+        server = await self._start()
+        try:
+            yield server.url, True
+        finally:
+            await asyncio.to_thread(server.stop)
+
+    async def _start(self) -> EmbeddedPostgres:
+        with waiting("Starting the gateway's own PostgreSQL …"):
+            return await asyncio.to_thread(start_embedded, Path(self.config.node.data_dir))
+
+
+pass_session = click.make_pass_decorator(Session, ensure=True)
+
+
+async def get_account(database: Database, name: str) -> Standing:
+    """Return the account of this name; raises Rejected when there is none."""
+    standing = await accounts.find_account(database, name)
+    if standing is None:
+        raise Rejected("account_unknown", f"there is no account {name!r}", field="", status=404)
+    return standing
+
+
+async def _check_schema(database: Database) -> None:
+    async with database.acquire() as connection:
+        version = await fetch_schema_version(connection)
+    known = len(load_migrations())
+    if version < known:
+        state = "empty" if version == 0 else f"at migration {version} of {known}"
+        raise ConfigError("", f"the database is {state}: run `gateway migrate` first")
+    if version > known:
+        raise ConfigError("", "the database is newer than this gateway: install the newer one")

@@ -1,0 +1,112 @@
+"""`gateway config check | print` and `gateway migrate`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from gateway.cli.output import print_json, print_line
+from gateway.cli.session import Session, pass_session
+from gateway.cli.values import config_option, examples, json_option
+from gateway.config import printable_config
+
+
+@click.group()
+def config() -> None:
+    """Check and show the settings."""
+
+
+@config.command(
+    epilog=examples("gateway config check", "gateway config check --config /etc/gateway.toml")
+)
+@json_option
+@config_option
+@pass_session
+def check(session: Session, as_json: bool) -> None:
+    """Say whether the settings can be used; status 2 if not."""
+    settings = session.config
+    source = str(session.config_file or "")
+    counts = {
+        "carriers": len(settings.carrier),
+        "routes": len(settings.route),
+        "prices": len(settings.price),
+    }
+    if as_json:
+        print_json({"file": source, **counts})
+        return
+    name = source or "no file: every setting has its default"
+    print_line(f"{name}: {', '.join(f'{count} {what}' for what, count in counts.items())}")
+
+
+@config.command(
+    name="print",
+    epilog=examples(
+        "gateway config print                  everything that can be set, with its value",
+        "gateway config print --json | jq .http",
+    ),
+)
+@json_option
+@config_option
+@pass_session
+def print_config(session: Session, as_json: bool) -> None:
+    """Write all settings as TOML, defaults included and secrets blanked."""
+    tree = printable_config(session.config)
+    if as_json:
+        print_json(tree)
+    else:
+        click.echo(format_toml(tree).rstrip("\n"))
+
+
+@click.command(
+    epilog=examples("gateway migrate", "DATABASE_URL=postgresql://… gateway migrate --json")
+)
+@json_option
+@config_option
+@pass_session
+def migrate(session: Session, as_json: bool) -> None:
+    """Bring the database's schema up to date. `gateway serve` does it by itself at start."""
+    applied = session.migrate()
+    if as_json:
+        print_json({"applied": applied})
+    elif applied:
+        print_line(f"applied {', '.join(applied)}")
+    else:
+        print_line("nothing to do: the schema is up to date")
+
+
+def format_toml(tree: dict[str, Any], path: str = "") -> str:
+    """Write nested tables as TOML: values first, then tables, then arrays of tables."""
+    lines = [
+        f"{_key(key)} = {_value(value)}" for key, value in tree.items() if not _is_table(value)
+    ]
+    text = "\n".join(lines) + "\n" if lines else ""
+    for key, value in tree.items():
+        where = f"{path}.{_key(key)}" if path else _key(key)
+        if isinstance(value, dict):
+            body = format_toml(value, where)
+            # A table of nothing but tables needs no header, an empty one does.
+            header = f"\n[{where}]\n" if not body or not body.startswith("\n") else ""
+            text += header + body
+        elif _is_table(value):
+            for item in value:
+                text += f"\n[[{where}]]\n" + format_toml(item, where)
+    return text
+
+
+def _is_table(value: object) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(item, dict) for item in value)
+    return isinstance(value, dict)
+
+
+def _key(key: str) -> str:
+    return key if key.replace("_", "").replace("-", "").isalnum() else json.dumps(key)
+
+
+def _value(value: object) -> str:
+    """Write a scalar or a list of them; JSON's strings and numbers are TOML's too."""
+    if isinstance(value, list):
+        return f"[{', '.join(_value(item) for item in value)}]"
+    return json.dumps(value, ensure_ascii=False)
