@@ -110,10 +110,18 @@ class World:
         return {"Authorization": f"Bearer {self.key}"}
 
     async def make_account(self, credit: str = "1000") -> None:
-        await self.run("account", "create", "shop", "--sender", "Shop")
-        await self.run("account", "topup", "shop", credit, "--reason", "test", "--author", "test")
-        made = json.loads(await self.run("account", "key", "create", "shop", "--json"))
-        self.key = made["key"]
+        made = await self.run(
+            "account",
+            "create",
+            "shop",
+            "--sender",
+            "Shop",
+            "--credit",
+            credit,
+            "--with-key",
+            "--json",
+        )
+        self.key = json.loads(made)["key"]
 
     async def run(self, *words: str, expect: int = 0) -> str:
         """Run a `gateway` command and return what it printed."""
