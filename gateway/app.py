@@ -20,6 +20,7 @@ from gateway.carriers import CarrierDesk, Line
 from gateway.condition import Condition
 from gateway.config import Config
 from gateway.dispatch import Dispatcher
+from gateway.errors import GatewayError
 from gateway.feeding import Feeder
 from gateway.hooks.webhooks import WebhookSender
 from gateway.housekeeping import Hooked, Housekeeper
@@ -54,6 +55,7 @@ NODE = 0
 HTTP_STOP_S = 10.0
 WEBHOOKS_STOP_S = 5.0
 FLUSH_STOP_S = 30.0
+KEEP_ALIVE_S = 0.5
 
 
 class Gateway:
@@ -82,26 +84,33 @@ class Gateway:
             embedded = await asyncio.to_thread(start_embedded, Path(self.config.node.data_dir))
             url = embedded.url
         try:
-            await self._run_on(url, on_ready)
+            await self._run_on(url, embedded, on_ready)
         finally:
             if embedded is not None:
                 await asyncio.to_thread(embedded.stop)
 
-    async def _run_on(self, url: str, on_ready: Callable[[], None]) -> None:
+    async def _run_on(
+        self, url: str, embedded: EmbeddedPostgres | None, on_ready: Callable[[], None]
+    ) -> None:
         await migrate(url)
         owner = Owner(partial(connect_single, url, "owner"))
         await owner.take()
         try:
             database = await Database.open(url, self.config.node.database_connections)
             try:
-                await self._run_owning(url, database, owner, on_ready)
+                await self._run_owning(url, embedded, database, owner, on_ready)
             finally:
                 await database.close()
         finally:
             await owner.release()
 
     async def _run_owning(
-        self, url: str, database: Database, owner: Owner, on_ready: Callable[[], None]
+        self,
+        url: str,
+        embedded: EmbeddedPostgres | None,
+        database: Database,
+        owner: Owner,
+        on_ready: Callable[[], None],
     ) -> None:
         await self._build(url, database)
         async with asyncio.TaskGroup() as group:
@@ -111,6 +120,10 @@ class Gateway:
                 group.create_task(self._feeder.run(), name="feeder"),
                 group.create_task(self._housekeeper.run(), name="housekeeper"),
             ]
+            if embedded is not None:
+                background.append(
+                    group.create_task(self._keep_alive(embedded, owner), name="postgres")
+                )
             hooks = group.create_task(self._hooks.run(), name="webhooks")
             intake = group.create_task(self._intake_writer.run(), name="intake")
             outcomes = group.create_task(self._outcome_writer.run(), name="outcomes")
@@ -183,6 +196,7 @@ class Gateway:
             ),
             held_max=config.dispatch.queue_messages_max,
             past_carriers=past_carriers,
+            states_of=lambda message_id: self._book.references.find_states(message_id),
         )
         self._book = ReceiptBook(
             self._outcome_writer,
@@ -239,6 +253,18 @@ class Gateway:
             on_fault=lambda route, error: log.error("request_failed", route=route, exc_info=error),
         )
         self._lines_of_writers = (intake_line, outcome_line)
+
+    async def _keep_alive(self, embedded: EmbeddedPostgres, owner: Owner) -> None:
+        """Start our own PostgreSQL again when it has died: nobody else looks after it."""
+        while True:
+            await asyncio.sleep(KEEP_ALIVE_S)
+            if not owner.away and not any(line.away for line in self._lines_of_writers):
+                continue
+            try:
+                if await asyncio.to_thread(embedded.revive):
+                    log.warning("database_revived")
+            except (GatewayError, OSError) as error:
+                log.error("database_not_revived", error=str(error))
 
     async def _recover(self) -> None:
         self._book.restore_parked(await self._backlog.fetch_parked())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ from gateway.metrics import CarrierMetrics
 from gateway.model import CarrierId, Message
 from gateway.outcomes import Event, InboundMessage, Party
 from gateway.outgoing import Writing, build_payloads, build_submission
-from gateway.receipts import ArrivedReceipt, ReceiptBook, Reference, build_notice
+from gateway.receipts import ArrivedReceipt, ReceiptBook, Reference
 from gateway.smpp.client import CarrierBind
 from gateway.smpp.errors import SmppError
 from gateway.smpp.pdu import DeliverSm
@@ -113,18 +114,21 @@ class CarrierDesk:
         job = self._dispatcher.find(event.message_id)
         if job is None:
             return
-        message = job.message
-        if self._book.party_of(message.account_id, message.callback_url):
-            self._writer.notify(
-                build_notice(
-                    message.account_id,
-                    message.id,
-                    _party(job.message),
-                    event.status,
-                    event.error or "",
-                    event.at,
-                )
+        if self._wanted(job.message):
+            self._book.tell(
+                job.message.account_id,
+                job.message.id,
+                _party(job.message),
+                event.status,
+                event.error or "",
+                event.at,
             )
+
+    def _wanted(self, message: Message) -> bool:
+        """Say whether anybody is to be told what becomes of a message."""
+        return self._book.party_of(
+            message.account_id, message.callback_url, message.registered_delivery
+        )
 
     def written(self, events: Sequence[Event], had_notices: bool) -> None:
         """Hear from the writer what is committed."""
@@ -200,7 +204,7 @@ class CarrierDesk:
             try:
                 bind.submit(body, submission)
             except SmppError:  # the bind went away, or its window is fuller than it said
-                self._dispatcher.unsend(taken[place:])
+                self._dispatcher.unsend(taken[place:], self._loop.time(), wall)
                 return
 
     def _record_leaving(
@@ -215,10 +219,10 @@ class CarrierDesk:
         self, line: Line, bind: CarrierBind, taken: list[Submission], committed: bool
     ) -> None:
         line.leaving[bind] -= len(taken)
-        room = bind.room
-        self._submit(line, bind, taken[:room], time.time())
+        room, wall = bind.room, time.time()
+        self._submit(line, bind, taken[:room], wall)
         if taken[room:]:
-            self._dispatcher.unsend(taken[room:])
+            self._dispatcher.unsend(taken[room:], self._loop.time(), wall)
             self.pump_soon()
 
     # ── what binds say ───────────────────────────────────────────────────────────────────────
@@ -256,7 +260,6 @@ class CarrierDesk:
         )
         if meaning is StatusClass.OK:
             message = context.job.message
-            wanted = self._book.party_of(message.account_id, message.callback_url)
             self._book.submitted(
                 (line.id, carrier_message_id),
                 Reference(
@@ -264,7 +267,7 @@ class CarrierDesk:
                     message.account_id,
                     context.index,
                     context.job.states,
-                    _party(message) if wanted else None,
+                    _party(message) if self._wanted(message) else None,
                     wall,
                 ),
             )
@@ -337,7 +340,7 @@ class CarrierDesk:
         return bool(self._book.wanted())
 
     async def look_up(self, connection: AnyConnection) -> None:
-        keys = self._book.wanted()[:LOOKUP_KEYS_MAX]
+        keys = list(itertools.islice(self._book.wanted(), LOOKUP_KEYS_MAX))
         found = await find_submissions(connection, keys, id_at(time.time() - LOOKUP_AGE_S))
         for key, known in found.items():
             job = self._dispatcher.find(known.message_id)
@@ -388,6 +391,8 @@ def _party(message: Message) -> Party:
         message.tag,
         message.callback_url,
         message.segments,
+        message.registered_delivery,
+        message.group_id,
     )
 
 

@@ -7,8 +7,8 @@ wait, and records events as they fall due. `now` is monotonic, `wall` the time o
     accept ─► queue of its carrier ─► take ─► (carrier) ─► responded | lost ─► event
                    ▲   timers ◄─────── retry ◄──────────────────┘
 
-A message stays in `_jobs` until the event that closes it is committed: what is read back from
-the store meanwhile is recognised and not sent twice.
+A message stays in `_jobs` until the event that closes it is committed, and its id in `_ended` for
+as long as somebody may still bring it: what comes a second time is recognised and not sent twice.
 """
 
 from __future__ import annotations
@@ -20,11 +20,19 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from gateway.jobs import Job, Submission, new_job
-from gateway.lifecycle import SEGMENT_AFTER, EventKind, Status
+from gateway.jobs import NOT_TAKEN, PART_FAILED, Job, Journal, Submission, new_job
+from gateway.lifecycle import EventKind, Status
 from gateway.model import CarrierId, Lane, Message, MessageId
 from gateway.outcomes import Event
-from gateway.retry import GiveUp, Requeue, RetryLimits, SendAgain, TryOther, decide_retry
+from gateway.retry import (
+    TRY_OTHER,
+    GiveUp,
+    Requeue,
+    RetryLimits,
+    SendAgain,
+    TryOther,
+    decide_retry,
+)
 from gateway.routing.choose import Use, choose_carrier
 from gateway.routing.health import USABLE, Availability, Away, Breaker, worst
 from gateway.shelves import Shelf
@@ -36,6 +44,12 @@ from gateway.throttle.lanes import LaneQueue
 FAILOVER_AFTER_S = 5.0
 """How long a carrier's binds may all be down before its waiting messages look for another:
 a rebind usually takes less, and moving messages costs their order."""
+STALE_MAX = 1_000
+"""Entries of messages that ended or moved which queues may hold beside twice what is waiting: they
+are dropped when their turn comes, but with a carrier that stays away it never does."""
+
+
+NOBODY: frozenset[CarrierId] = frozenset()
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +65,10 @@ def _segments(job: Job) -> int:
     return job.message.segments
 
 
+def _age(job: Job) -> MessageId:
+    return job.message.id
+
+
 @dataclass(slots=True)
 class CarrierState:
     """One carrier as the dispatcher sees it."""
@@ -59,15 +77,35 @@ class CarrierState:
     policy: Policy
     rate: AdaptiveRate
     queue: LaneQueue[Job] = field(default_factory=lambda: LaneQueue(_segments))
+    returned: list[Job] = field(default_factory=list)
+    """What left and came back; it goes to the front of the queue when the next one may leave."""
     breaker: Breaker = field(default_factory=Breaker)
     bound: bool = False
-    down_since: float = 0.0
+    down_since: float | None = None
+    """None: it was never bound and nobody has waited for it yet."""
+    offered: frozenset[CarrierId] = NOBODY
+    """While it is away: who could have taken over when its queue was last looked through. Looking
+    again is for when there is somebody new, or something that did not choose as it came."""
     in_flight: int = 0
 
     def availability(self, now: float) -> Availability:
-        if not self.bound and now >= self.down_since + FAILOVER_AFTER_S:
-            return Away(now + FAILOVER_AFTER_S)
+        if not self.bound and self.down_since is not None:
+            failover_at = self.down_since + FAILOVER_AFTER_S
+            if now >= failover_at:
+                return Away(now + FAILOVER_AFTER_S)
         return worst(USABLE, self.breaker.availability(now))
+
+    def put_returned(self) -> None:
+        """Put what came back in front, in its order: what a pause has collected leaves first."""
+        for job in sorted(self.returned, key=_age, reverse=True):
+            self.queue.push_front(job, job.message.lane, job.message.account_id)
+        self.returned.clear()
+
+    def empty_queue(self) -> list[Job]:
+        """Take out everything that waits for this carrier, in the order of leaving."""
+        self.put_returned()
+        waiting = [self.queue.pop() for _ in range(len(self.queue))]
+        return [job for job in waiting if job.carrier_id == self.id and not job.closed]
 
 
 class Canceled(msgspec.Struct, frozen=True):
@@ -93,10 +131,15 @@ class Dispatcher:
         limits: RetryLimits,
         held_max: int,
         past_carriers: Iterable[CarrierId] = (),
+        states_of: Callable[[MessageId], list[Status] | None] = lambda message_id: None,
     ) -> None:
-        """`past_carriers` are configured no more; messages may still wait in their queues."""
+        """`past_carriers` are configured no more; messages may still wait in their queues.
+
+        `states_of` returns the list in which receipts of a message's parts are being noted.
+        """
         self.carriers = {carrier.id: carrier for carrier in carriers}
-        self._record = record
+        self._journal = Journal(record)
+        self._states_of = states_of
         self._limits = limits
         self._jobs: dict[MessageId, Job] = {}
         self._timers: list[tuple[float, int, Job]] = []
@@ -109,7 +152,10 @@ class Dispatcher:
             for lane in Lane
         }
         self._refills = 0
-        self._closed_during_refill: set[MessageId] = set()
+        self._announced = 0
+        self._ended: set[MessageId] = set()
+        """Messages whose end is committed and which a read or their own announcement, begun
+        before that, may still bring."""
         self.ready: set[CarrierId] = set()
         """Carriers that have something new to send; the shell empties it."""
 
@@ -121,6 +167,8 @@ class Dispatcher:
     def accept(self, messages: Iterable[Message], now: float, wall: float) -> None:
         """Take messages that were just committed."""
         for message in messages:
+            if message.id in self._jobs or message.id in self._ended:
+                continue  # a read of the store was faster
             if message.send_at is not None:
                 self.restore([new_job(message)], now, wall)
                 continue
@@ -133,19 +181,29 @@ class Dispatcher:
                 shelf.put(message.id)
                 self._admit(new_job(message), now)
 
+    def announced(self, newest_id: int) -> None:
+        """Note that no message up to this id will be brought to `accept` any more."""
+        self._announced = max(self._announced, newest_id)
+        self._forget_ended()
+
     def restore(self, jobs: Iterable[Job], now: float, wall: float) -> None:
         """Take jobs that were read from the store, unless they are here already."""
         for job in jobs:
             message = job.message
-            if message.id in self._jobs or message.id in self._closed_during_refill:
+            if message.id in self._jobs or message.id in self._ended:
                 continue
             shelf = self._shelf_of(message)
             if shelf is not None:
                 shelf.put(message.id)
             self._jobs[message.id] = job
+            if not job.pristine:
+                # Receipts of parts that left before may have come since: one list for them all.
+                job.states = self._states_of(message.id) or job.states
             if job.doubtful:
-                self._end_segments(job, job.doubtful, EventKind.HELD, wall, error="restart")
-            if message.send_at is not None and message.send_at > wall:
+                self._journal.ended(job, job.doubtful, EventKind.HELD, wall, error="restart")
+            if job.closed:
+                self._journal.end_rest(job, EventKind.REFUSED, wall, error=PART_FAILED)
+            elif message.send_at is not None and message.send_at > wall:
                 self._arm(job, now + message.send_at - wall)
             elif job.unsent:
                 self._enqueue(job, now)
@@ -160,8 +218,7 @@ class Dispatcher:
         self, shelf: Shelf | None = None, last_id: int = 0, complete: bool = False
     ) -> None:
         self._refills -= 1
-        if not self._refills:
-            self._closed_during_refill.clear()
+        self._forget_ended()
         if shelf is not None:
             shelf.end_refill(last_id, complete)
 
@@ -175,24 +232,20 @@ class Dispatcher:
         What is returned counts as in flight until `responded` or `lost` is told of it.
         """
         carrier = self.carriers[carrier_id]
-        queue = carrier.queue
         taken: list[Submission] = []
-        while len(taken) < room and len(queue):
-            job = queue.peek()
-            if not self._may_leave(job, carrier_id, now, wall):
-                queue.pop()
-                continue
+        while len(taken) < room:
+            job = self._head(carrier, now, wall)
+            if job is None and not carrier.returned:
+                break
             granted = carrier.rate.take(1, now)
             if isinstance(granted, Wait):
                 return taken, granted.until
-            index = job.unsent.pop(0)
-            job.in_flight += 1
-            carrier.in_flight += 1
-            carrier.breaker.sent(now)
-            if not job.unsent:
-                queue.pop()
-                job.queued = False
-            taken.append(Submission(job, index, carrier_id, now))
+            if carrier.returned:
+                carrier.put_returned()
+                job = self._head(carrier, now, wall)
+            if job is None:
+                break  # everything that came back has ended meanwhile
+            taken.append(self._leave(job, carrier, now))
         return taken, None
 
     def responded(
@@ -204,9 +257,7 @@ class Dispatcher:
         wall: float,
     ) -> StatusClass:
         """Apply a `submit_sm_resp`; return what its status means."""
-        job, carrier = submission.job, self.carriers[submission.carrier_id]
-        job.in_flight -= 1
-        carrier.in_flight -= 1
+        job, carrier = self._land(submission)
         status_class = classify(status, carrier.policy.statuses)
         if status_class in (StatusClass.RETRY, StatusClass.SESSION_FAULT):
             carrier.breaker.failed(now)
@@ -214,61 +265,60 @@ class Dispatcher:
             carrier.breaker.succeeded(now)
         if status_class is StatusClass.OK:
             carrier.rate.succeeded(1, now)
-            self._submitted(submission, carrier_message_id, wall)
-            return status_class
-        if status_class is StatusClass.THROTTLE:
-            carrier.rate.throttled(now)
+            self._journal.submitted(submission, carrier_message_id, wall)
         else:
-            job.attempts += 1
-        self._not_taken(submission, status_class, status, now, wall)
+            if status_class is StatusClass.THROTTLE:
+                carrier.rate.throttled(now)
+            else:
+                job.failed(submission.index)
+            self._not_taken(submission, status_class, status, now, wall)
+        if job.refused:
+            self._move_on(job, now, wall)
         return status_class
 
     def lost(self, submissions: Sequence[Submission], now: float, wall: float) -> None:
         """Apply the loss of a bind with these submissions unanswered in its window."""
         if submissions:
             self.carriers[submissions[0].carrier_id].breaker.failed(now)
-        # Back to the front in reverse, so that they leave again in their order.
-        for submission in reversed(submissions):
-            job, carrier = submission.job, self.carriers[submission.carrier_id]
-            job.in_flight -= 1
-            carrier.in_flight -= 1
-            job.attempts += 1
+        for submission in submissions:
+            job, carrier = self._land(submission)
+            index = submission.index
             if carrier.policy.hold:
-                self._end_segments(job, [submission.index], EventKind.HELD, wall, error="bind lost")
-            elif job.closed:
-                self._give_up(job, [submission.index], EventKind.REFUSED, wall)
-            elif job.attempts >= self._limits.attempts_max:
-                self._give_up(
-                    job, [submission.index], EventKind.REFUSED, wall, error="lost too often"
+                self._journal.ended(
+                    job, [index], EventKind.HELD, wall, carrier.id, error="bind lost"
                 )
+            elif job.closed:
+                self._journal.give_up(submission, wall, error="bind lost")
+            elif job.failed(index) >= self._limits.attempts_max:
+                self._journal.give_up(submission, wall, error="lost too often")
             else:
-                self._note(submission, EventKind.RETRY, None, "bind lost", wall)
-                self._requeue(job, submission.index)
+                self._journal.waits(submission, EventKind.RETRY, wall, error="bind lost")
+                self._requeue(job, index)
+            if job.refused:
+                self._move_on(job, now, wall)
 
-    def unsend(self, submissions: Sequence[Submission]) -> None:
+    def unsend(self, submissions: Sequence[Submission], now: float, wall: float) -> None:
         """Take back segments that `take` returned and no bind could send after all."""
-        for submission in reversed(submissions):
-            submission.job.in_flight -= 1
-            self.carriers[submission.carrier_id].in_flight -= 1
-            self._requeue(submission.job, submission.index)
+        for submission in submissions:
+            job, carrier = self._land(submission)
+            if job.closed:  # another segment was refused meanwhile
+                self._journal.give_up(submission, wall, error=PART_FAILED)
+                continue
+            if carrier.policy.hold:
+                self._journal.waits(submission, EventKind.RETRY, wall, error=NOT_TAKEN)
+            self._requeue(job, submission.index)
+            if job.refused:
+                self._move_on(job, now, wall)
 
     def leaving(self, submissions: Iterable[Submission], wall: float) -> None:
         """Record, for a carrier whose policy is "hold", that these are about to be sent."""
         for submission in submissions:
-            self._note(submission, EventKind.LEAVING, None, None, wall)
+            self._journal.waits(submission, EventKind.LEAVING, wall)
 
     def unsendable(self, submission: Submission, reason: str, wall: float) -> None:
         """Give up a segment that can't be written as a PDU at all."""
-        submission.job.in_flight -= 1
-        self.carriers[submission.carrier_id].in_flight -= 1
-        self._give_up(
-            submission.job,
-            [submission.index],
-            EventKind.REFUSED,
-            wall,
-            submission.carrier_id,
-            error=reason,
-        )
+        self._land(submission)
+        self._journal.give_up(submission, wall, error=reason)
 
     # ── time and other changes ───────────────────────────────────────────────────────────────
 
@@ -291,7 +341,8 @@ class Dispatcher:
             if job.message.expires_at <= wall and not job.closed and not job.in_flight
         ]
         for job in overdue:
-            self._end(job, EventKind.EXPIRED, wall, error="validity ended")
+            self._journal.end_rest(job, EventKind.EXPIRED, wall, error="validity ended")
+        self._drop_stale()
 
     def set_bound(self, carrier_id: CarrierId, bound: bool, now: float) -> None:
         """Note that a carrier has its first bind, or has lost its last."""
@@ -305,16 +356,17 @@ class Dispatcher:
     def fail_over(self, now: float) -> None:
         """Move what has not begun to leave from carriers that are away to those that are not."""
         for carrier in self.carriers.values():
-            if not len(carrier.queue) or carrier.availability(now) is USABLE:
+            if not carrier.bound and carrier.down_since is None:
+                carrier.down_since = now
+        usable = frozenset(c.id for c in self.carriers.values() if c.availability(now) is USABLE)
+        for carrier in self.carriers.values():
+            if carrier.id in usable:
+                carrier.offered = NOBODY
                 continue
-            waiting = []
-            while len(carrier.queue):
-                waiting.append(carrier.queue.pop())
-            for job in waiting:
-                if job.carrier_id != carrier.id:
-                    continue
-                job.queued = False
-                if not job.closed:
+            newly_usable = usable - carrier.offered
+            carrier.offered = usable
+            if newly_usable:
+                for job in carrier.empty_queue():
                     self._enqueue(job, now)
 
     def cancel(self, message_id: MessageId, wall: float) -> Canceled | TooLate | NotHere:
@@ -324,7 +376,7 @@ class Dispatcher:
             return NotHere()
         if job.closed or not job.pristine:
             return TooLate()
-        self._end(job, EventKind.CANCELED, wall)
+        self._journal.end_rest(job, EventKind.CANCELED, wall)
         return Canceled()
 
     def cancel_read(self, job: Job, wall: float) -> Canceled | TooLate:
@@ -333,10 +385,10 @@ class Dispatcher:
         The read must stand between `begin_refill` and `end_refill`.
         """
         message = job.message
-        if message.id in self._closed_during_refill:
+        if message.id in self._ended:
             return TooLate()
         if message.id not in self._jobs:
-            if not job.pristine:
+            if job.closed or not job.pristine:
                 return TooLate()
             shelf = self._shelf_of(message)
             if shelf is not None:
@@ -357,8 +409,8 @@ class Dispatcher:
             shelf = self._shelf_of(job.message)
             if shelf is not None:
                 shelf.held -= 1
-            if self._refills:
-                self._closed_during_refill.add(event.message_id)
+            if self._refills or event.message_id > self._announced:
+                self._ended.add(event.message_id)
 
     def find(self, message_id: MessageId) -> Job | None:
         return self._jobs.get(message_id)
@@ -392,17 +444,17 @@ class Dispatcher:
 
     def _enqueue(self, job: Job, now: float) -> None:
         """Put a job at the end of its lane with the carrier that it should go through now."""
-        if len(job.unsent) == job.message.segments:  # nothing has left: free to choose
+        if job.pristine:  # nothing has left: free to choose
             candidates = [c for c in job.message.routes if c not in job.tried]
             choice = choose_carrier(candidates, self.carriers, now)
             if isinstance(choice, Use):
-                if choice.carrier != job.carrier_id:
-                    job.attempts = 0
-                job.carrier_id = choice.carrier
-            elif job.carrier_id not in self.carriers:
-                known = [c for c in candidates if c in self.carriers]
-                if known:
-                    job.carrier_id = known[0]
+                chosen = choice.carrier
+            elif job.carrier_id in self.carriers and not job.refused:
+                chosen = job.carrier_id
+            else:
+                chosen = next((c for c in candidates if c in self.carriers), job.carrier_id)
+            if chosen != job.carrier_id:
+                job.move_to(chosen)
         carrier = self.carriers.get(job.carrier_id)
         if carrier is None:
             # Its carrier was taken out of the settings: it waits for that to be mended, or for
@@ -412,58 +464,64 @@ class Dispatcher:
         job.queued = True
         self.ready.add(carrier.id)
 
-    def _may_leave(self, job: Job, carrier_id: CarrierId, now: float, wall: float) -> bool:
-        """Say whether the head of a queue can be sent; if not, put it where it belongs.
+    def _head(self, carrier: CarrierState, now: float, wall: float) -> Job | None:
+        """Return the job whose turn it is.
 
         Nothing is ever searched for in a queue: what was withdrawn, moved or put off is found
-        out when its turn comes.
+        out here.
         """
-        if job.carrier_id != carrier_id:
-            return False  # it was moved, and stands in the other queue
-        if not job.closed and job.message.expires_at > wall and job.not_before <= now:
-            return True
-        job.queued = False
-        if job.closed:
+        queue = carrier.queue
+        while len(queue):
+            job = queue.peek()
+            if job.carrier_id == carrier.id:  # else it was moved, and stands in the other queue
+                if self._may_leave(job, now, wall):
+                    return job
+                job.queued = False
+            queue.pop()
+        return None
+
+    def _may_leave(self, job: Job, now: float, wall: float) -> bool:
+        """Say whether the head of a queue can be sent; if not, put it where it belongs."""
+        if job.closed or job.refused:
             return False
         if job.message.expires_at <= wall:
-            self._end(job, EventKind.EXPIRED, wall, error="validity ended")
-        else:
+            self._journal.end_rest(job, EventKind.EXPIRED, wall, error="validity ended")
+            return False
+        if job.not_before > now:
             self._arm(job, job.not_before)
-        return False
+            return False
+        return True
+
+    def _leave(self, job: Job, carrier: CarrierState, now: float) -> Submission:
+        """Take the next segment of the job at the head of its carrier's queue."""
+        index = job.unsent.pop(0)
+        job.in_flight += 1
+        carrier.in_flight += 1
+        carrier.breaker.sent(now)
+        if not job.unsent:
+            carrier.queue.pop()
+            job.queued = False
+        return Submission(job, index, carrier.id, now)
+
+    def _land(self, submission: Submission) -> tuple[Job, CarrierState]:
+        """Count a submission as in flight no more."""
+        job, carrier = submission.job, self.carriers[submission.carrier_id]
+        job.in_flight -= 1
+        carrier.in_flight -= 1
+        return job, carrier
 
     def _requeue(self, job: Job, index: int) -> None:
         """Put a segment back where it was taken from, in front of everything of its account."""
-        job.unsent.append(index)
-        job.unsent.sort()
+        job.put_back(index)
         if not job.queued:
             carrier = self.carriers[job.carrier_id]
-            carrier.queue.push_front(job, job.message.lane, job.message.account_id)
+            carrier.returned.append(job)
+            carrier.offered = NOBODY
             job.queued = True
         self.ready.add(job.carrier_id)
 
     def _arm(self, job: Job, at: float) -> None:
         heapq.heappush(self._timers, (at, next(self._ticket), job))
-
-    def _submitted(self, submission: Submission, carrier_message_id: str, wall: float) -> None:
-        job, index = submission.job, submission.index
-        job.states[index] = Status.SUBMITTED
-        if not job.in_flight and not job.unsent:
-            job.closed = True
-        self._record(
-            Event(
-                job.message.id,
-                job.message.account_id,
-                wall,
-                EventKind.SUBMITTED,
-                index + 1,
-                Status.SUBMITTED,
-                job.status(),
-                job.closed and not job.in_flight,
-                submission.carrier_id,
-                carrier_message_id,
-                posted_micros=job.segment_price_micros,
-            )
-        )
 
     def _not_taken(
         self,
@@ -475,121 +533,65 @@ class Dispatcher:
     ) -> None:
         job, index = submission.job, submission.index
         if job.closed:  # another segment was refused meanwhile
-            self._give_up(job, [index], EventKind.REFUSED, wall, submission.carrier_id, status)
+            self._journal.give_up(submission, wall, status)
             return
-        match decide_retry(status_class, job.attempts, self._limits):
+        decision = decide_retry(status_class, job.attempts.get(index, 0), self._limits)
+        if job.refused and not isinstance(decision, GiveUp):
+            decision = TRY_OTHER
+        match decision:
             case Requeue():
+                if self.carriers[submission.carrier_id].policy.hold:
+                    self._journal.waits(submission, EventKind.RETRY, wall, status, NOT_TAKEN)
                 self._requeue(job, index)
             case SendAgain(after_s):
-                self._note(submission, EventKind.RETRY, status, None, wall)
-                job.unsent.append(index)
-                job.unsent.sort()
-                job.not_before = now + after_s
+                self._journal.waits(submission, EventKind.RETRY, wall, status)
+                job.put_back(index)
+                job.not_before = max(job.not_before, now + after_s)
                 if not job.queued:
                     self._arm(job, job.not_before)
             case TryOther():
-                self._try_other(submission, status, now, wall)
+                self._try_other(submission, status, wall)
             case GiveUp():
-                self._give_up(job, [index], EventKind.REFUSED, wall, submission.carrier_id, status)
+                self._journal.give_up(submission, wall, status)
 
-    def _try_other(self, submission: Submission, status: int, now: float, wall: float) -> None:
-        """Move a message that its carrier does not want; all parts of a text travel one way."""
-        job, index = submission.job, submission.index
-        job.tried = (*job.tried, submission.carrier_id)
-        left = [c for c in job.message.routes if c not in job.tried and c in self.carriers]
-        alone = not job.in_flight and len(job.unsent) + 1 == job.message.segments
-        if not left or not alone:
-            self._give_up(job, [index], EventKind.REFUSED, wall, submission.carrier_id, status)
-            return
-        self._note(submission, EventKind.RETRY, status, None, wall)
-        job.unsent.append(index)
-        job.unsent.sort()
-        job.attempts = 0
-        job.carrier_id = left[0]
-        self._enqueue(job, now)
-
-    def _give_up(
-        self,
-        job: Job,
-        answered: list[int],
-        kind: EventKind,
-        wall: float,
-        carrier_id: CarrierId | None = None,
-        code: int | None = None,
-        error: str | None = None,
-    ) -> None:
-        """End these segments, and with them what has not left: a text with a hole is no text."""
-        dropped, job.unsent = job.unsent, []
-        job.closed = True
-        self._end_segments(job, answered, kind, wall, carrier_id, code, error, more=bool(dropped))
-        if dropped:
-            self._end_segments(job, dropped, kind, wall, carrier_id, error="another part failed")
-
-    def _end(self, job: Job, kind: EventKind, wall: float, error: str | None = None) -> None:
-        """End everything of a message that has not left."""
-        dropped, job.unsent = job.unsent, []
-        job.closed = True
-        self._end_segments(job, dropped, kind, wall, error=error)
-
-    def _end_segments(
-        self,
-        job: Job,
-        indexes: list[int],
-        kind: EventKind,
-        wall: float,
-        carrier_id: CarrierId | None = None,
-        code: int | None = None,
-        error: str | None = None,
-        *,
-        more: bool = False,
-    ) -> None:
-        """Record the end of segments; the last one's event, unless `more` follow, may close."""
-        after = SEGMENT_AFTER[kind]
-        job.closed = job.closed or not (job.unsent or job.in_flight)
-        for place, index in enumerate(indexes, start=1):
-            job.states[index] = after
-            last = place == len(indexes) and not more
-            self._record(
-                Event(
-                    job.message.id,
-                    job.message.account_id,
-                    wall,
-                    kind,
-                    index + 1,
-                    after,
-                    job.status(),
-                    last and not job.in_flight and not job.unsent,
-                    carrier_id,
-                    None,
-                    code,
-                    error,
-                    voided_micros=job.segment_price_micros,
-                )
-            )
-
-    def _note(
-        self,
-        submission: Submission,
-        kind: EventKind,
-        status: int | None,
-        error: str | None,
-        wall: float,
-    ) -> None:
-        """Record an event that leaves the segment as it was: waiting."""
+    def _try_other(self, submission: Submission, status: int, wall: float) -> None:
+        """Note that a carrier does not want a message, or end it when no other one may have it."""
         job = submission.job
-        self._record(
-            Event(
-                job.message.id,
-                job.message.account_id,
-                wall,
-                kind,
-                submission.index + 1,
-                Status.ACCEPTED,
-                job.status(),
-                False,
-                submission.carrier_id,
-                None,
-                status,
-                error,
-            )
-        )
+        others = [
+            c
+            for c in job.message.routes
+            if c in self.carriers and c not in job.tried and c != job.carrier_id
+        ]
+        taken = job.message.segments - len(job.unsent) - job.in_flight > 1
+        if taken or not others:
+            self._journal.give_up(submission, wall, status)
+            return
+        self._journal.waits(submission, EventKind.RETRY, wall, status)
+        job.put_back(submission.index)
+        if not job.refused:
+            job.tried = (*job.tried, job.carrier_id)
+
+    def _move_on(self, job: Job, now: float, wall: float) -> None:
+        """Take a refused message to another carrier once nothing of it is in flight.
+
+        All parts of a text travel one way: when some were taken after all, the rest ends.
+        """
+        if job.closed or job.in_flight:
+            return
+        if job.pristine:
+            self._enqueue(job, now)
+        else:
+            self._journal.end_rest(job, EventKind.REFUSED, wall, error=PART_FAILED)
+
+    def _drop_stale(self) -> None:
+        """Drop what has ended or moved from queues that hold more of it than of anything else."""
+        entries = sum(len(carrier.queue) for carrier in self.carriers.values())
+        if entries <= 2 * len(self._jobs) + STALE_MAX:
+            return
+        for carrier in self.carriers.values():
+            for job in carrier.empty_queue():
+                carrier.queue.push(job, job.message.lane, job.message.account_id)
+
+    def _forget_ended(self) -> None:
+        if self._ended and not self._refills:
+            self._ended = {ended for ended in self._ended if ended > self._announced}

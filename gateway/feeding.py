@@ -54,12 +54,15 @@ class Feeder:
         self._due_cursor: tuple[float, int] = (0.0, 0)
         """Scheduled messages up to this (time, id) are or were in memory."""
         self._marked_at = 0.0
+        self._announced = 0
+        """The newest message that `take` was told of, or that was there at the start."""
 
     def take(self, messages: Iterable[Message], now: float) -> None:
         """Take what was just committed: to its queue, or back to the store until it is due."""
         wall = time.time()
         at_once = []
         for message in messages:
+            self._announced = max(self._announced, message.id)
             send_at = message.send_at
             if (
                 send_at is None
@@ -68,9 +71,12 @@ class Feeder:
             ):
                 at_once.append(message)
         self._dispatcher.accept(at_once, now, wall)
+        self._dispatcher.announced(self._announced)
 
     async def recover(self) -> int:
         """Read the backlog as far as memory goes; return how many messages came in."""
+        self._announced = await self._backlog.fetch_last_id()
+        self._dispatcher.announced(self._announced)
         marks = await self._marks.load_queue_marks()
         for (carrier_id, lane), open_from in marks.items():
             shelf = self._dispatcher.shelves.get((carrier_id, lane))
@@ -133,7 +139,8 @@ class Feeder:
     async def _save_marks(self) -> None:
         """Store how far each queue is done, so that the next start need not look there."""
         oldest = self._dispatcher.open_from()
-        newest = id_at(time.time() - MARK_MARGIN_S)
+        # What nobody was told of yet may be in the store as well, however old its id.
+        newest = min(id_at(time.time() - MARK_MARGIN_S), self._announced + 1)
         marks = {}
         for key, shelf in self._dispatcher.shelves.items():
             # What is in memory is open; past the cursor of a spilled shelf anything may be.

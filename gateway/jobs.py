@@ -1,17 +1,24 @@
-"""A message on its way out, and the segments of it that are under way.
+"""A message on its way out, the segments of it that are under way, and the events they make.
 
-Mutable on purpose: these few objects are the gateway's working memory, owned by one `Dispatcher`
-and rebuilt from the store at any start.
+`Job` and `Submission` are mutable on purpose: these few objects are the gateway's working memory,
+owned by one `Dispatcher` and rebuilt from the store at any start. `Journal` is the only one who
+changes the state of a segment that has not got its receipt, and who says that a message closes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import insort
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
+from gateway.lifecycle import SEGMENT_AFTER, EventKind, Status, aggregate, settle_segment
 from gateway.model import CarrierId, Message
 from gateway.outcomes import Event
+
+NOT_TAKEN = "not taken"
+"""The error of a RETRY that counts as no attempt: the carrier was throttling, or no bind could
+send it. Written only where the policy is "hold": it takes back what LEAVING said."""
+PART_FAILED = "another part failed"
 
 
 @dataclass(slots=True, eq=False)
@@ -28,8 +35,8 @@ class Job:
     payloads: list[bytes] = field(default_factory=list)
     """Octets of each segment, made when the first one leaves."""
     in_flight: int = 0
-    attempts: int = 0
-    """Submissions that failed on the present carrier."""
+    attempts: dict[int, int] = field(default_factory=dict)
+    """By index: submissions of a segment that failed on the present carrier."""
     not_before: float = 0.0
     """Monotonic; a retry that is put off does not leave earlier."""
     tried: tuple[CarrierId, ...] = ()
@@ -47,11 +54,33 @@ class Job:
 
     @property
     def pristine(self) -> bool:
-        """Whether nothing of it has left yet."""
-        return self.in_flight == 0 and len(self.unsent) == self.message.segments
+        """Whether nothing of it has left, as far as we know."""
+        return len(self.unsent) == self.message.segments
+
+    @property
+    def refused(self) -> bool:
+        """Whether its present carrier will not take it; it stays until nothing is in flight."""
+        return self.carrier_id in self.tried
 
     def status(self) -> Status:
         return self.states[0] if len(self.states) == 1 else aggregate(self.states)
+
+    def put_back(self, index: int) -> None:
+        """Note that a segment has to leave again."""
+        insort(self.unsent, index)
+
+    def failed(self, index: int) -> int:
+        """Count a failed submission of a segment; return how many there were."""
+        count = self.attempts.get(index, 0) + 1
+        self.attempts[index] = count
+        return count
+
+    def move_to(self, carrier_id: CarrierId) -> None:
+        """Begin anew with another carrier, which may want the octets written in another way."""
+        self.carrier_id = carrier_id
+        self.attempts.clear()
+        self.not_before = 0.0
+        self.payloads = []
 
 
 @dataclass(slots=True, eq=False)
@@ -76,21 +105,143 @@ def new_job(message: Message) -> Job:
 def rebuild_job(message: Message, events: Iterable[Event]) -> Job:
     """Return the job as a restart finds it: what was in flight and unanswered goes again.
 
-    Unless it went to a carrier whose policy is "hold": then it is among the doubtful.
+    Unless it went to a carrier whose policy is "hold": then it is among the doubtful. Of a
+    message that was given up nothing goes again: it comes closed, with what has not ended yet.
     """
     job = new_job(message)
     leaving: set[int] = set()
     for event in events:
         index = event.segment - 1
         job.states[index] = settle_segment(job.states[index], event.segment_status)
+        if event.carrier_id is not None and event.carrier_id != job.carrier_id:
+            job.move_to(event.carrier_id)
         if event.kind is EventKind.LEAVING:
             leaving.add(index)
         elif event.kind is EventKind.RETRY:
-            job.attempts += 1
             leaving.discard(index)
-        if event.kind is EventKind.SUBMITTED and event.carrier_id is not None:
-            job.carrier_id = event.carrier_id  # all parts of a text travel one way
+            if event.error != NOT_TAKEN:
+                job.failed(index)
+        elif event.kind is EventKind.REFUSED:
+            job.closed = True
     waiting = [i for i, state in enumerate(job.states) if state is Status.ACCEPTED]
     job.unsent = [i for i in waiting if i not in leaving]
     job.doubtful = [i for i in waiting if i in leaving]
     return job
+
+
+class Journal:
+    """Turns what happens to segments into events: their states, the money, and who closes.
+
+    Each segment is posted or voided once, and the event that ends a message's last one closes it.
+    """
+
+    def __init__(self, record: Callable[[Event], None]) -> None:
+        self._record = record
+
+    def submitted(self, submission: Submission, carrier_message_id: str, wall: float) -> None:
+        """Record that the carrier took a segment."""
+        job, index = submission.job, submission.index
+        job.states[index] = Status.SUBMITTED
+        closes = not (job.in_flight or job.unsent)
+        job.closed = job.closed or closes
+        self._record(
+            Event(
+                job.message.id,
+                job.message.account_id,
+                wall,
+                EventKind.SUBMITTED,
+                index + 1,
+                Status.SUBMITTED,
+                job.status(),
+                closes,
+                submission.carrier_id,
+                carrier_message_id,
+                posted_micros=job.segment_price_micros,
+            )
+        )
+
+    def waits(
+        self,
+        submission: Submission,
+        kind: EventKind,
+        wall: float,
+        code: int | None = None,
+        error: str | None = None,
+    ) -> None:
+        """Record an event that leaves the segment as it was: waiting."""
+        job = submission.job
+        self._record(
+            Event(
+                job.message.id,
+                job.message.account_id,
+                wall,
+                kind,
+                submission.index + 1,
+                Status.ACCEPTED,
+                job.status(),
+                False,
+                submission.carrier_id,
+                None,
+                code,
+                error,
+            )
+        )
+
+    def give_up(
+        self,
+        submission: Submission,
+        wall: float,
+        code: int | None = None,
+        error: str | None = None,
+    ) -> None:
+        """Record a segment as refused, and with it what has not left: a text with a hole is no
+        text."""
+        job = submission.job
+        dropped, job.unsent = job.unsent, []
+        job.closed = True
+        kind, carrier_id = EventKind.REFUSED, submission.carrier_id
+        self.ended(job, [submission.index], kind, wall, carrier_id, code, error, more=bool(dropped))
+        self.ended(job, dropped, kind, wall, carrier_id, error=PART_FAILED)
+
+    def end_rest(self, job: Job, kind: EventKind, wall: float, error: str | None = None) -> None:
+        """Record the end of everything of a message that has not left."""
+        dropped, job.unsent = job.unsent, []
+        job.closed = True
+        self.ended(job, dropped, kind, wall, error=error)
+
+    def ended(
+        self,
+        job: Job,
+        indexes: Sequence[int],
+        kind: EventKind,
+        wall: float,
+        carrier_id: CarrierId | None = None,
+        code: int | None = None,
+        error: str | None = None,
+        *,
+        more: bool = False,
+    ) -> None:
+        """Record the end of segments that no carrier took; the last one's event, unless `more`
+        follow, may close."""
+        after = SEGMENT_AFTER[kind]
+        done = not (job.unsent or job.in_flight)
+        job.closed = job.closed or done
+        for place, index in enumerate(indexes, start=1):
+            job.states[index] = after
+            self._record(
+                Event(
+                    job.message.id,
+                    job.message.account_id,
+                    wall,
+                    kind,
+                    index + 1,
+                    after,
+                    job.status(),
+                    done and not more and place == len(indexes),
+                    carrier_id,
+                    None,
+                    code,
+                    error,
+                    voided_micros=job.segment_price_micros,
+                )
+            )

@@ -9,7 +9,7 @@ Not here: reading receipts off the wire (`dlr/parse.py`), what states may follow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, KeysView, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,8 +19,16 @@ from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
 from gateway.model import AccountId, CarrierId, MessageId
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt, Party
 
+SendUp = Callable[[AccountId, MessageId, Party, Status, str, float], None]
+"""Has an SMPP customer told of a message's new status, its error and the time of it."""
+
 Key = tuple[CarrierId, str]
 """A carrier and its id of one segment, normalised."""
+
+PARKED_KEYS_MAX = 100_000
+"""Ids whose parked receipts are held in memory, some 50 MB. Past it the oldest wait in the store
+alone, as do those that were given up: a carrier that floods us with strangers' receipts must not
+cost more."""
 
 
 @dataclass(slots=True, eq=False)
@@ -119,13 +127,17 @@ class ReceiptBook:
         sink: Sink,
         *,
         references_max: int,
+        parked_max: int = PARKED_KEYS_MAX,
         wants_notice: Callable[[AccountId], bool],
         on_applied: Callable[[CarrierId, Status, float], None] = lambda carrier, status, s: None,
         on_unmatched: Callable[[CarrierId], None] = lambda carrier: None,
         on_duplicate: Callable[[CarrierId], None] = lambda carrier: None,
+        send_up: SendUp = lambda account, message, party, status, error, at: None,
     ) -> None:
         self._sink = sink
+        self._send_up = send_up
         self.references = References(references_max)
+        self._parked_max = parked_max
         self._wants_notice = wants_notice
         self._on_applied = on_applied
         self._on_unmatched = on_unmatched
@@ -137,11 +149,29 @@ class ReceiptBook:
 
     @property
     def parked(self) -> int:
+        """Ids that receipts came for and no submission has."""
         return len(self._parked)
 
-    def party_of(self, account_id: AccountId, callback_url: str) -> bool:
+    def party_of(
+        self, account_id: AccountId, callback_url: str, registered_delivery: int = 0
+    ) -> bool:
         """Say whether anybody wants to hear of a message."""
-        return bool(callback_url) or self._wants_notice(account_id)
+        return bool(callback_url or registered_delivery) or self._wants_notice(account_id)
+
+    def tell(
+        self,
+        account_id: AccountId,
+        message_id: MessageId,
+        party: Party,
+        status: Status,
+        error: str,
+        at: float,
+    ) -> None:
+        """Tell the customer of a message's new status, in each way that it asked for."""
+        if status.final and self.party_of(account_id, party.callback_url):
+            self._sink.notify(build_notice(account_id, message_id, party, status, error, at))
+        if party.registered_delivery:
+            self._send_up(account_id, message_id, party, status, error, at)
 
     def submitted(self, key: Key, reference: Reference) -> None:
         """Remember a submission that the carrier has just taken; apply what came before it."""
@@ -164,9 +194,9 @@ class ReceiptBook:
         else:
             self._waiting.setdefault(receipt.key, []).append(receipt)
 
-    def wanted(self) -> list[Key]:
-        """Return what is to be looked up in the store."""
-        return list(self._waiting)
+    def wanted(self) -> KeysView[Key]:
+        """Return what is to be looked up in the store, the longest waiting first."""
+        return self._waiting.keys()
 
     def looked_up(self, keys: Sequence[Key], found: dict[Key, Found]) -> None:
         """Apply what the store knew of `keys`, and park the rest."""
@@ -187,7 +217,7 @@ class ReceiptBook:
         for row in parked:
             key = (row.carrier_id, row.carrier_message_id)
             receipt = ArrivedReceipt(key, row.segment_status, row.code, row.error, row.received_at)
-            self._parked.setdefault(key, []).append(receipt)
+            self._keep_parked(receipt)
 
     def forget_parked(self, before: float) -> None:
         """Drop from memory what was parked before `before`; the store keeps it, given up."""
@@ -195,17 +225,20 @@ class ReceiptBook:
             del self._parked[key]
 
     def _park(self, key: Key, receipts: list[ArrivedReceipt]) -> None:
-        self._parked.setdefault(key, []).extend(
-            msgspec.structs.replace(receipt, acknowledge=None) for receipt in receipts
-        )
-        self._on_unmatched(key[0])
         for receipt in receipts:
+            self._on_unmatched(key[0])
+            self._keep_parked(msgspec.structs.replace(receipt, acknowledge=None))
             self._sink.park(
                 ParkedReceipt(
                     *key, receipt.received_at, receipt.status, receipt.code, receipt.error
                 )
             )
             self._acknowledge(receipt)
+
+    def _keep_parked(self, receipt: ArrivedReceipt) -> None:
+        self._parked.setdefault(receipt.key, []).append(receipt)
+        if len(self._parked) > self._parked_max:
+            del self._parked[next(iter(self._parked))]
 
     def _acknowledge(self, receipt: ArrivedReceipt) -> None:
         if receipt.acknowledge is not None:
@@ -214,13 +247,14 @@ class ReceiptBook:
     def _remember(self, key: Key, found: Found) -> Reference:
         # Other parts of the same text may be in memory: all of them share one list.
         states = self.references.find_states(found.message_id) or found.states
-        wanted = self.party_of(found.account_id, found.party.callback_url)
+        party = found.party
+        wanted = self.party_of(found.account_id, party.callback_url, party.registered_delivery)
         reference = Reference(
             found.message_id,
             found.account_id,
             found.index,
             states,
-            found.party if wanted else None,
+            party if wanted else None,
             found.submitted_at,
         )
         self.references.put(key, reference)
@@ -259,16 +293,16 @@ class ReceiptBook:
                 receipt.error or None,
             )
         )
-        if reference.party is not None and message_after.final and message_after != message_before:
-            self._sink.notify(
-                build_notice(
-                    reference.account_id,
-                    reference.message_id,
-                    reference.party,
-                    message_after,
-                    receipt.error,
-                    receipt.received_at,
-                )
+        if reference.party is None:
+            return
+        if message_after != message_before if message_after.final else not receipt.status.final:
+            self.tell(
+                reference.account_id,
+                reference.message_id,
+                reference.party,
+                message_after,
+                receipt.error,
+                receipt.received_at,
             )
 
 

@@ -11,6 +11,8 @@ from gateway.smpp.status import StatusClass
 
 SESSION_FAULT_PAUSE_S = 1.0
 """The carrier says that we are not bound: its session is about to close or has just come up."""
+DOUBLINGS_MAX = 64
+"""A second doubled so often is longer than any ceiling, and still a float."""
 
 
 class RetryLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,16 +58,17 @@ def decide_retry(status_class: StatusClass, attempts: int, limits: RetryLimits) 
             return GIVE_UP
         case StatusClass.REROUTE:
             return TRY_OTHER
+        case StatusClass.RETRY | StatusClass.SESSION_FAULT if attempts >= limits.attempts_max:
+            return TRY_OTHER
         case StatusClass.RETRY:
-            if attempts >= limits.attempts_max:
-                return TRY_OTHER
             return SendAgain(backoff_s(attempts, limits))
         case StatusClass.SESSION_FAULT:
-            return GIVE_UP if attempts >= limits.attempts_max else SendAgain(SESSION_FAULT_PAUSE_S)
+            return SendAgain(SESSION_FAULT_PAUSE_S)
         case StatusClass.OK:
             raise AssertionError("an accepted segment needs no retry")
 
 
 def backoff_s(attempts: int, limits: RetryLimits) -> float:
     """Return the wait after `attempts` submissions: doubling, up to the ceiling."""
-    return min(limits.max_s, limits.first_s * 2.0 ** (max(1, attempts) - 1))
+    doublings = min(max(attempts, 1) - 1, DOUBLINGS_MAX)
+    return min(limits.max_s, limits.first_s * 2.0**doublings)
