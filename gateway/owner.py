@@ -33,6 +33,11 @@ class Owner:
         self._connect = connect
         self._connection: Connection | None = None
 
+    @property
+    def away(self) -> bool:
+        """Whether the database did not answer when it was last asked."""
+        return self._connection is None
+
     async def take(self, timeout_s: float = TAKE_TIMEOUT_S) -> None:
         """Get the lock; raises NotTheOwner when another node keeps it for `timeout_s`."""
         loop = asyncio.get_running_loop()
