@@ -31,7 +31,7 @@ from gateway.model import (
 from gateway.routing.numbers import Ineligible, Number, parse_number
 from gateway.routing.sender import parse_sender
 from gateway.routing.table import RouteTable
-from gateway.text.errors import TextError
+from gateway.text.errors import TextError, TooManySegments
 from gateway.text.segment import Measured, measure, measure_binary, measure_segment
 
 CLIENT_REF_CHARS_MAX = 128
@@ -254,12 +254,16 @@ def _measure(request: SendRequest, text: str, data: bytes, udh: bytes, wide: boo
     if request.data is not None:
         try:
             return measure_binary(data, udh, wide)
+        except TooManySegments as error:
+            raise Rejected("too_many_segments", str(error), field="data") from error
         except TextError as error:
             field = "udh" if udh else "data"
             raise Rejected("data_not_sendable", str(error), field=field) from error
     encoding = None if request.encoding == "auto" else ENCODINGS[request.encoding]
     try:
         return measure(text, encoding, wide)
+    except TooManySegments as error:
+        raise Rejected("too_many_segments", str(error), field="text") from error
     except TextError as error:
         raise Rejected("text_not_encodable", str(error), field="text") from error
 
@@ -274,7 +278,9 @@ def _measure_order(order: Order, wide: bool) -> Measured:
     except TextError as error:
         if order.data:
             raise Rejected("data_not_sendable", str(error), field="data") from error
-        raise Rejected("text_not_encodable", str(error), field="text") from error
+        too_long = isinstance(error, TooManySegments)
+        code = "too_many_segments" if too_long else "text_not_encodable"
+        raise Rejected(code, str(error), field="text") from error
 
 
 def _read_content(request: SendRequest, text_chars_max: int) -> tuple[str, bytes, bytes]:
@@ -320,10 +326,9 @@ def _read_hex(raw: str, field: str, octets_max: int) -> bytes:
 
 
 def _read_sender(asked: str | None, default: str) -> str:
-    raw = asked if asked is not None else default
-    if not raw:
+    if asked is None and not default:
         raise Rejected("sender_missing", "the account has no default sender", field="from")
-    sender = parse_sender(raw)
+    sender = parse_sender(default if asked is None else asked)
     if isinstance(sender, Ineligible):
         raise Rejected(sender.code.value, sender.detail, field="from")
     return sender.address
@@ -331,7 +336,7 @@ def _read_sender(asked: str | None, default: str) -> str:
 
 def _read_time(raw: str) -> float:
     try:
-        time = datetime.fromisoformat(raw)
+        time = datetime.fromisoformat(raw.upper())  # RFC 3339 §5.6: "t" and "z" are as good
     except ValueError:
         raise Rejected(
             "send_at_not_a_time", "send_at is RFC 3339, like 2026-01-31T09:00:00Z", field="send_at"

@@ -13,7 +13,9 @@ from gateway.jobs import Job
 from gateway.model import Encoding, Message, MessageId
 from gateway.routing.numbers import Ineligible
 from gateway.routing.sender import parse_sender
+from gateway.smpp.errors import InvalidField
 from gateway.smpp.pdu import SubmitTemplate
+from gateway.text.errors import TextError
 from gateway.text.segment import split, split_binary
 
 ESM_CLASS_UDHI = 0x40
@@ -34,7 +36,25 @@ class Writing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build_payloads(message: Message, wide_reference: bool) -> list[bytes]:
-    """Return the octets of each segment: as many as were counted and paid for."""
+    """Return the octets of each segment: as many as were counted and paid for.
+
+    They were counted for the first carrier of the route. Where another one's width of reference
+    makes more or fewer of them, the parts are numbered in the width that was counted with.
+    Raises InvalidField when neither makes as many.
+    """
+    detail = f"can't be cut into the {message.segments} segments that were counted"
+    for wide in (wide_reference, not wide_reference):
+        try:
+            payloads = _cut(message, wide)
+        except TextError as error:
+            detail = str(error)
+            continue
+        if len(payloads) == message.segments:
+            return payloads
+    raise InvalidField("short_message", detail)
+
+
+def _cut(message: Message, wide_reference: bool) -> list[bytes]:
     reference = reference_of(message.id)
     if message.data and message.encoding is not Encoding.BINARY:
         return [message.udh + message.data]
