@@ -96,7 +96,7 @@ def format_toml(tree: dict[str, Any], path: str = "") -> str:
 
 
 def _is_table(value: object) -> bool:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return bool(value) and all(isinstance(item, dict) for item in value)
     return isinstance(value, dict)
 
@@ -107,6 +107,6 @@ def _key(key: str) -> str:
 
 def _value(value: object) -> str:
     """Write a scalar or a list of them; JSON's strings and numbers are TOML's too."""
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return f"[{', '.join(_value(item) for item in value)}]"
     return json.dumps(value, ensure_ascii=False)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 import asyncpg
 import msgspec
 
+from gateway.credit.prices import format_micros
 from gateway.errors import Rejected
 from gateway.model import Account, AccountId, Micros
 from gateway.store.postgres import Database, unavailable_as_503
@@ -271,7 +272,7 @@ def _replay(earlier: Row | None, amount_micros: int) -> Deposited:
     if earlier["amount_micros"] != amount_micros:
         raise Rejected(
             "key_conflict",
-            f"this key stands for a deposit of {earlier['amount_micros']} micro-units",
+            f"this key stands for a deposit of {format_micros(earlier['amount_micros'])}",
             field="key",
             status=409,
         )
