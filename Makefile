@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-for-this-tree
 
 PYTEST_ARGS ?=
-SERVE_ARGS ?=
+SERVE_ARGS ?= --simulator
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 LOAD_ARGS ?=
@@ -55,7 +55,7 @@ demo: $(STAMP) ## Send real texts through two simulated carriers and watch them 
 	@$(BIN)/gateway demo $(DEMO_ARGS)
 
 .PHONY: serve
-serve: $(STAMP) ## Run the gateway with simulated carriers until Ctrl-C
+serve: $(STAMP) ## Run the gateway with two simulated carriers until Ctrl-C
 	@exec $(BIN)/gateway serve $(SERVE_ARGS)
 
 .PHONY: test

@@ -41,7 +41,7 @@ LINES_MAX = 10_000
 """Lines remembered for their delay. Past it the longest unused one is forgotten, which costs an
 early attempt: a message's own callback_url can make as many addresses as messages."""
 
-POSTPONE_S = 2.0
+POSTPONE_S = 0.5
 """How long events over an account's share stay in the outbox: what it holds takes as long."""
 
 BEHIND = "waits behind an earlier event"
