@@ -15,7 +15,7 @@ from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
 from gateway.logs import get_logger
 from gateway.model import AccountId
 from gateway.outcomes import Event
-from gateway.receipts import ReceiptBook, build_notice
+from gateway.receipts import ReceiptBook
 from gateway.store.maintenance import Maintenance, Unanswered
 from gateway.store.outcome_writer import OutcomeWriter
 from gateway.store.postgres import Database
@@ -123,16 +123,9 @@ class Housekeeper:
             )
         party = unanswered.party
         status = aggregate(states)
-        if status.final and self._book.party_of(unanswered.account_id, party.callback_url):
-            self._outcomes.notify(
-                build_notice(
-                    unanswered.account_id,
-                    unanswered.message_id,
-                    party,
-                    status,
-                    "no receipt",
-                    wall,
-                )
+        if status.final:
+            self._book.tell(
+                unanswered.account_id, unanswered.message_id, party, status, "no receipt", wall
             )
 
 

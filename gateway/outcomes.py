@@ -45,6 +45,8 @@ class Party(msgspec.Struct, frozen=True, gc=False):
     tag: str
     callback_url: str
     segments: int
+    registered_delivery: int = 0
+    group_id: MessageId | None = None
 
 
 class ParkedReceipt(msgspec.Struct, frozen=True, gc=False):
@@ -80,6 +82,19 @@ class Notice(msgspec.Struct, frozen=True, gc=False):
     url: str
     """The message's own callback_url; empty for the account's."""
     body: str
+    created_at: float
+
+
+class Delivery(msgspec.Struct, frozen=True, gc=False):
+    """One deliver_sm that waits for its account's receivers until one of them has answered it."""
+
+    id: int
+    """Grows in the order in which an account's deliveries go up."""
+    account_id: AccountId
+    message_id: MessageId
+    """What it tells of."""
+    body: bytes
+    """The PDU's, ready to be sent."""
     created_at: float
 
 

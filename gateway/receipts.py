@@ -295,7 +295,9 @@ class ReceiptBook:
         )
         if reference.party is None:
             return
-        if message_after != message_before if message_after.final else not receipt.status.final:
+        ended = message_after.final and message_after != message_before
+        on_its_way = not message_after.final and not receipt.status.final
+        if ended or on_its_way:
             self.tell(
                 reference.account_id,
                 reference.message_id,

@@ -47,7 +47,8 @@ ORDER BY e.at"""
 
 _SUBMISSIONS = """
 SELECT k.carrier_id, k.id, e.account_id, e.message_id, e.segment, e.at,
-       m.sender, m.recipient, m.client_ref, m.tag, m.callback_url, m.segments
+       m.sender, m.recipient, m.client_ref, m.tag, m.callback_url, m.segments,
+       m.registered_delivery, m.group_id
 FROM unnest($1::smallint[], $2::text[]) AS k(carrier_id, id)
 JOIN LATERAL (
     SELECT * FROM events e
@@ -146,6 +147,8 @@ async def find_submissions(
                 row["tag"] or "",
                 row["callback_url"] or "",
                 row["segments"],
+                row["registered_delivery"] or 0,
+                row["group_id"],
             ),
             row["at"],
         )

@@ -239,6 +239,8 @@ def _unanswered(rows: list[Row]) -> Unanswered:
             first["tag"] or "",
             first["callback_url"] or "",
             first["segments"],
+            first["registered_delivery"] or 0,
+            first["group_id"],
         ),
     )
 

@@ -1,8 +1,8 @@
 """Group commit of everything that happens after acceptance, in the order in which it happened.
 
-Events, the money they move, the notices they cause, receipts set aside and messages received go
-into one statement a batch. Whatever waits for durability (a carrier's `deliver_sm`, the memory of
-a message that is done) is told after the commit and not before.
+Events, the money they move, the notices and deliveries they cause, receipts set aside and
+messages received go into one statement a batch. Whatever waits for durability (a carrier's
+`deliver_sm`, the memory of a message that is done) is told after the commit and not before.
 
 Not here: what is to be written (`gateway/dispatch.py`, `gateway/receipts.py`).
 """
@@ -16,10 +16,12 @@ from typing import Any, Protocol
 
 import asyncpg
 
-from gateway.outcomes import Acknowledge, Event, InboundMessage, Notice, ParkedReceipt
+from gateway.model import AccountId
+from gateway.outcomes import Acknowledge, Delivery, Event, InboundMessage, Notice, ParkedReceipt
 from gateway.store.commit_line import CommitLine, Connection
 
 BATCH_EVENTS_MAX = 5_000
+DeliveryKey = tuple[AccountId, int]
 
 
 class Lookups(Protocol):
@@ -32,14 +34,33 @@ class Lookups(Protocol):
         ...
 
 
+class Deliveries(Protocol):
+    """Hears which deliveries to customers' receivers are in the store, and which are gone."""
+
+    def stored(self, deliveries: Sequence[Delivery]) -> None: ...
+
+    def forgotten(self, keys: Sequence[DeliveryKey]) -> None: ...
+
+
 class _Batch:
     """What goes into one transaction."""
 
-    __slots__ = ("acknowledge", "events", "inbound", "notices", "parked", "unparked")
+    __slots__ = (
+        "acknowledge",
+        "delivered",
+        "deliveries",
+        "events",
+        "inbound",
+        "notices",
+        "parked",
+        "unparked",
+    )
 
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.notices: list[Notice] = []
+        self.deliveries: list[Delivery] = []
+        self.delivered: list[DeliveryKey] = []
         self.parked: list[ParkedReceipt] = []
         self.unparked: list[tuple[int, str]] = []
         self.inbound: list[InboundMessage] = []
@@ -47,12 +68,23 @@ class _Batch:
 
     @property
     def empty(self) -> bool:
-        return not (self.events or self.parked or self.unparked or self.inbound or self.acknowledge)
+        return not (
+            self.events
+            or self.deliveries
+            or self.delivered
+            or self.parked
+            or self.unparked
+            or self.inbound
+            or self.acknowledge
+        )
 
     def split(self) -> list[_Batch]:
         """Return batches of one row each, in order; acknowledgements stay with this one."""
         parts: list[_Batch] = []
-        for name in ("events", "notices", "unparked", "parked", "inbound"):
+        for name in (
+            *("events", "notices", "deliveries", "delivered"),
+            *("unparked", "parked", "inbound"),
+        ):
             for row in getattr(self, name):
                 part = _Batch()
                 getattr(part, name).append(row)
@@ -83,6 +115,7 @@ class OutcomeWriter:
         self._wake = asyncio.Event()
         self._stopping = False
         self._lookups: Lookups | None = None
+        self._deliveries: Deliveries | None = None
         self.refused = 0
 
     @property
@@ -98,8 +131,9 @@ class OutcomeWriter:
     def waiting(self) -> int:
         return len(self._batch.events)
 
-    def join(self, lookups: Lookups) -> None:
+    def join(self, lookups: Lookups, deliveries: Deliveries | None = None) -> None:
         self._lookups = lookups
+        self._deliveries = deliveries
 
     def record(self, event: Event) -> None:
         self._batch.events.append(event)
@@ -108,6 +142,16 @@ class OutcomeWriter:
     def notify(self, notice: Notice) -> None:
         """Write an outbox row; goes with the event recorded beside it."""
         self._batch.notices.append(notice)
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Keep a delivery for its account's receivers."""
+        self._batch.deliveries.append(delivery)
+        self._wake.set()
+
+    def delivered(self, key: DeliveryKey) -> None:
+        """Forget a delivery that was answered."""
+        self._batch.delivered.append(key)
+        self._wake.set()
 
     def park(self, receipt: ParkedReceipt) -> None:
         self._batch.parked.append(receipt)
@@ -166,6 +210,11 @@ class OutcomeWriter:
             await self._write(batch)
             self._on_batch(len(batch.events), loop.time() - started)
             self._on_written(batch.events, bool(batch.notices))
+            if self._deliveries is not None:
+                if batch.delivered:
+                    self._deliveries.forgotten(batch.delivered)
+                if batch.deliveries:
+                    self._deliveries.stored(batch.deliveries)
             for acknowledge in batch.acknowledge:
                 acknowledge(True)
 
@@ -209,6 +258,11 @@ _OUTBOX = """INSERT INTO outbox (account_id, message_id, url, body, created_at, 
     SELECT n.*, n.created_at
     FROM unnest({}::int[], {}::bigint[], {}::text[], {}::text[], {}::float8[])
         AS n(account_id, message_id, url, body, created_at)"""
+_DELIVERIES = """INSERT INTO deliveries SELECT * FROM unnest(
+    {}::int[], {}::bigint[], {}::bigint[], {}::bytea[], {}::float8[])"""
+_DELIVERED = """DELETE FROM deliveries d
+    USING unnest({}::int[], {}::bigint[]) AS k(account_id, id)
+    WHERE d.account_id = k.account_id AND d.id = k.id"""
 _PARKED = """INSERT INTO parked_receipts
     (carrier_id, carrier_message_id, received_at, segment_status, code, error)
     SELECT * FROM unnest(
@@ -250,6 +304,18 @@ def _statement(batch: _Batch) -> tuple[str, list[Any]]:
             [n.body for n in notices],
             [n.created_at for n in notices],
         )
+    if batch.deliveries:
+        deliveries = batch.deliveries
+        add(
+            _DELIVERIES,
+            [d.account_id for d in deliveries],
+            [d.id for d in deliveries],
+            [d.message_id for d in deliveries],
+            [d.body for d in deliveries],
+            [d.created_at for d in deliveries],
+        )
+    if batch.delivered:
+        add(_DELIVERED, [a for a, _ in batch.delivered], [i for _, i in batch.delivered])
     if batch.unparked:
         add(_UNPARKED, [c for c, _ in batch.unparked], [i for _, i in batch.unparked])
     if batch.parked:

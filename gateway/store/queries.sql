@@ -259,7 +259,7 @@ LEFT JOIN (
 
 -- name: fetch_unanswered
 SELECT m.account_id, m.id, m.sender, m.recipient, m.client_ref, m.tag, m.callback_url, m.segments,
-       e.segment, e.segment_status, e.at, e.kind, e.carrier_id
+       m.registered_delivery, m.group_id, e.segment, e.segment_status, e.at, e.kind, e.carrier_id
 FROM unnest($1::int[], $2::bigint[]) AS k(account_id, id)
 JOIN messages m ON m.account_id = k.account_id AND m.id = k.id
 JOIN events e ON e.account_id = k.account_id AND e.message_id = k.id
