@@ -73,7 +73,7 @@ async def test_postgresql_that_dies_is_started_again_and_nothing_accepted_is_los
         pid_file = next(world.folder.glob("data/*/postmaster.pid"))
         killed = int(pid_file.read_text().splitlines()[0])
         os.kill(killed, how)
-        await sending
+        await asyncio.wait_for(sending, 120)
         stats = await until_delivered(world, http, MESSAGES)
         assert int(pid_file.read_text().splitlines()[0]) != killed
         assert stats["distinct"] == MESSAGES
@@ -94,7 +94,7 @@ async def test_a_carrier_that_drops_garbles_and_throttles_delays_messages_and_lo
     await world.start_gateway()
     await world.make_account()
     async with aiohttp.ClientSession(headers=world.headers) as http:
-        assert await send_all(world, http) == 0
+        assert await asyncio.wait_for(send_all(world, http), 120) == 0
         stats = await until_delivered(world, http, MESSAGES)
         assert stats["distinct"] == MESSAGES
         metrics = await (await http.get(f"{world.url}/metrics")).text()

@@ -91,7 +91,7 @@ async def test_a_kill_in_the_middle_loses_nothing_and_doubles_at_most_a_window(
     assert killed_at["distinct"] < MESSAGES, "the kill came too late to show anything"
 
     await world.start_gateway()
-    await sending
+    await asyncio.wait_for(sending, FINISH_TIMEOUT_S)
     assert len(set(sender.accepted.values())) == MESSAGES
     stats = await until_all_delivered(world)
     assert stats["distinct"] == MESSAGES
