@@ -126,7 +126,8 @@ def _check_outcome(journey: Journey, expected: Outcome) -> Check:
         ("receipts", expected.status in delivered_or_not, journey.receipt_s is not None),
     ]
     if view.send_at and expected.charged:
-        early = any(seconds_between(view.send_at, part.submitted_at) < 0 for part in view.parts)
+        times = [part.submitted_at for part in view.parts if part.submitted_at]
+        early = any(seconds_between(view.send_at, time) < 0 for time in times)
         found.append(("left before its time", False, early))
     return _check(label, found, _summary(expected, view.currency))
 

@@ -46,7 +46,8 @@ class Screen:
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="replace")
         console = Console(highlight=False)
-        self._lively = console.is_terminal and not console.is_dumb_terminal
+        # Not its is_terminal: FORCE_COLOR makes one of a file.
+        self._lively = sys.stdout.isatty() and not console.is_dumb_terminal
         self._console = console if self._lively else _plain_console()
         self._live: Live | None = None
         self._began_at = time.monotonic()
