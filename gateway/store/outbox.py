@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.model import AccountId
-from gateway.store.postgres import Database, unavailable_as_503
+from gateway.store.postgres import PLAN_EACH_TIME, Database, unavailable_as_503
 from gateway.store.queries import query
 from gateway.views import OutboxEvent
 
@@ -45,8 +45,10 @@ class PostgresOutbox:
 
     @unavailable_as_503()
     async def claim_due(self, now: float, limit: int, lease_s: float) -> list[OutboxEvent]:
-        """Return up to `limit` events that are due, by id, leased until `now + lease_s`."""
-        async with self._database.acquire() as connection:
+        """Return the `limit` lowest ids among the events due at `now`, leased for `lease_s`."""
+        async with self._database.acquire() as connection, connection.transaction():
+            # How many are due changes everything about how to find them.
+            await connection.execute(PLAN_EACH_TIME)
             rows = await connection.fetch(_CLAIM_DUE, now, limit, now + lease_s)
             unaddressed = [row["id"] for row in rows if not (row["url"] or row["webhook_url"])]
             if unaddressed:

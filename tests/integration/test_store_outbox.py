@@ -80,6 +80,15 @@ async def test_what_is_not_due_stays(
     assert await claim(outbox, NOW + 1) == [event_id]
 
 
+async def test_of_what_is_due_the_oldest_comes_first_though_it_was_put_off(
+    database: Database, outbox: PostgresOutbox, shop: Account
+) -> None:
+    put_off, later = await put(database, shop, 2)
+    await outbox.record_failed([(put_off, NOW + 5, "503")])
+    assert await claim(outbox, NOW + 5, limit=1) == [put_off]
+    assert await claim(outbox, NOW + 5, limit=1) == [later]
+
+
 async def test_a_leased_event_comes_again_only_after_its_lease(
     database: Database, outbox: PostgresOutbox, shop: Account
 ) -> None:

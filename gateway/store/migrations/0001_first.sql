@@ -158,7 +158,9 @@ CREATE TABLE outbox (
     dead       boolean NOT NULL DEFAULT false,
     error      text NOT NULL DEFAULT ''
 );
-CREATE INDEX outbox_due ON outbox (next_at) WHERE NOT dead;
+-- Events are handed out by id, so that those for one address keep their order; with next_at in
+-- the index, the many that wait for a dead endpoint are stepped over without a look at the table.
+CREATE INDEX outbox_due ON outbox (id, next_at) WHERE NOT dead;
 
 -- The last batch that each writer committed: after a connection broke in a COMMIT, this says
 -- whether the batch is in.
