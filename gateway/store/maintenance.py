@@ -119,7 +119,8 @@ class Maintenance:
     async def _delete(self, statement: str, before: float) -> int:
         total = 0
         while True:
-            async with self._database.acquire() as connection:
+            async with self._database.acquire() as connection, connection.transaction():
+                await connection.execute(PLAN_EACH_TIME)
                 deleted = _affected(await connection.execute(statement, before, DELETE_ROWS_MAX))
             total += deleted
             if deleted < DELETE_ROWS_MAX:
