@@ -27,6 +27,9 @@ DECIDING_ROOMS = {"text", "throttle", "routing", "dlr", "credit", "smpp"}
 SMPP_SHELLS = {"client", "link", "server"}
 """Files of `smpp/` that hold sockets; everything else there decides."""
 USE_CASES = {"intake", "dispatch", "receipts", "retry", "jobs", "outgoing", "shelves"}
+UPSTREAM = "upstream"
+UPSTREAM_SHELLS = {"roster", "logins", "bind", "errands", "postman", "server"}
+"""Files of the use case's own room that wait; everything else there decides."""
 SHELL_ROOMS = {"store", "api", "hooks", "smpp"}
 COMPOSITION = {"app", "cli", "demo", "__main__"}
 
@@ -119,6 +122,8 @@ def _decides(path: Path) -> bool:
     parts = path.relative_to(ROOT / "gateway").with_suffix("").parts
     if len(parts) == 1:
         return parts[0] in (INNERMOST | VALUES | USE_CASES) - UNDECIDING
+    if parts[0] == UPSTREAM:
+        return parts[1] not in UPSTREAM_SHELLS
     return parts[0] in DECIDING_ROOMS and not (parts[0] == "smpp" and parts[1] in SMPP_SHELLS)
 
 
@@ -136,6 +141,8 @@ def _layer(module: str) -> str:
         return "composition"
     if len(parts) == 1 and name in INNERMOST | VALUES | USE_CASES:
         return "innermost" if name in INNERMOST else "values" if name in VALUES else "use case"
+    if name == UPSTREAM:
+        return "shell" if parts[1:2] and parts[1] in UPSTREAM_SHELLS else "use case"
     if name == "smpp" and len(parts) > 1 and parts[1] in SMPP_SHELLS:
         return "shell"
     return "room" if name in DECIDING_ROOMS else "shell"
@@ -283,6 +290,8 @@ def test_reading_the_clock_through_datetime_is_seen(source: str) -> None:
         ("gateway.dispatch", "gateway.smpp.client"),
         ("gateway.dispatch", "gateway.metrics"),
         ("gateway.dispatch", "gateway.a_new_file"),
+        ("gateway.upstream.orders", "gateway.upstream.bind"),
+        ("gateway.upstream.mailbox", "gateway.store.deliveries"),
         ("gateway.store.reader", "gateway.api.ports"),
         ("gateway.store.reader", "gateway.app"),
         ("gateway.carriers", "gateway.cli"),
@@ -305,6 +314,9 @@ def test_an_import_that_points_outward_is_refused(importer: str, imported: str) 
         ("gateway.carriers", "gateway.store.outcome_writer"),
         ("gateway.app", "gateway.api.serve"),
         ("gateway.cli", "gateway.app"),
+        ("gateway.upstream.orders", "gateway.smpp.pdu"),
+        ("gateway.upstream.bind", "gateway.smpp.link"),
+        ("gateway.store.smpp_accounts", "gateway.upstream.terms"),
     ],
 )
 def test_an_import_that_points_inward_is_allowed(importer: str, imported: str) -> None:

@@ -1,0 +1,92 @@
+"""From a customer's submit_sm, data_sm or submit_multi to orders, or the status that refuses it.
+
+Lenient where the field is: TON and NPI are not believed (too many clients send one pair for
+everything; the address itself tells), nor is an esm_class mode, a service_type or a
+protocol_id of any use here.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.model import Lane, Order
+from gateway.smpp import vocabulary as v
+from gateway.smpp.fields import DistributionList, SmeAddress
+from gateway.smpp.pdu import NO_TLVS, Pdu, SubmitSm
+from gateway.smpp.specification import PDUS, Kind
+from gateway.upstream.content import Unusable, read_content
+from gateway.upstream.terms import Terms
+from gateway.upstream.times import NotATime, parse_time
+
+_SHARED_FIELDS = [
+    field.name for field in PDUS[v.SUBMIT_MULTI] if field.kind is not Kind.DESTINATIONS
+]
+_URGENT = 2
+"""priority_flag 2 and 3 are what every network's table calls urgent (SMPP 3.4 §5.2.14)."""
+
+
+class Destination(msgspec.Struct, frozen=True, gc=False):
+    """One of a submit_multi's addresses and what is ordered for it."""
+
+    address: SmeAddress
+    order: Order
+
+
+def read_submission(pdu: SubmitSm, terms: Terms, now: float) -> Order | Unusable:
+    """Return what a submit_sm or data_sm orders; `now` is wall-clock time."""
+    content = read_content(pdu, terms.alphabet)
+    if isinstance(content, Unusable):
+        return content
+    send_at = _read_time(pdu.schedule_delivery_time, now)
+    if isinstance(send_at, NotATime):
+        return Unusable(v.ESME_RINVSCHED, "schedule_delivery_time is not a time")
+    expires_at = _read_time(pdu.validity_period, now)
+    if isinstance(expires_at, NotATime):
+        return Unusable(v.ESME_RINVEXPIRY, "validity_period is not a time")
+    return Order(
+        to=pdu.destination_addr,
+        sender=pdu.source_addr,
+        text=content.text,
+        data=content.data,
+        udh=content.udh,
+        encoding=content.encoding,
+        data_coding=content.data_coding,
+        lane=_lane(pdu.priority_flag, terms.lane),
+        send_at=send_at,
+        expires_at=expires_at,
+        registered_delivery=pdu.registered_delivery,
+    )
+
+
+def read_submit_multi(pdu: Pdu, terms: Terms, now: float) -> list[Destination] | Unusable:
+    """Return what a submit_multi orders, one a destination, in its order."""
+    addresses = pdu.fields["dest_addresses"]
+    assert isinstance(addresses, tuple)
+    if not addresses:
+        return Unusable(v.ESME_RINVNUMDESTS, "no destination")
+    if any(isinstance(address, DistributionList) for address in addresses):
+        return Unusable(v.ESME_RINVDLNAME, "no distribution lists are kept here")
+    order = read_submission(_message_of(pdu), terms, now)
+    if isinstance(order, Unusable):
+        return order
+    return [
+        Destination(address, msgspec.structs.replace(order, to=address.address))
+        for address in addresses
+        if isinstance(address, SmeAddress)
+    ]
+
+
+def _read_time(raw: str, now: float) -> float | NotATime | None:
+    return parse_time(raw, now) if raw else None
+
+
+def _message_of(pdu: Pdu) -> SubmitSm:
+    """Return a submit_multi as a submit_sm to nobody."""
+    shared = {name: pdu.fields[name] for name in _SHARED_FIELDS}
+    return SubmitSm(**shared, tlvs=dict(pdu.tlvs) or NO_TLVS)  # type: ignore[arg-type]
+
+
+def _lane(priority_flag: int, usual: Lane) -> Lane:
+    if not priority_flag:
+        return usual
+    return Lane.OTP if priority_flag >= _URGENT else Lane.TRANSACTIONAL

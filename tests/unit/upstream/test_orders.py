@@ -1,0 +1,122 @@
+"""From submissions to orders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.model import Account, AccountId, Encoding, Lane, Order
+from gateway.smpp import vocabulary as v
+from gateway.smpp.fields import DistributionList, SmeAddress
+from gateway.smpp.pdu import Frame, Pdu, SubmitSm, decode, encode
+from gateway.upstream.content import DefaultAlphabet, Unusable
+from gateway.upstream.orders import read_submission, read_submit_multi
+from gateway.upstream.terms import Terms
+
+NOW = 1_800_000_000.0
+TERMS = Terms(
+    account=Account(id=AccountId(7), name="shop"), system_id="shop", password_hash="scrypt$"
+)
+
+
+def read(terms: Terms = TERMS, **fields: Any) -> Order | Unusable:
+    usual = {"destination_addr": "447400123456", "short_message": b"Hello"}
+    return read_submission(SubmitSm(**(usual | fields)), terms, NOW)
+
+
+def order(**fields: Any) -> Order:
+    found = read(**fields)
+    assert isinstance(found, Order), found
+    return found
+
+
+def refused(**fields: Any) -> int:
+    found = read(**fields)
+    assert isinstance(found, Unusable)
+    return found.status
+
+
+def test_a_submission_is_an_order() -> None:
+    assert order(source_addr="Shop", registered_delivery=0x11) == Order(
+        to="447400123456",
+        sender="Shop",
+        text="Hello",
+        encoding=Encoding.GSM7,
+        registered_delivery=0x11,
+    )
+
+
+def test_a_segment_is_an_order_of_its_octets() -> None:
+    udh = bytes.fromhex("0500032a0201")
+    found = order(short_message=udh + b"part", esm_class=0x40)
+    assert (found.text, found.data, found.udh) == ("", b"part", udh)
+
+
+def test_the_accounts_alphabet_reads_data_coding_0() -> None:
+    latin = msgspec.structs.replace(TERMS, alphabet=DefaultAlphabet.LATIN1)
+    found = read(latin, short_message=b"caf\xe9")
+    assert isinstance(found, Order)
+    assert found.text == "café"
+
+
+@pytest.mark.parametrize(
+    ("priority_flag", "lane"),
+    [(0, Lane.MARKETING), (1, Lane.TRANSACTIONAL), (2, Lane.OTP), (3, Lane.OTP), (9, Lane.OTP)],
+)
+def test_a_priority_flag_chooses_the_lane(priority_flag: int, lane: Lane) -> None:
+    bulk = msgspec.structs.replace(TERMS, lane=Lane.MARKETING)
+    found = read(bulk, priority_flag=priority_flag)
+    assert isinstance(found, Order)
+    assert found.lane is lane
+
+
+def test_times_are_read() -> None:
+    found = order(schedule_delivery_time="000000010000000R", validity_period="000001000000000R")
+    assert (found.send_at, found.expires_at) == (NOW + 3_600, NOW + 86_400)
+    assert (order().send_at, order().expires_at) == (None, None)
+
+
+def test_what_cannot_be_read_has_a_status() -> None:
+    assert refused(schedule_delivery_time="tomorrow") == v.ESME_RINVSCHED
+    assert refused(validity_period="a while") == v.ESME_RINVEXPIRY
+    assert refused(short_message=b"") == v.ESME_RINVMSGLEN
+
+
+def submit_multi(*destinations: SmeAddress | DistributionList, **fields: Any) -> Pdu:
+    """A submit_multi as it comes off the wire."""
+    values: dict[str, Any] = {
+        "source_addr": "Shop",
+        "short_message": b"Hello",
+        "priority_flag": 1,
+    } | fields
+    octets = encode(Pdu(v.SUBMIT_MULTI, 1, 0, {"dest_addresses": destinations, **values}))
+    return decode(Frame(v.SUBMIT_MULTI, 0, 1, octets[16:]))
+
+
+def test_each_destination_of_a_submit_multi_is_an_order() -> None:
+    addresses = [SmeAddress(1, 1, "447400123456"), SmeAddress(1, 1, "447400123457")]
+    found = read_submit_multi(submit_multi(*addresses, registered_delivery=1), TERMS, NOW)
+    assert isinstance(found, list)
+    assert [destination.address for destination in found] == addresses
+    assert [destination.order.to for destination in found] == ["447400123456", "447400123457"]
+    assert {(d.order.text, d.order.sender, d.order.registered_delivery) for d in found} == {
+        ("Hello", "Shop", 1)
+    }
+
+
+@pytest.mark.parametrize(
+    ("destinations", "fields", "status"),
+    [
+        ((), {}, v.ESME_RINVNUMDESTS),
+        ((DistributionList("staff"),), {}, v.ESME_RINVDLNAME),
+        ((SmeAddress(1, 1, "1"),), {"short_message": b""}, v.ESME_RINVMSGLEN),
+    ],
+)
+def test_a_submit_multi_that_orders_nothing_is_refused(
+    destinations: tuple[SmeAddress | DistributionList, ...], fields: dict[str, Any], status: int
+) -> None:
+    found = read_submit_multi(submit_multi(*destinations, **fields), TERMS, NOW)
+    assert isinstance(found, Unusable)
+    assert found.status == status
