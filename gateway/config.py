@@ -193,9 +193,50 @@ class Price(_Section, frozen=True, kw_only=True):
     """Destination prefix; the longest match counts. Empty: everything else."""
 
 
+class ListenTls(_Section, frozen=True, kw_only=True):
+    enabled: bool = False
+    port: Port = 3550
+    cert_file: str = ""
+    key_file: str = ""
+    client_ca_file: str = ""
+    """Who vouches for customers' certificates; empty: they need none."""
+
+
+class Smpp(_Section, frozen=True, kw_only=True):
+    """Where customers bind; their credentials are made with `gateway account smpp`."""
+
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    plain: bool = True
+    """Whether to listen on `port` without TLS, where passwords travel in the clear."""
+    port: Port = 2775
+    tls: ListenTls = ListenTls()
+    system_id: Annotated[str, Meta(max_length=15)] = "gateway"
+    """How the gateway calls itself towards them."""
+    connections_max: PositiveInt = 1_000
+    unbound_per_address_max: PositiveInt = 20
+    """Connections of one address that are not bound: a flood of them gets no further."""
+    session_init_s: Seconds = 15.0
+    """From the connection to the bind's answer."""
+    enquire_link_s: Seconds = 30.0
+    response_timeout_s: Seconds = 30.0
+    """For customers' answers; a delivery without one is tried again later."""
+    inactivity_s: Seconds = 300.0
+    binds_max: PositiveInt = 4
+    """For accounts that have no number of their own, as is window_size."""
+    window_size: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    """Unanswered requests a bind, in each direction."""
+    login_wait_first_s: Seconds = 1.0
+    """After wrong credentials the address waits before the next are looked at; it doubles."""
+    login_wait_max_s: Seconds = 10.0
+    stop_timeout_s: Seconds = 10.0
+    """How long a stop waits for the answers that are owed in both directions."""
+
+
 class Config(_Section, frozen=True, kw_only=True):
     node: Node = Node()
     http: Http = Http()
+    smpp: Smpp = Smpp()
     log: Log = Log()
     messages: Messages = Messages()
     dispatch: Dispatch = Dispatch()
@@ -236,6 +277,7 @@ def build_config(raw: dict[str, Any]) -> Config:
         key = where.group(1) if where else ""
         raise ConfigError(key, text[: where.start()] if where else text) from error
     _check_references(config)
+    _check_listening(config.smpp)
     return msgspec.structs.replace(
         config,
         carrier=tuple(
@@ -253,6 +295,19 @@ def printable_config(config: Config) -> dict[str, Any]:
     url = tree["node"]["database_url"]
     tree["node"]["database_url"] = re.sub(r"//([^:/@]*):[^@]*@", r"//\1:•••@", url)
     return tree
+
+
+def _check_listening(smpp: Smpp) -> None:
+    if not smpp.enabled:
+        return
+    if not smpp.plain and not smpp.tls.enabled:
+        raise ConfigError("smpp.plain", "neither plain nor with TLS, nobody could bind")
+    if smpp.tls.enabled and not (smpp.tls.cert_file and smpp.tls.key_file):
+        raise ConfigError("smpp.tls.cert_file", "TLS needs cert_file and key_file")
+    if smpp.login_wait_max_s >= smpp.session_init_s:
+        raise ConfigError(
+            "smpp.login_wait_max_s", "must end before session_init_s, or no bind is ever answered"
+        )
 
 
 def _check_references(config: Config) -> None:

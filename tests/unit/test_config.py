@@ -45,7 +45,7 @@ def test_the_example_loads_with_its_secrets(example: Config) -> None:
 
 def test_the_example_shows_the_defaults(example: Config) -> None:
     plain = Config()
-    for name in ("node", "http", "log", "messages", "dispatch", "webhooks"):
+    for name in ("node", "http", "smpp", "log", "messages", "dispatch", "webhooks"):
         assert getattr(example, name) == getattr(plain, name), name
     alpha = example.carrier[0]
     shown = {"name", "host", "system_id", "password", "rate_per_s", "binds", "statuses"}
@@ -154,6 +154,7 @@ def test_an_unknown_key_like_no_other_is_just_refused() -> None:
         ({"messages": {"default_country": "Germany"}}, "messages.default_country"),
         ({"dispatch": {"retry_first_s": 0}}, "dispatch.retry_first_s"),
         ({"webhooks": {"allow_private": "yes"}}, "webhooks.allow_private"),
+        ({"smpp": {"window_size": 0}}, "smpp.window_size"),
         ({"node": 1}, "node"),
         ({"carrier": carrier()}, "carrier"),
         ({"carrier": [carrier(name="Alpha!")]}, "carrier[0].name"),
@@ -189,6 +190,18 @@ def test_a_value_out_of_range_or_of_the_wrong_type_is_refused_by_its_key(
             "'ESME_RSYSERR' is not a number like 0x45",
         ),
         ({"price": [{"price": "1"}, {"price": "2"}]}, "'' is priced twice"),
+        (
+            {"smpp": {"enabled": True, "plain": False}},
+            "neither plain nor with TLS, nobody could bind",
+        ),
+        (
+            {"smpp": {"enabled": True, "tls": {"enabled": True, "cert_file": "c.pem"}}},
+            "TLS needs cert_file and key_file",
+        ),
+        (
+            {"smpp": {"enabled": True, "session_init_s": 5.0}},
+            "must end before session_init_s, or no bind is ever answered",
+        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(raw: dict[str, Any], words: str) -> None:
