@@ -71,9 +71,10 @@ def is_unavailable(error: BaseException) -> bool:
             return state in _UNAVAILABLE_STATES or state.startswith(_UNAVAILABLE_PREFIXES)
         case asyncpg.InterfaceError():
             # One class stands for our own mistakes (two calls on one connection, a wrong type)
-            # and for connections that are gone; only the text tells them apart.
+            # and for connections that are gone; only the text tells them apart. "Released back to
+            # the pool" is what a borrower reads whose connection was cut between two calls.
             text = str(error)
-            return "closed" in text or "closing" in text
+            return any(word in text for word in ("closed", "closing", "released back to the pool"))
         case asyncpg.TargetServerAttributeNotMatched():
             return True  # every host of the URL is a standby: a failover is under way
         case OSError() | EOFError():

@@ -52,8 +52,9 @@ async def test_a_statement_past_its_time_is_the_database_being_away(database: Da
             await connection.execute("SELECT pg_sleep(5)")
 
 
+@pytest.mark.parametrize("noticed", [True, False])
 async def test_the_pool_recovers_after_its_connections_were_cut(
-    database: Database, database_url: str
+    database: Database, database_url: str, noticed: bool
 ) -> None:
     async with database.acquire() as connection:
         pid = await connection.fetchval("SELECT pg_backend_pid()")
@@ -61,6 +62,8 @@ async def test_the_pool_recovers_after_its_connections_were_cut(
     with pytest.raises(StoreUnavailable):
         async with database.acquire() as connection:
             await admin.execute("SELECT pg_terminate_backend($1)", pid)
+            while noticed and not connection.is_closed():
+                await asyncio.sleep(0)
             await connection.execute("SELECT 1")
     async with database.acquire() as connection:
         assert await connection.fetchval("SELECT pg_backend_pid()") != pid

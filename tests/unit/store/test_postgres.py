@@ -29,6 +29,7 @@ AWAY = [
     asyncpg.PostgresIOError("disk"),
     asyncpg.InterfaceError("cannot perform operation: connection is closed"),
     asyncpg.InterfaceError("pool is closing"),
+    asyncpg.InterfaceError("connection has been released back to the pool"),
     asyncpg.TargetServerAttributeNotMatched("none of the hosts match"),
 ]
 
