@@ -26,9 +26,10 @@ from gateway.errors import ConfigError
 @pass_session
 def serve(session: Session, simulator: bool) -> None:
     """Run the gateway until Ctrl-C, which stops it in order."""
+    settings = session.config  # first: a mistake in it is told without loading everything else
     from gateway.serve import main
 
-    sys.exit(main(session.config, simulator=simulator))
+    sys.exit(main(settings, simulator=simulator))
 
 
 @click.command(epilog=examples("gateway demo", "gateway demo --data-dir /tmp/demo"))
