@@ -42,6 +42,7 @@ _FORGET_IDEMPOTENCY = query("forget_idempotency")
 _FORGET_PARKED = query("forget_parked")
 _FORGET_INBOUND = query("forget_inbound")
 _FORGET_DEAD = query("forget_dead_notices")
+_FORGET_DELIVERIES = query("forget_deliveries")
 _GIVE_UP_PARKED = query("give_up_parked")
 _FIND_UNANSWERED = query("find_unanswered")
 _FETCH_UNANSWERED = query("fetch_unanswered")
@@ -98,14 +99,15 @@ class Maintenance:
     async def forget_remains(self, now: float, retention_days: int) -> int:
         """Delete what is kept outside of the partitions, by the same retention; return how much.
 
-        That is receipts that were given up, messages that were received, and notices that no
-        endpoint took.
+        That is receipts that were given up, messages that were received, notices that no endpoint
+        took, and deliveries that no receiver fetched.
         """
         before = now - retention_days * DAY_S
         return (
             await self._delete(_FORGET_PARKED, before)
             + await self._delete(_FORGET_INBOUND, id_at(before))
             + await self._delete(_FORGET_DEAD, before)
+            + await self._delete(_FORGET_DELIVERIES, id_at(before))
         )
 
     @unavailable_as_503()

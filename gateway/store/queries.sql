@@ -405,3 +405,63 @@ ORDER BY account_id, message_id LIMIT $2
 -- name: audit_parked
 SELECT count(*) FILTER (WHERE NOT given_up) AS waiting, count(*) FILTER (WHERE given_up) AS given_up
 FROM parked_receipts
+
+-- ── Customers' SMPP (upstream_accounts.py, upstream_deliveries.py) ──────────────────────────
+
+-- name: save_smpp_account
+-- NULL leaves a column as it is, or as its default where the account is new here; a number of 0
+-- stands for the settings' default.
+INSERT INTO smpp_accounts AS s (account_id, system_id, password, networks, binds_max, window_size,
+                                rate_per_s, queue_max, id_form, time_zone, alphabet, lane)
+SELECT $1, coalesce($2, e.system_id), coalesce($3, e.password),
+       coalesce($4::text[], e.networks, '{}'),
+       nullif(coalesce($5::int, e.binds_max), 0), nullif(coalesce($6::int, e.window_size), 0),
+       coalesce($7, e.rate_per_s, 0), coalesce($8::int, e.queue_max, 0),
+       coalesce($9, e.id_form, 'decimal'), coalesce($10, e.time_zone, 'UTC'),
+       coalesce($11, e.alphabet, 'gsm7'), coalesce($12::smallint, e.lane, 1::smallint)
+FROM (SELECT) one LEFT JOIN smpp_accounts e ON e.account_id = $1
+ON CONFLICT (account_id) DO UPDATE SET
+    system_id = excluded.system_id, password = excluded.password, networks = excluded.networks,
+    binds_max = excluded.binds_max, window_size = excluded.window_size,
+    rate_per_s = excluded.rate_per_s, queue_max = excluded.queue_max,
+    id_form = excluded.id_form, time_zone = excluded.time_zone, alphabet = excluded.alphabet,
+    lane = excluded.lane, changed_at = now()
+
+-- name: fetch_smpp_accounts
+-- All of them with their accounts, or one account's.
+SELECT s.system_id, s.password, s.networks, s.binds_max, s.window_size, s.rate_per_s, s.queue_max,
+       s.id_form, s.time_zone, s.alphabet, s.lane,
+       a.id, a.name, a.currency, a.default_sender, a.segments_max, a.submit_per_s,
+       a.webhook_url, a.webhook_secret, a.active, b.floor_micros
+FROM smpp_accounts s
+JOIN accounts a ON a.id = s.account_id
+JOIN balances b ON b.account_id = a.id
+WHERE $1::int IS NULL OR s.account_id = $1
+ORDER BY a.id
+
+-- name: remove_smpp_account
+WITH waiting AS (DELETE FROM deliveries WHERE account_id = $1)
+DELETE FROM smpp_accounts WHERE account_id = $1
+
+-- name: fetch_deliveries
+-- The next ones of an account after an id, in the order in which they go up.
+SELECT id, message_id, body, created_at FROM deliveries
+WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3
+
+-- name: forget_deliveries
+-- What nobody fetched within the retention.
+DELETE FROM deliveries
+WHERE (account_id, id) IN (SELECT account_id, id FROM deliveries WHERE id < $1 LIMIT $2)
+
+-- name: count_open_by_account
+-- Messages by account that may still be sent, from the id on before which every queue is done,
+-- and those that wait for their hour. It reads the whole backlog: once, at a start.
+SELECT account_id, count(*) AS open FROM (
+    SELECT m.account_id, m.id FROM messages m WHERE m.id >= $1 AND m.send_at IS NULL
+    UNION ALL
+    SELECT m.account_id, m.id FROM messages m WHERE m.send_at IS NOT NULL
+) m
+WHERE NOT EXISTS (
+    SELECT FROM events e
+    WHERE e.account_id = m.account_id AND e.message_id = m.id AND e.closes)
+GROUP BY account_id
