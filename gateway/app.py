@@ -25,6 +25,9 @@ from gateway.feeding import Feeder
 from gateway.hooks.webhooks import WebhookSender
 from gateway.housekeeping import Hooked, Housekeeper
 from gateway.ids import IdGenerator, accepted_at
+from gateway.inbound.book import Origin
+from gateway.inbound.content import DefaultAlphabet
+from gateway.inbound.desk import InboundDesk
 from gateway.intake import Intake
 from gateway.lines import build_binds, build_line, build_state, build_tables
 from gateway.logs import get_logger
@@ -38,6 +41,7 @@ from gateway.store.accounts import list_accounts
 from gateway.store.backlog import Backlog
 from gateway.store.commit_line import CommitLine
 from gateway.store.embedded import EmbeddedPostgres, start_embedded
+from gateway.store.inbound import InboundStore
 from gateway.store.intake_writer import IntakeWriter
 from gateway.store.keyring import KeyRing
 from gateway.store.maintenance import Maintenance
@@ -117,6 +121,7 @@ class Gateway:
             background = [
                 group.create_task(owner.watch(), name="owner"),
                 group.create_task(self._desk.watch(), name="desk"),
+                group.create_task(self._inbound.watch(), name="inbound"),
                 group.create_task(self._feeder.run(), name="feeder"),
                 group.create_task(self._housekeeper.run(), name="housekeeper"),
             ]
@@ -163,7 +168,8 @@ class Gateway:
         await intake_line.open()
         await outcome_line.open()
         backlog = Backlog(database)
-        last_id = await backlog.fetch_last_id()
+        inbound_store = InboundStore(database)
+        last_id = max(await backlog.fetch_last_id(), await inbound_store.fetch_last_id())
         if accepted_at(last_id) > time.time():
             log.warning("clock_went_back", seconds=round(accepted_at(last_id) - time.time(), 1))
         ids = IdGenerator(NODE, last_id)
@@ -183,8 +189,20 @@ class Gateway:
             on_batch=self.metrics.outcome_commits.committed,
             on_refused=lambda rows, error: log.error("outcome_refused", error=str(error)),
         )
+        self._inbound = InboundDesk(
+            self._outcome_writer,
+            inbound_store,
+            ids,
+            {
+                carrier_ids[carrier.name]: Origin(carrier.name, DefaultAlphabet(carrier.alphabet))
+                for carrier in config.carrier
+            },
+            self.metrics,
+            reassembly_s=config.messages.reassembly_s,
+            wants_notice=self._hooked.wants,
+        )
         self._desk = CarrierDesk(
-            self._lines, self._outcome_writer, ids, wake_hooks=self._hooks.wake
+            self._lines, self._outcome_writer, self._inbound, wake_hooks=self._hooks.wake
         )
         self._dispatcher = Dispatcher(
             [build_state(carrier, carrier_ids[carrier.name]) for carrier in config.carrier],
@@ -268,6 +286,7 @@ class Gateway:
 
     async def _recover(self) -> None:
         self._book.restore_parked(await self._backlog.fetch_parked())
+        await self._inbound.start()
         count = await self._feeder.recover()
         if count:
             log.info("recovered", messages=count)

@@ -21,13 +21,14 @@ from gateway.dispatch import Dispatcher
 from gateway.dlr.dialects import Dialect
 from gateway.dlr.ids import IdRule
 from gateway.dlr.parse import Malformed, NotAReceipt, Receipt, parse_receipt
-from gateway.ids import IdGenerator, id_at
+from gateway.ids import id_at
+from gateway.inbound.desk import InboundDesk
 from gateway.jobs import Submission
 from gateway.lifecycle import EventKind, Status
 from gateway.logs import get_logger
 from gateway.metrics import CarrierMetrics
 from gateway.model import CarrierId, Message
-from gateway.outcomes import Event, InboundMessage, Party
+from gateway.outcomes import Event, Party
 from gateway.outgoing import Writing, build_payloads, build_submission
 from gateway.receipts import ArrivedReceipt, ReceiptBook, Reference
 from gateway.smpp.client import CarrierBind
@@ -37,7 +38,6 @@ from gateway.smpp.status import StatusClass
 from gateway.smpp.vocabulary import status_name
 from gateway.store.backlog import find_submissions
 from gateway.store.outcome_writer import OutcomeWriter
-from gateway.text.alphabet import decode_gsm7
 
 if TYPE_CHECKING:
     from gateway.store.postgres import AnyConnection
@@ -86,13 +86,13 @@ class CarrierDesk:
         self,
         lines: Mapping[CarrierId, Line],
         writer: OutcomeWriter,
-        ids: IdGenerator,
+        inbound: InboundDesk,
         *,
         wake_hooks: Callable[[], None] = lambda: None,
     ) -> None:
         self._lines = lines
         self._writer = writer
-        self._ids = ids
+        self._inbound = inbound
         self._wake_hooks = wake_hooks
         self._pump_scheduled = False
         self._stalled = False
@@ -300,27 +300,12 @@ class CarrierDesk:
             if self._book.wanted():
                 self._writer.wake()
         elif isinstance(receipt, NotAReceipt):
-            self._writer.receive(self._inbound(line, pdu))
-            self._writer.after_commit(acknowledge)
+            self._inbound.arrived(line.id, pdu, acknowledge)
         elif isinstance(receipt, Malformed):
             # It names no message, so there is nothing to apply and nothing to look for.
             line.metrics.received("malformed")
             log.warning("receipt_malformed", carrier=line.name, reason=receipt.reason)
             acknowledge(True)
-
-    def _inbound(self, line: Line, pdu: DeliverSm) -> InboundMessage:
-        wall = time.time()
-        return InboundMessage(
-            self._ids.next(wall),
-            line.id,
-            wall,
-            pdu.source_addr,
-            pdu.destination_addr,
-            pdu.data_coding,
-            pdu.esm_class,
-            pdu.content,
-            _read_text(pdu),
-        )
 
     def receipt_applied(self, carrier_id: CarrierId, status: Status, seconds: float) -> None:
         metrics = self._lines[carrier_id].metrics
@@ -394,19 +379,3 @@ def _party(message: Message) -> Party:
         message.registered_delivery,
         message.group_id,
     )
-
-
-def _read_text(pdu: DeliverSm) -> str:
-    """Return what a person wrote, as far as the data_coding tells; "" for binary content."""
-    content = pdu.content
-    if pdu.esm_class & 0x40 and content:
-        content = content[content[0] + 1 :]
-    if pdu.data_coding == 0x08:
-        text = content.decode("utf-16-be", "replace")
-    elif pdu.data_coding in (0x00, 0x01):
-        text = decode_gsm7(content)
-    elif pdu.data_coding == 0x03:
-        text = content.decode("latin-1")
-    else:
-        return ""
-    return text.replace("\0", "�")

@@ -76,6 +76,8 @@ class Messages(_Section, frozen=True, kw_only=True):
     """A submitted message without a receipt becomes `unknown` after three days."""
     receipt_parked_s: PositiveInt = 3_600
     """How long a receipt without a submission waits for it before it is set aside."""
+    reassembly_s: Seconds = 1_800.0
+    """How long the parts of a message from a phone wait for those that are missing."""
     retention_days: PositiveInt = 30
     """Messages and their events are dropped, a partition at once, after this."""
     idempotency_s: PositiveInt = 86_400
@@ -170,6 +172,8 @@ class Carrier(_Section, frozen=True, kw_only=True):
     data_coding_gsm7: Annotated[int, Meta(ge=0, le=255)] = 0
     data_coding_ucs2: Annotated[int, Meta(ge=0, le=255)] = 8
     data_coding_binary: Annotated[int, Meta(ge=0, le=255)] = 4
+    alphabet: Literal["gsm7", "latin-1", "ascii", "utf-8"] = "gsm7"
+    """How messages from phones are read that come with data_coding 0, the carrier's own."""
     send_validity: bool = True
     """Whether the rest of a message's validity is passed on in `validity_period`."""
     wide_reference: bool = False

@@ -61,17 +61,31 @@ class ParkedReceipt(msgspec.Struct, frozen=True, gc=False):
 
 
 class InboundMessage(msgspec.Struct, frozen=True, gc=False):
-    """A mobile-originated message as its carrier delivered it."""
+    """A mobile-originated message, whole or as much of it as came."""
 
     id: MessageId
+    """Made when it was handed over."""
     carrier_id: CarrierId
     received_at: float
+    """When its first part came; wall clock."""
     sender: str
     recipient: str
     data_coding: int
+    """The first part's, as `esm_class`."""
     esm_class: int
     content: bytes
+    """All octets in the parts' order, without headers."""
     body: str
+    encoding: str = ""
+    exact: bool = True
+    """Whether `body` says all that `content` does."""
+    udh: bytes = b""
+    """The header without what numbers parts."""
+    segments: int = 1
+    missing: tuple[int, ...] = ()
+    """The numbers of the parts that did not come in time."""
+    account_id: AccountId = AccountId(0)
+    """Whose number it came to; 0 for nobody's."""
 
 
 class Notice(msgspec.Struct, frozen=True, gc=False):

@@ -83,6 +83,45 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     """Empty on the last page."""
 
 
+class InboundView(msgspec.Struct, frozen=True, kw_only=True):
+    """A message from a phone to one of the account's numbers."""
+
+    id: str
+    sender: str = msgspec.field(name="from")
+    to: str
+    text: str
+    data: str = ""
+    """All octets in hex, where the text does not say them."""
+    udh: str = ""
+    encoding: str
+    segments: int
+    partial: bool = False
+    missing: list[int] = []
+    """The numbers of the segments that did not come in time."""
+    carrier: str
+    received_at: str
+    """When its first segment came."""
+
+
+class InboundSearch(msgspec.Struct, frozen=True, kw_only=True):
+    """Filters that all hold together; empty ones hold always."""
+
+    to: str = ""
+    sender: str = ""
+    received_from: float | None = None
+    received_until: float | None = None
+    """Both are of the moment in which a message was whole."""
+    before: MessageId | None = None
+    """The cursor: only messages older than this one (newest come first)."""
+    limit: int = 50
+
+
+class InboundPage(msgspec.Struct, frozen=True, kw_only=True):
+    messages: list[InboundView]
+    next_cursor: str = ""
+    """Empty on the last page."""
+
+
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     currency: str

@@ -41,6 +41,7 @@ DAY_S = 86_400.0
 _FORGET_IDEMPOTENCY = query("forget_idempotency")
 _FORGET_PARKED = query("forget_parked")
 _FORGET_INBOUND = query("forget_inbound")
+_FORGET_INBOUND_PARTS = query("forget_inbound_parts")
 _FORGET_DEAD = query("forget_dead_notices")
 _FORGET_DELIVERIES = query("forget_deliveries")
 _GIVE_UP_PARKED = query("give_up_parked")
@@ -106,6 +107,7 @@ class Maintenance:
         return (
             await self._delete(_FORGET_PARKED, before)
             + await self._delete(_FORGET_INBOUND, id_at(before))
+            + await self._delete(_FORGET_INBOUND_PARTS, id_at(before))
             + await self._delete(_FORGET_DEAD, before)
             + await self._delete(_FORGET_DELIVERIES, id_at(before))
         )

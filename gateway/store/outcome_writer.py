@@ -4,7 +4,8 @@ Events, the money they move, the notices and deliveries they cause, receipts set
 messages received go into one statement a batch. Whatever waits for durability (a carrier's
 `deliver_sm`, the memory of a message that is done) is told after the commit and not before.
 
-Not here: what is to be written (`gateway/dispatch.py`, `gateway/receipts.py`).
+Not here: what is to be written (`gateway/dispatch.py`, `gateway/receipts.py`,
+`gateway/inbound/`).
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from typing import Any, Protocol
 
 import asyncpg
 
+from gateway.inbound.handover import Handover
+from gateway.inbound.parts import InboundPart
 from gateway.model import AccountId
-from gateway.outcomes import Acknowledge, Delivery, Event, InboundMessage, Notice, ParkedReceipt
+from gateway.outcomes import Acknowledge, Delivery, Event, Notice, ParkedReceipt
 from gateway.store.commit_line import CommitLine, Connection
+from gateway.store.inbound import add_inbound
 
 BATCH_EVENTS_MAX = 5_000
 DeliveryKey = tuple[AccountId, int]
@@ -50,7 +54,8 @@ class _Batch:
         "delivered",
         "deliveries",
         "events",
-        "inbound",
+        "handovers",
+        "kept",
         "notices",
         "parked",
         "unparked",
@@ -63,7 +68,8 @@ class _Batch:
         self.delivered: list[DeliveryKey] = []
         self.parked: list[ParkedReceipt] = []
         self.unparked: list[tuple[int, str]] = []
-        self.inbound: list[InboundMessage] = []
+        self.kept: list[InboundPart] = []
+        self.handovers: list[Handover] = []
         self.acknowledge: list[Acknowledge] = []
 
     @property
@@ -74,16 +80,25 @@ class _Batch:
             or self.delivered
             or self.parked
             or self.unparked
-            or self.inbound
+            or self.kept
+            or self.handovers
             or self.acknowledge
         )
+
+    @property
+    def all_notices(self) -> list[Notice]:
+        return self.notices + [notice for h in self.handovers for notice in h.notices]
+
+    @property
+    def all_deliveries(self) -> list[Delivery]:
+        return self.deliveries + [delivery for h in self.handovers for delivery in h.deliveries]
 
     def split(self) -> list[_Batch]:
         """Return batches of one row each, in order; acknowledgements stay with this one."""
         parts: list[_Batch] = []
         for name in (
             *("events", "notices", "deliveries", "delivered"),
-            *("unparked", "parked", "inbound"),
+            *("unparked", "parked", "kept", "handovers"),
         ):
             for row in getattr(self, name):
                 part = _Batch()
@@ -165,8 +180,14 @@ class OutcomeWriter:
         self._batch.unparked.append(key)
         self._wake.set()
 
-    def receive(self, message: InboundMessage) -> None:
-        self._batch.inbound.append(message)
+    def keep(self, part: InboundPart) -> None:
+        """Keep a part of a message that is not whole yet."""
+        self._batch.kept.append(part)
+        self._wake.set()
+
+    def hand_over(self, handover: Handover) -> None:
+        """Write a message from a phone, and with it what its owner is told of it."""
+        self._batch.handovers.append(handover)
         self._wake.set()
 
     def after_commit(self, acknowledge: Acknowledge) -> None:
@@ -209,12 +230,12 @@ class OutcomeWriter:
             started = loop.time()
             await self._write(batch)
             self._on_batch(len(batch.events), loop.time() - started)
-            self._on_written(batch.events, bool(batch.notices))
+            self._on_written(batch.events, bool(batch.all_notices))
             if self._deliveries is not None:
                 if batch.delivered:
                     self._deliveries.forgotten(batch.delivered)
-                if batch.deliveries:
-                    self._deliveries.stored(batch.deliveries)
+                if deliveries := batch.all_deliveries:
+                    self._deliveries.stored(deliveries)
             for acknowledge in batch.acknowledge:
                 acknowledge(True)
 
@@ -270,9 +291,6 @@ _PARKED = """INSERT INTO parked_receipts
 _UNPARKED = """DELETE FROM parked_receipts p
     USING unnest({}::smallint[], {}::text[]) AS u(carrier_id, id)
     WHERE p.carrier_id = u.carrier_id AND p.carrier_message_id = u.id"""
-_INBOUND = """INSERT INTO inbound_messages SELECT * FROM unnest(
-    {}::bigint[], {}::smallint[], {}::float8[], {}::text[], {}::text[], {}::smallint[],
-    {}::smallint[], {}::bytea[], {}::text[])"""
 
 
 def _statement(batch: _Batch) -> tuple[str, list[Any]]:
@@ -294,8 +312,7 @@ def _statement(batch: _Batch) -> tuple[str, list[Any]]:
         ):
             if moved:
                 add(template, list(moved), list(moved.values()))
-    if batch.notices:
-        notices = batch.notices
+    if notices := batch.all_notices:
         add(
             _OUTBOX,
             [n.account_id for n in notices],
@@ -304,8 +321,7 @@ def _statement(batch: _Batch) -> tuple[str, list[Any]]:
             [n.body for n in notices],
             [n.created_at for n in notices],
         )
-    if batch.deliveries:
-        deliveries = batch.deliveries
+    if deliveries := batch.all_deliveries:
         add(
             _DELIVERIES,
             [d.account_id for d in deliveries],
@@ -329,20 +345,7 @@ def _statement(batch: _Batch) -> tuple[str, list[Any]]:
             [p.code for p in parked],
             [p.error for p in parked],
         )
-    if batch.inbound:
-        inbound = batch.inbound
-        add(
-            _INBOUND,
-            [m.id for m in inbound],
-            [m.carrier_id for m in inbound],
-            [m.received_at for m in inbound],
-            [m.sender for m in inbound],
-            [m.recipient for m in inbound],
-            [m.data_coding for m in inbound],
-            [m.esm_class for m in inbound],
-            [m.content for m in inbound],
-            [m.body for m in inbound],
-        )
+    add_inbound(add, batch.kept, batch.handovers)
     with_parts = f"WITH {', '.join(parts)} " if parts else ""
     return f"{with_parts}SELECT advance_writer($1, $2)", values
 

@@ -83,7 +83,7 @@ WHERE d.account_id = $1 AND d.key = $2
 -- name: apply_deposit
 -- A correction downwards stops at the floor, like any reservation.
 UPDATE balances SET
-    available_micros = available_micros + $2,
+    available_micros = available_micros + $2::bigint,
     deposited_micros = deposited_micros + $2
 WHERE account_id = $1 AND ($2 > 0 OR available_micros + $2 >= floor_micros)
 RETURNING available_micros
@@ -227,6 +227,12 @@ WHERE ctid = ANY (ARRAY(
 DELETE FROM inbound_messages
 WHERE id IN (SELECT id FROM inbound_messages WHERE id < $1 ORDER BY id LIMIT $2)
 
+-- name: forget_inbound_parts
+-- Parts that wait are never old: whatever time brings, they are handed over first.
+DELETE FROM inbound_parts
+WHERE id IN (SELECT id FROM inbound_parts
+             WHERE id < $1 AND message_id IS NOT NULL ORDER BY id LIMIT $2)
+
 -- name: forget_dead_notices
 DELETE FROM outbox
 WHERE id IN (SELECT id FROM outbox WHERE dead AND created_at < $1 LIMIT $2)
@@ -312,6 +318,65 @@ WHERE o.id = f.id
 SELECT count(*) FILTER (WHERE NOT dead) AS waiting, count(*) FILTER (WHERE dead) AS dead,
        min(created_at) FILTER (WHERE NOT dead) AS oldest
 FROM outbox
+
+-- ── Messages from phones (inbound.py) ───────────────────────────────────────────────────────
+
+-- name: fetch_waiting_parts
+SELECT * FROM inbound_parts WHERE message_id IS NULL ORDER BY id
+
+-- name: fetch_last_handover
+SELECT max(message_id) FROM inbound_parts
+
+-- name: fetch_handed_over_parts
+SELECT * FROM inbound_parts WHERE message_id >= $1 ORDER BY message_id, sequence
+
+-- name: fetch_last_inbound_id
+SELECT greatest((SELECT max(id) FROM inbound_parts), (SELECT max(id) FROM inbound_messages))
+
+-- name: fetch_numbers_version
+SELECT version FROM numbers_version
+
+-- name: fetch_owned_numbers
+SELECT number, carrier_id, keyword, account_id FROM numbers
+
+-- name: fetch_numbers
+-- Of one account, or of all.
+SELECT n.number, n.created_at, a.name AS account, c.name AS carrier
+FROM numbers n
+JOIN accounts a ON a.id = n.account_id
+LEFT JOIN carriers c ON c.id = n.carrier_id
+WHERE $1::int IS NULL OR n.account_id = $1
+ORDER BY n.number, c.name NULLS FIRST
+
+-- name: insert_number
+INSERT INTO numbers (account_id, number, carrier_id) VALUES ($1, $2, $3)
+
+-- name: delete_number
+DELETE FROM numbers
+WHERE number = $1 AND carrier_id IS NOT DISTINCT FROM $2::smallint AND keyword = ''
+RETURNING number
+
+-- name: find_carrier
+SELECT id FROM carriers WHERE name = $1
+
+-- name: fetch_inbound_scan_end
+-- As fetch_scan_end: where a page whose filters have no index stops looking.
+SELECT id FROM inbound_messages
+WHERE account_id = $1 AND id < $2 AND id >= $3
+ORDER BY id DESC OFFSET $4 LIMIT 1
+
+-- name: fetch_inbound_page
+-- Newest first down the primary key. Filters that are NULL hold always.
+SELECT id, carrier_id, received_at, sender, recipient, udh, content, body, encoding, exact,
+       segments, missing
+FROM inbound_messages
+WHERE account_id = $1 AND id < $2 AND id >= $3
+  AND ($4::text IS NULL OR recipient = $4)
+  AND ($5::text IS NULL OR sender = $5)
+ORDER BY id DESC LIMIT $6
+
+-- name: count_unowned
+SELECT count(*) FROM inbound_messages WHERE account_id = $1
 
 -- ── Audit (audit.py): reads every row once, in one snapshot ─────────────────────────────────
 
@@ -400,6 +465,8 @@ SELECT what, account_id, message_id FROM (
 ) r
 WHERE message_id >= $1 AND NOT EXISTS (
     SELECT FROM messages m WHERE m.account_id = r.account_id AND m.id = r.message_id)
+  AND NOT EXISTS (
+    SELECT FROM inbound_messages i WHERE i.account_id = r.account_id AND i.id = r.message_id)
 ORDER BY account_id, message_id LIMIT $2
 
 -- name: audit_parked

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.ids import IdGenerator
+from gateway.inbound.handover import Handover
 from gateway.lifecycle import EventKind, Status
 from gateway.model import CarrierId, MessageId
 from gateway.outcomes import Event, InboundMessage, Notice, ParkedReceipt
@@ -121,8 +122,8 @@ async def test_notices_parked_receipts_and_inbound_messages_are_stored(
     writing.writer.record(event(account, message_id))
     writing.writer.notify(Notice(account.id, message_id, "https://x.example", "{}", now))
     writing.writer.park(ParkedReceipt(CARRIER, "early", now, Status.DELIVERED, 2, "000"))
-    writing.writer.receive(
-        InboundMessage(ids.next(now), CARRIER, now, "4477", "4999", 0, 0, b"STOP", "STOP")
+    writing.writer.hand_over(
+        Handover(InboundMessage(ids.next(now), CARRIER, now, "4477", "4999", 0, 0, b"STOP", "STOP"))
     )
     await writing.writer.flush()
     assert (await database.pool.fetchval("SELECT url FROM outbox")) == "https://x.example"
