@@ -121,7 +121,8 @@ class Backlog:
         """Return the greatest message id there is, 0 when there is none."""
         async with self._database.acquire() as connection:
             greatest: int | None = await connection.fetchval(
-                "SELECT max(id) FROM (SELECT max(id) AS id FROM messages GROUP BY account_id) m"
+                "SELECT max(m.id) FROM accounts a CROSS JOIN LATERAL ("
+                " SELECT id FROM messages WHERE account_id = a.id ORDER BY id DESC LIMIT 1) m"
             )
         return greatest or 0
 

@@ -266,3 +266,9 @@ async def test_racing_deposits_lose_nothing(database: Database, make_account: Ma
     standing = await fetch_account(database, account.id)
     assert standing is not None
     assert standing.available_micros == standing.deposited_micros == sum(range(1, 51))
+
+
+async def test_large_amounts_are_deposited_exactly(database: Database) -> None:
+    account = await create_account(database, "large")
+    done = await deposit(database, account.id, 123_456_789_012_345, reason="large", author="test")
+    assert done.available_micros == 123_456_789_012_345

@@ -1,0 +1,160 @@
+"""Measure one gateway from submission to receipt on this machine.
+
+    python -m bench --messages 10000 --json bench/results/here.json
+
+A fresh gateway with its own PostgreSQL and a simulated carrier, each a process of its own; single
+submits, then batches. Rates are messages by wall time, from the first request until the last one
+was accepted, submitted, and received: a machine with other load on it shows less. CPU is what the
+processes took, which moves less.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from bench.bed import Bed, Cost, lay_bed
+from bench.generator.machine import describe_machine
+from bench.load import Options, run_load
+
+POLL_S = 0.05
+FINISH_TIMEOUT_S = 300.0
+
+
+async def measure(bed: Bed, options: Options) -> dict[str, Any]:
+    """Run one load and return its figures."""
+    async with aiohttp.ClientSession() as http:
+        start = await bed.read_counts(http)
+        cost_before, started = bed.read_cost(), time.perf_counter()
+        watching = asyncio.create_task(
+            _watch(bed, http, start.submitted, start.received, options.messages, started)
+        )
+        load = await run_load(options)
+        reached = await asyncio.wait_for(watching, FINISH_TIMEOUT_S)
+    cost: Cost = bed.read_cost().since(cost_before)
+    each_us = 1e6 / options.messages
+    return {
+        "mode": options.mode,
+        "messages": options.messages,
+        "accepted": load["accepted"],
+        "accepted_per_s": load["accepted_per_s"],
+        "submitted_per_s": round(options.messages / reached["submitted_s"], 1),
+        "received_per_s": round(options.messages / reached["received_s"], 1),
+        "accept_p50_ms": load["latency_ms"]["p50"],
+        "accept_p99_ms": load["latency_ms"]["p99"],
+        "gateway_cpu_us": round(cost.gateway_s * each_us, 1),
+        "database_cpu_us": round(cost.database_s * each_us, 1),
+        "carrier_cpu_us": round(cost.carrier_s * each_us, 1),
+        "gateway_peak_mb": round(bed.read_peak_mb(), 1),
+        "final": load["final"]["statuses"] if load.get("final") else {},
+    }
+
+
+async def _watch(
+    bed: Bed,
+    http: aiohttp.ClientSession,
+    submitted_before: int,
+    received_before: int,
+    messages: int,
+    started: float,
+) -> dict[str, float]:
+    """Return when the last message was submitted and when the last receipt was applied."""
+    submitted_s = 0.0
+    while True:
+        counts = await bed.read_counts(http)
+        elapsed_s = time.perf_counter() - started
+        if not submitted_s and counts.submitted - submitted_before >= messages:
+            submitted_s = elapsed_s
+        if counts.received - received_before >= messages:
+            return {"submitted_s": submitted_s or elapsed_s, "received_s": elapsed_s}
+        await asyncio.sleep(POLL_S)
+
+
+async def _run(bed: Bed, messages: int, rounds: int) -> list[dict[str, Any]]:
+    results = []
+    first = 1
+    for _ in range(rounds):
+        for mode, connections in (("single", 64), ("batch", 2)):
+            options = Options(
+                key=bed.key,
+                url=bed.url,
+                messages=messages,
+                first=first,
+                mode=mode,  # type: ignore[arg-type] # the tuple above holds the two literals
+                connections=connections,
+                client_ref=False,
+                wait_final=True,
+            )
+            results.append(await measure(bed, options))
+            first += messages
+    return results
+
+
+def _show(results: Sequence[dict[str, Any]]) -> None:
+    table = Table(box=None, header_style="bold")
+    columns = {
+        "mode": "mode",
+        "accepted_per_s": "accepted/s",
+        "submitted_per_s": "submitted/s",
+        "received_per_s": "received/s",
+        "accept_p50_ms": "accept p50 ms",
+        "accept_p99_ms": "p99 ms",
+        "gateway_cpu_us": "CPU µs gateway",
+        "database_cpu_us": "database",
+        "gateway_peak_mb": "peak MB",
+    }
+    for title in columns.values():
+        table.add_column(title, justify="left" if title == "mode" else "right")
+    for result in results:
+        table.add_row(*(str(result[key]) for key in columns))
+    Console(width=120).print(table)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--messages", type=int, default=10_000, help="a run (10000)")
+    parser.add_argument("--rounds", type=int, default=1, help="runs of each mode (1)")
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    options = parser.parse_args(argv)
+    with lay_bed() as bed:
+        results = uvloop.run(_run(bed, options.messages, options.rounds))
+    _show(results)
+    whole = all(result["final"] == {"delivered": result["messages"]} for result in results)
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(_document(results), indent=2) + "\n")
+    print("every message was delivered" if whole else "NOT every message was delivered")
+    return 0 if whole else 1
+
+
+def _document(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 (git as the path has it)
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    return {
+        "command": "python -m bench " + " ".join(sys.argv[1:]),
+        "commit": commit,
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": describe_machine(),
+        "results": list(results),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
