@@ -67,16 +67,15 @@ class Line:
     binds: list[CarrierBind] = field(default_factory=list)
     turn: int = 0
     """Which bind is asked first, so that all of them are used."""
-    leaving: dict[CarrierBind, int] = field(default_factory=dict)
-    """Window room promised to submissions that wait for their record (policy "hold")."""
     timer: asyncio.TimerHandle | None = None
 
     @property
     def bound(self) -> bool:
         return any(bind.bound for bind in self.binds)
 
-    def room(self, bind: CarrierBind) -> int:
-        return bind.room - self.leaving.get(bind, 0)
+    @property
+    def can_submit(self) -> bool:
+        return any(bind.can_submit for bind in self.binds)
 
 
 class CarrierDesk:
@@ -138,6 +137,7 @@ class CarrierDesk:
         if self._stalled and not self._writer.full:
             self._stalled = False
             self._dispatcher.ready.update(self._lines)
+        if self._dispatcher.ready:
             self.pump_soon()
 
     # ── sending ──────────────────────────────────────────────────────────────────────────────
@@ -160,24 +160,31 @@ class CarrierDesk:
             self._stalled = True
             return
         now, wall = self._loop.time(), time.time()
+        self._send(line, now, wall)
+        if line.hold:
+            prepared = self._dispatcher.prepare(line.id, now, wall)
+            if prepared:
+                self._writer.after_commit(functools.partial(self._cleared, prepared))
+
+    def _send(self, line: Line, now: float, wall: float) -> None:
         line.turn += 1
         count = len(line.binds)
         for place in range(count):
             bind = line.binds[(line.turn + place) % count]
-            room = line.room(bind)
+            room = bind.room
             if room <= 0:
                 continue
             taken, until = self._dispatcher.take(line.id, room, now, wall)
-            if taken:
-                if line.hold:
-                    self._record_leaving(line, bind, taken, wall)
-                else:
-                    self._submit(line, bind, taken, wall)
+            self._submit(line, bind, taken, wall)
             if until is not None:
                 self._pump_at(line, until)
                 return
             if len(taken) < room:
                 return
+
+    def _cleared(self, prepared: Sequence[Submission], committed: bool) -> None:
+        self._dispatcher.cleared(prepared, self._loop.time(), time.time())
+        self.pump_soon()
 
     def _pump_at(self, line: Line, at: float) -> None:
         if line.timer is not None:
@@ -207,39 +214,22 @@ class CarrierDesk:
                 self._dispatcher.unsend(taken[place:], self._loop.time(), wall)
                 return
 
-    def _record_leaving(
-        self, line: Line, bind: CarrierBind, taken: list[Submission], wall: float
-    ) -> None:
-        """Write that these are about to leave, and let them go when that is committed."""
-        self._dispatcher.leaving(taken, wall)
-        line.leaving[bind] = line.leaving.get(bind, 0) + len(taken)
-        self._writer.after_commit(functools.partial(self._leave, line, bind, taken))
-
-    def _leave(
-        self, line: Line, bind: CarrierBind, taken: list[Submission], committed: bool
-    ) -> None:
-        line.leaving[bind] -= len(taken)
-        room, wall = bind.room, time.time()
-        self._submit(line, bind, taken[:room], wall)
-        if taken[room:]:
-            self._dispatcher.unsend(taken[room:], self._loop.time(), wall)
-            self.pump_soon()
-
     # ── what binds say ───────────────────────────────────────────────────────────────────────
 
     def bound(self, bind: CarrierBind) -> None:
-        carrier_id = CarrierId(bind.carrier_id)
-        self._dispatcher.set_bound(carrier_id, True, self._loop.time())
-        self.pump_soon()
+        if bind.can_submit:
+            carrier_id = CarrierId(bind.carrier_id)
+            self._dispatcher.set_bound(carrier_id, True, self._loop.time(), time.time())
+            self.pump_soon()
 
     def lost(self, bind: CarrierBind, reason: str, in_flight: Sequence[object]) -> None:
         line = self._lines[CarrierId(bind.carrier_id)]
         line.metrics.bind_lost(reason)
-        now = self._loop.time()
+        now, wall = self._loop.time(), time.time()
         submissions = [context for context in in_flight if isinstance(context, Submission)]
-        self._dispatcher.lost(submissions, now, time.time())
-        if not line.bound:
-            self._dispatcher.set_bound(line.id, False, now)
+        self._dispatcher.lost(submissions, now, wall)
+        if not line.can_submit:
+            self._dispatcher.set_bound(line.id, False, now, wall)
         self.pump_soon()
 
     def room(self, bind: CarrierBind) -> None:

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from gateway.carrier_state import NOBODY, CarrierState
 from gateway.jobs import NOT_TAKEN, PART_FAILED, Job, Journal, Submission, new_job
 from gateway.lifecycle import EventKind, Status
 from gateway.model import CarrierId, Lane, Message, MessageId
@@ -34,78 +34,14 @@ from gateway.retry import (
     decide_retry,
 )
 from gateway.routing.choose import Use, choose_carrier
-from gateway.routing.health import USABLE, Availability, Away, Breaker, worst
+from gateway.routing.health import USABLE
 from gateway.shelves import Shelf
 from gateway.smpp.status import StatusClass, classify
-from gateway.throttle.adaptive import AdaptiveRate
 from gateway.throttle.bucket import Wait
-from gateway.throttle.lanes import LaneQueue
 
-FAILOVER_AFTER_S = 5.0
-"""How long a carrier's binds may all be down before its waiting messages look for another:
-a rebind usually takes less, and moving messages costs their order."""
 STALE_MAX = 1_000
 """Entries of messages that ended or moved which queues may hold beside twice what is waiting: they
 are dropped when their turn comes, but with a carrier that stays away it never does."""
-
-
-NOBODY: frozenset[CarrierId] = frozenset()
-
-
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """What one carrier's settings say to the dispatcher."""
-
-    name: str
-    hold: bool = False
-    """At most once: what was lost in flight is not sent again."""
-    statuses: Mapping[int, StatusClass] = {}
-
-
-def _segments(job: Job) -> int:
-    return job.message.segments
-
-
-def _age(job: Job) -> MessageId:
-    return job.message.id
-
-
-@dataclass(slots=True)
-class CarrierState:
-    """One carrier as the dispatcher sees it."""
-
-    id: CarrierId
-    policy: Policy
-    rate: AdaptiveRate
-    queue: LaneQueue[Job] = field(default_factory=lambda: LaneQueue(_segments))
-    returned: list[Job] = field(default_factory=list)
-    """What left and came back; it goes to the front of the queue when the next one may leave."""
-    breaker: Breaker = field(default_factory=Breaker)
-    bound: bool = False
-    down_since: float | None = None
-    """None: it was never bound and nobody has waited for it yet."""
-    offered: frozenset[CarrierId] = NOBODY
-    """While it is away: who could have taken over when its queue was last looked through. Looking
-    again is for when there is somebody new, or something that did not choose as it came."""
-    in_flight: int = 0
-
-    def availability(self, now: float) -> Availability:
-        if not self.bound and self.down_since is not None:
-            failover_at = self.down_since + FAILOVER_AFTER_S
-            if now >= failover_at:
-                return Away(now + FAILOVER_AFTER_S)
-        return worst(USABLE, self.breaker.availability(now))
-
-    def put_returned(self) -> None:
-        """Put what came back in front, in its order: what a pause has collected leaves first."""
-        for job in sorted(self.returned, key=_age, reverse=True):
-            self.queue.push_front(job, job.message.lane, job.message.account_id)
-        self.returned.clear()
-
-    def empty_queue(self) -> list[Job]:
-        """Take out everything that waits for this carrier, in the order of leaving."""
-        self.put_returned()
-        waiting = [self.queue.pop() for _ in range(len(self.queue))]
-        return [job for job in waiting if job.carrier_id == self.id and not job.closed]
 
 
 class Canceled(msgspec.Struct, frozen=True):
@@ -232,8 +168,11 @@ class Dispatcher:
         What is returned counts as in flight until `responded` or `lost` is told of it.
         """
         carrier = self.carriers[carrier_id]
+        if carrier.policy.hold:
+            return self._take_cleared(carrier, room, now, wall)
         taken: list[Submission] = []
-        while len(taken) < room:
+        room_left = min(room, carrier.room)
+        while len(taken) < room_left:
             job = self._head(carrier, now, wall)
             if job is None and not carrier.returned:
                 break
@@ -245,8 +184,35 @@ class Dispatcher:
                 job = self._head(carrier, now, wall)
             if job is None:
                 break  # everything that came back has ended meanwhile
-            taken.append(self._leave(job, carrier, now))
+            carrier.breaker.sent(now)
+            taken.append(self._take_segment(job, carrier, now))
         return taken, None
+
+    def prepare(self, carrier_id: CarrierId, now: float, wall: float) -> list[Submission]:
+        """Record, for a carrier whose policy is "hold", what leaves next: after a crash it will not
+        leave again. When that is committed, `cleared` has to be told.
+        """
+        carrier = self.carriers[carrier_id]
+        prepared: list[Submission] = []
+        while carrier.preparable >= 1:
+            carrier.put_returned()
+            job = self._head(carrier, now, wall)
+            if job is None:
+                break
+            submission = self._take_segment(job, carrier, now)
+            carrier.prepared += 1
+            self._journal.waits(submission, EventKind.LEAVING, wall)
+            prepared.append(submission)
+        return prepared
+
+    def cleared(self, submissions: Sequence[Submission], now: float, wall: float) -> None:
+        """Let leave what was prepared and is committed as leaving."""
+        for submission in submissions:
+            carrier = self.carriers[submission.carrier_id]
+            carrier.cleared.append(submission)
+            self.ready.add(carrier.id)
+            if not carrier.bound:
+                self._take_back_cleared(carrier, now, wall)
 
     def responded(
         self,
@@ -265,6 +231,7 @@ class Dispatcher:
             carrier.breaker.succeeded(now)
         if status_class is StatusClass.OK:
             carrier.rate.succeeded(1, now)
+            carrier.unwritten += 1
             self._journal.submitted(submission, carrier_message_id, wall)
         else:
             if status_class is StatusClass.THROTTLE:
@@ -297,7 +264,7 @@ class Dispatcher:
             if job.refused:
                 self._move_on(job, now, wall)
 
-    def unsend(self, submissions: Sequence[Submission], now: float, wall: float) -> None:
+    def unsend(self, submissions: Iterable[Submission], now: float, wall: float) -> None:
         """Take back segments that `take` returned and no bind could send after all."""
         for submission in submissions:
             job, carrier = self._land(submission)
@@ -309,11 +276,6 @@ class Dispatcher:
             self._requeue(job, submission.index)
             if job.refused:
                 self._move_on(job, now, wall)
-
-    def leaving(self, submissions: Iterable[Submission], wall: float) -> None:
-        """Record, for a carrier whose policy is "hold", that these are about to be sent."""
-        for submission in submissions:
-            self._journal.waits(submission, EventKind.LEAVING, wall)
 
     def unsendable(self, submission: Submission, reason: str, wall: float) -> None:
         """Give up a segment that can't be written as a PDU at all."""
@@ -344,14 +306,16 @@ class Dispatcher:
             self._journal.end_rest(job, EventKind.EXPIRED, wall, error="validity ended")
         self._drop_stale()
 
-    def set_bound(self, carrier_id: CarrierId, bound: bool, now: float) -> None:
-        """Note that a carrier has its first bind, or has lost its last."""
+    def set_bound(self, carrier_id: CarrierId, bound: bool, now: float, wall: float) -> None:
+        """Note that a carrier has its first bind that can submit, or has lost its last."""
         carrier = self.carriers[carrier_id]
         if carrier.bound and not bound:
             carrier.down_since = now
         carrier.bound = bound
         if bound:
             self.ready.add(carrier_id)
+        else:
+            self._take_back_cleared(carrier, now, wall)
 
     def fail_over(self, now: float) -> None:
         """Move what has not begun to leave from carriers that are away to those that are not."""
@@ -401,6 +365,9 @@ class Dispatcher:
     def written(self, events: Iterable[Event]) -> None:
         """Forget the messages whose closing event is committed."""
         for event in events:
+            if event.kind is EventKind.SUBMITTED and event.carrier_id in self.carriers:
+                self.carriers[event.carrier_id].unwritten -= 1
+                self.ready.add(event.carrier_id)
             if not event.closes:
                 continue
             job = self._jobs.pop(event.message_id, None)
@@ -484,7 +451,7 @@ class Dispatcher:
         """Say whether the head of a queue can be sent; if not, put it where it belongs."""
         if job.closed or job.refused:
             return False
-        if job.message.expires_at <= wall:
+        if not job.may_leave(wall):
             self._journal.end_rest(job, EventKind.EXPIRED, wall, error="validity ended")
             return False
         if job.not_before > now:
@@ -492,12 +459,36 @@ class Dispatcher:
             return False
         return True
 
-    def _leave(self, job: Job, carrier: CarrierState, now: float) -> Submission:
+    def _take_cleared(
+        self, carrier: CarrierState, room: int, now: float, wall: float
+    ) -> tuple[list[Submission], float | None]:
+        """As `take`, of what was prepared."""
+        taken: list[Submission] = []
+        while len(taken) < room and carrier.cleared:
+            submission = carrier.cleared[0]
+            if submission.job.may_leave(wall):
+                granted = carrier.rate.take(1, now)
+                if isinstance(granted, Wait):
+                    return taken, granted.until
+                submission.sent_at = now
+                carrier.breaker.sent(now)
+                taken.append(submission)
+            else:
+                self.unsend([submission], now, wall)
+            carrier.cleared.popleft()
+            carrier.prepared -= 1
+        return taken, None
+
+    def _take_back_cleared(self, carrier: CarrierState, now: float, wall: float) -> None:
+        carrier.prepared -= len(carrier.cleared)
+        self.unsend(carrier.cleared, now, wall)
+        carrier.cleared.clear()
+
+    def _take_segment(self, job: Job, carrier: CarrierState, now: float) -> Submission:
         """Take the next segment of the job at the head of its carrier's queue."""
         index = job.unsent.pop(0)
         job.in_flight += 1
         carrier.in_flight += 1
-        carrier.breaker.sent(now)
         if not job.unsent:
             carrier.queue.pop()
             job.queued = False

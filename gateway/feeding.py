@@ -53,6 +53,8 @@ class Feeder:
         self._marks = marks
         self._due_cursor: tuple[float, int] = (0.0, 0)
         """Scheduled messages up to this (time, id) are or were in memory."""
+        self._reading_to = 0.0
+        """Up to which hour a read is looking for them now; 0.0 when none is."""
         self._marked_at = 0.0
         self._announced = 0
         """The newest message that `take` was told of, or that was there at the start."""
@@ -67,6 +69,8 @@ class Feeder:
             if (
                 send_at is None
                 or (send_at, message.id) <= self._due_cursor
+                # The read under way may have begun before the commit and will move the cursor.
+                or send_at <= self._reading_to
                 or (send_at <= wall + DUE_AHEAD_S and len(self._dispatcher) < DUE_HELD_MAX)
             ):
                 at_once.append(message)
@@ -125,13 +129,13 @@ class Feeder:
         """Bring in what is due soon, page by page, as long as memory has room for it."""
         while len(self._dispatcher) < self._dispatcher.held_max + DUE_HELD_MAX:
             self._dispatcher.begin_refill()
+            self._reading_to = time.time() + DUE_AHEAD_S
             try:
-                page = await self._backlog.fetch_due(
-                    self._due_cursor, time.time() + DUE_AHEAD_S, PAGE_MAX
-                )
+                page = await self._backlog.fetch_due(self._due_cursor, self._reading_to, PAGE_MAX)
                 self._dispatcher.restore(page.jobs, asyncio.get_running_loop().time(), time.time())
                 self._due_cursor = page.last
             finally:
+                self._reading_to = 0.0
                 self._dispatcher.end_refill()
             if page.complete:
                 return

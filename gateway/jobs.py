@@ -62,6 +62,10 @@ class Job:
         """Whether its present carrier will not take it; it stays until nothing is in flight."""
         return self.carrier_id in self.tried
 
+    def may_leave(self, wall: float) -> bool:
+        """Say whether it still makes sense to send what has not left."""
+        return not self.closed and self.message.expires_at > wall
+
     def status(self) -> Status:
         return self.states[0] if len(self.states) == 1 else aggregate(self.states)
 

@@ -6,10 +6,10 @@ import random
 import ssl
 from collections.abc import Mapping
 
+from gateway.carrier_state import CarrierState, Policy
 from gateway.carriers import CarrierDesk, Line
 from gateway.config import Carrier, Config, Tls
 from gateway.credit.prices import PriceList, parse_micros
-from gateway.dispatch import CarrierState, Policy
 from gateway.dlr.dialects import DIALECTS
 from gateway.dlr.ids import IdForm, IdRule
 from gateway.errors import ConfigError
@@ -72,6 +72,8 @@ def build_state(carrier: Carrier, carrier_id: CarrierId) -> CarrierState:
             statuses={int(k, 0): StatusClass(v) for k, v in carrier.statuses.items()},
         ),
         AdaptiveRate(carrier.rate_per_s, carrier.burst),
+        window_size=carrier.window_size
+        * sum(bind.count for bind in carrier.binds if bind.mode != "receiver"),
     )
 
 

@@ -26,7 +26,10 @@ VALUES = {"ids", "views", "outcomes", "config"}
 DECIDING_ROOMS = {"text", "throttle", "routing", "dlr", "credit", "smpp"}
 SMPP_SHELLS = {"client", "link", "server"}
 """Files of `smpp/` that hold sockets; everything else there decides."""
-USE_CASES = {"intake", "dispatch", "receipts", "retry", "jobs", "outgoing", "shelves"}
+USE_CASES = {
+    *("intake", "outgoing", "receipts"),
+    *("dispatch", "carrier_state", "jobs", "retry", "shelves"),
+}
 UPSTREAM = "upstream"
 UPSTREAM_SHELLS = {"roster", "logins", "bind", "errands", "postman", "server"}
 """Files of the use case's own room that wait; everything else there decides."""

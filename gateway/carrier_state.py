@@ -1,0 +1,110 @@
+"""One carrier as the dispatcher sees it: what waits for it, how fast it goes, how it is.
+
+Not here: which message leaves when (`dispatch.py`), its binds (`smpp/client.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from gateway.jobs import Job, Submission
+from gateway.model import CarrierId, MessageId
+from gateway.routing.health import USABLE, Availability, Away, Breaker, worst
+from gateway.smpp.status import StatusClass
+from gateway.throttle.adaptive import AdaptiveRate
+from gateway.throttle.lanes import LaneQueue
+
+FAILOVER_AFTER_S = 5.0
+"""How long a carrier's binds may all be down before its waiting messages look for another:
+a rebind usually takes less, and moving messages costs their order."""
+PREPARED_S = 0.25
+"""How far ahead of its turn, by the rate, a segment is recorded as leaving: longer than a commit
+takes, and no longer than an urgent message may wait behind what was chosen before it came."""
+
+NOBODY: frozenset[CarrierId] = frozenset()
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """What one carrier's settings say to the dispatcher."""
+
+    name: str
+    hold: bool = False
+    """At most once: what was lost in flight is not sent again."""
+    statuses: Mapping[int, StatusClass] = {}
+
+
+def _segments(job: Job) -> int:
+    return job.message.segments
+
+
+def _age(job: Job) -> MessageId:
+    return job.message.id
+
+
+@dataclass(slots=True)
+class CarrierState:
+    """A carrier's queue, rate and health, and what is on its way to it.
+
+    Of what is in flight, a carrier with the policy "hold" has some that has not left: `prepared`
+    counts what is recorded as leaving, and `cleared` is the part of it whose record is committed.
+    """
+
+    id: CarrierId
+    policy: Policy
+    rate: AdaptiveRate
+    window_size: int = 0
+    """Submissions that may be unanswered over all of its binds; 0: as many as they take."""
+    queue: LaneQueue[Job] = field(default_factory=lambda: LaneQueue(_segments))
+    returned: list[Job] = field(default_factory=list)
+    """What left and came back; it goes to the front of the queue when the next one may leave."""
+    cleared: deque[Submission] = field(default_factory=deque)
+    prepared: int = 0
+    in_flight: int = 0
+    unwritten: int = 0
+    """Segments that it took and of which that is not committed yet."""
+    breaker: Breaker = field(default_factory=Breaker)
+    bound: bool = False
+    """Whether a bind can take submissions."""
+    down_since: float | None = None
+    """None: it was never bound and nobody has waited for it yet."""
+    offered: frozenset[CarrierId] = NOBODY
+    """While it is away: who could have taken over when its queue was last looked through. Looking
+    again is for when there is somebody new, or something that did not choose as it came."""
+
+    @property
+    def room(self) -> float:
+        """How many segments may leave before a crash could send more than a window twice."""
+        if not self.window_size:
+            return math.inf
+        return self.window_size - self.in_flight - self.unwritten
+
+    @property
+    def preparable(self) -> float:
+        """How many segments may be recorded as leaving now."""
+        rate_per_s = self.rate.rate_per_s
+        ahead = max(1.0, rate_per_s * PREPARED_S) if rate_per_s else math.inf
+        return min(self.room, ahead - self.prepared) if self.bound else 0.0
+
+    def availability(self, now: float) -> Availability:
+        if not self.bound and self.down_since is not None:
+            failover_at = self.down_since + FAILOVER_AFTER_S
+            if now >= failover_at:
+                return Away(now + FAILOVER_AFTER_S)
+        return worst(USABLE, self.breaker.availability(now))
+
+    def put_returned(self) -> None:
+        """Put what came back in front, in its order: what a pause has collected leaves first."""
+        for job in sorted(self.returned, key=_age, reverse=True):
+            self.queue.push_front(job, job.message.lane, job.message.account_id)
+        self.returned.clear()
+
+    def empty_queue(self) -> list[Job]:
+        """Take out everything that waits for this carrier, in the order of leaving."""
+        self.put_returned()
+        waiting = [self.queue.pop() for _ in range(len(self.queue))]
+        return [job for job in waiting if job.carrier_id == self.id and not job.closed]
