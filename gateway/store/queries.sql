@@ -84,8 +84,8 @@ WHERE d.account_id = $1 AND d.key = $2
 -- A correction downwards stops at the floor, like any reservation.
 UPDATE balances SET
     available_micros = available_micros + $2::bigint,
-    deposited_micros = deposited_micros + $2
-WHERE account_id = $1 AND ($2 > 0 OR available_micros + $2 >= floor_micros)
+    deposited_micros = deposited_micros + $2::bigint
+WHERE account_id = $1 AND ($2::bigint > 0 OR available_micros + $2::bigint >= floor_micros)
 RETURNING available_micros
 
 -- ── Reading (reader.py) ─────────────────────────────────────────────────────────────────────
