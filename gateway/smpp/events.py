@@ -63,9 +63,11 @@ class Answered(msgspec.Struct, frozen=True):
 
 
 class ResponseOverdue(msgspec.Struct, frozen=True):
-    """A submission was not answered in time. It stays in flight until answered or SessionClosed.
+    """A request of ours was not answered in time.
 
-    The session takes no more submissions, waits a little for late answers, and ends.
+    To a carrier: it stays in flight until answered or SessionClosed; the session takes no more
+    submissions, waits a little for late answers, and ends. To a customer: it is in flight no
+    more, and a late answer counts as one to nothing; the session goes on.
     """
 
     context: object

@@ -206,10 +206,7 @@ class Session:
             if due is Due.ENQUIRE:
                 self._enquire(now)
             elif due is Due.RESPONSE_OVERDUE:
-                self._overdue_at = now
-                for entry in self._window.overdue(now - self._timings.response_s):
-                    self.tally.overdue += 1
-                    events.append(ResponseOverdue(entry.context, now - entry.sent_at))
+                self._note_overdue(now, events)
             else:
                 if self.state in BOUND:
                     # A courtesy that lets the carrier free the bind; nobody waits for its answer.
@@ -267,7 +264,7 @@ class Session:
         return self._send_message(v.SUBMIT_SM, body, context, now)
 
     def send_deliver(self, body: bytes, context: object, now: float) -> int:
-        """Send a deliver_sm to a customer; as `send_submit` otherwise."""
+        """Send a deliver_sm to a customer; as `send_submit`, but an overdue one comes back too."""
         return self._send_message(v.DELIVER_SM, body, context, now)
 
     def send_request(self, pdu: Pdu, context: object, now: float) -> int:
@@ -291,7 +288,7 @@ class Session:
 
     def send_deliver_resp(self, sequence: int, status: int = 0) -> None:
         """Answer a Delivered; what was answered before is not answered again."""
-        command_id = self._owed.settle(sequence)
+        command_id = self._owed.settle(sequence, v.DELIVER_SM, v.DATA_SM)
         if command_id == v.DELIVER_SM:
             self._out.append(encode_deliver_sm_resp(sequence, status))
         elif command_id:
@@ -305,7 +302,7 @@ class Session:
         tlvs: Mapping[int, bytes] = NO_TLVS,
     ) -> None:
         """Answer a SubmitReceived; raises InvalidField, and the answer is then gone as well."""
-        command_id = self._owed.settle(sequence)
+        command_id = self._owed.settle(sequence, v.SUBMIT_SM, v.DATA_SM)
         if command_id == v.SUBMIT_SM:
             self._out.append(encode_submit_sm_resp(sequence, status, message_id, tlvs))
         elif command_id:
@@ -315,11 +312,10 @@ class Session:
 
     def send_response(self, pdu: Pdu) -> None:
         """Answer a RequestReceived with its own response; raises IllegalSend, InvalidField."""
-        command_id = self._owed.settle(pdu.sequence)
-        if command_id and pdu.command_id != command_id | v.RESPONSE:
-            raise IllegalSend(f"{v.command_name(pdu.command_id)} does not answer this request")
-        if command_id:
+        if self._owed.settle(pdu.sequence, pdu.command_id & ~v.RESPONSE):
             self._out.append(encode(pdu))
+        elif self._owed.owes(pdu.sequence):
+            raise IllegalSend(f"{v.command_name(pdu.command_id)} does not answer this request")
 
     def accept_bind(
         self, sequence: int, system_id: str, interface_version: int = v.INTERFACE_VERSION_34
@@ -385,6 +381,20 @@ class Session:
 
     def _find_due(self, now: float) -> Due | None:
         return None if self.closed else step(self._timings, self._clocks(), now)
+
+    def _note_overdue(self, now: float, events: list[Event]) -> None:
+        """Report what is not answered in time.
+
+        A carrier that stops answering is stuck: the session takes no more and ends. A customer
+        keeps its bind, which it submits through as well: its deliveries are handed back alone.
+        """
+        for entry in self._window.overdue(now - self._timings.response_s):
+            self.tally.overdue += 1
+            events.append(ResponseOverdue(entry.context, now - entry.sent_at))
+            if self.role is Role.SMSC:
+                self._window.resolve(entry.sequence)
+        if self.role is Role.ESME:
+            self._overdue_at = now
 
     def _enquire(self, now: float) -> None:
         self._enquire_sequence = self._window.take_sequence()

@@ -13,12 +13,28 @@ def test_a_request_is_owed_until_it_is_settled_once() -> None:
     assert len(owed) == 0
 
 
-def test_a_number_in_use_is_taken_again_and_settled_once() -> None:
-    owed = Owed(1)
+def test_a_number_in_use_is_owed_as_often_as_it_is_used() -> None:
+    owed = Owed(3)
     owed.note(7, v.DELIVER_SM)
     assert owed.note(7, v.DATA_SM) is Noted.REPEATED
-    assert owed.settle(7) == v.DATA_SM
-    assert owed.settle(7) == 0
+    assert owed.note(7, v.DELIVER_SM) is Noted.REPEATED
+    assert owed.note(7, v.DELIVER_SM) is Noted.NO_ROOM
+    assert len(owed) == 3
+    assert [owed.settle(7) for _ in range(4)] == [v.DELIVER_SM, v.DATA_SM, v.DELIVER_SM, 0]
+    assert len(owed) == 0
+
+
+def test_of_two_requests_with_one_number_the_one_that_is_meant_is_settled() -> None:
+    owed = Owed()
+    owed.note(7, v.SUBMIT_SM)
+    owed.note(7, v.QUERY_SM)
+    owed.note(8, v.SUBMIT_SM)
+    assert owed.settle(7, v.CANCEL_SM) == 0
+    assert owed.settle(7, v.QUERY_SM, v.DATA_SM) == v.QUERY_SM
+    assert (owed.owes(7), len(owed)) == (True, 2)
+    assert owed.settle(7, v.QUERY_SM) == 0
+    assert owed.settle(7, v.SUBMIT_SM) == v.SUBMIT_SM
+    assert owed.owes(7) is False
 
 
 def test_a_full_ledger_takes_no_more() -> None:
@@ -34,5 +50,6 @@ def test_a_full_ledger_takes_no_more() -> None:
 def test_clearing_forgets_everything() -> None:
     owed = Owed()
     owed.note(1, v.DELIVER_SM)
+    owed.note(1, v.DELIVER_SM)
     owed.clear()
-    assert owed.settle(1) == 0
+    assert (owed.settle(1), len(owed)) == (0, 0)

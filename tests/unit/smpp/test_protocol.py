@@ -552,15 +552,26 @@ def test_a_receipt_by_data_sm_is_acknowledged_as_such() -> None:
     assert bench.sent() == [Frame(v.DATA_SM_RESP, v.ESME_RX_T_APPN, 8, b"")]
 
 
-def test_a_number_that_is_used_twice_is_reported_twice_and_answered_once() -> None:
+def test_a_number_that_is_used_twice_is_reported_and_answered_twice() -> None:
     bench = Bench()
     other = DeliverSm(short_message=b"another")
     octets = encode_deliver_sm(7, RECEIPT) + encode_deliver_sm(7, other)
     assert bench.hear_octets(octets) == [Delivered(7, RECEIPT), Delivered(7, other)]
     assert bench.session.tally.repeated == 1
-    bench.session.send_deliver_resp(7)
-    bench.session.send_deliver_resp(7)
-    assert bench.sent() == [Frame(v.DELIVER_SM_RESP, 0, 7, b"\0")]
+    for _ in range(3):
+        bench.session.send_deliver_resp(7)
+    assert bench.sent() == [Frame(v.DELIVER_SM_RESP, 0, 7, b"\0")] * 2
+
+
+def test_two_requests_with_one_number_get_their_own_answers_in_any_order() -> None:
+    bench = Bench(Role.SMSC)
+    bench.hear(Pdu(v.SUBMIT_SM, 7), Pdu(v.QUERY_SM, 7, 0, {"message_id": "1"}))
+    bench.session.send_response(Pdu(v.QUERY_SM_RESP, 7, v.ESME_RQUERYFAIL))
+    bench.session.send_submit_resp(7, 0, "id")
+    assert bench.sent() == [
+        Frame(v.QUERY_SM_RESP, v.ESME_RQUERYFAIL, 7, b""),
+        Frame(v.SUBMIT_SM_RESP, 0, 7, b"id\0"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -740,6 +751,20 @@ def test_an_overdue_submission_stops_others_and_ends_the_session_after_a_grace()
     assert closed(bench.pass_time(0.2)) == SessionClosed(Reason.RESPONSE_OVERDUE, ("late", "fresh"))
 
 
+def test_a_customer_that_does_not_answer_keeps_its_bind() -> None:
+    bench = Bench(Role.SMSC)
+    body = encode_short_message(RECEIPT)
+    late = bench.session.send_deliver(body, "late", bench.now)
+    bench.now = 59.0
+    bench.hear(Pdu(v.SUBMIT_SM, 1))
+    bench.session.send_deliver(body, "fresh", bench.now)
+    assert bench.pass_time(1.0) == [ResponseOverdue("late", 60.0)]
+    assert (bench.session.state, bench.session.room) == (State.BOUND_TRX, 9)
+    assert bench.hear(Pdu(v.DELIVER_SM_RESP, late)) == []
+    assert bench.session.tally.unmatched == 1
+    assert bench.session.close(Reason.ABANDONED) == [SessionClosed(Reason.ABANDONED, ("fresh",))]
+
+
 def test_answers_within_the_grace_are_taken_and_not_handed_back() -> None:
     bench = Bench()
     late = bench.submit("late")
@@ -915,6 +940,8 @@ def test_whatever_the_peer_sends_every_submission_comes_back_exactly_once(
     events += bench.session.receive_eof(bench.now)
     for event in events:
         if isinstance(event, Responded | Answered):
+            came_back.append(event.context)
+        elif isinstance(event, ResponseOverdue) and role is Role.SMSC:
             came_back.append(event.context)
         elif isinstance(event, SessionClosed):
             came_back.extend(event.in_flight)
