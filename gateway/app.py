@@ -19,11 +19,12 @@ from gateway.api.serve import HttpServer
 from gateway.carriers import CarrierDesk, Line
 from gateway.condition import Condition
 from gateway.config import Config
+from gateway.directory import Directory
 from gateway.dispatch import Dispatcher
 from gateway.errors import GatewayError
 from gateway.feeding import Feeder
 from gateway.hooks.webhooks import WebhookSender
-from gateway.housekeeping import Hooked, Housekeeper
+from gateway.housekeeping import Housekeeper
 from gateway.ids import IdGenerator, accepted_at
 from gateway.inbound.book import Origin
 from gateway.inbound.content import DefaultAlphabet
@@ -163,8 +164,14 @@ class Gateway:
         }
         # Opening a writer's line ends what a killed process may have left running: only then is
         # what the store holds all that there is.
-        intake_line = CommitLine(partial(connect_single, url, "intake"), "intake")
-        outcome_line = CommitLine(partial(connect_single, url, "outcomes"), "outcomes")
+        intake_line = CommitLine(
+            partial(connect_single, url, "intake"), "intake", self.metrics.intake_commits.failed
+        )
+        outcome_line = CommitLine(
+            partial(connect_single, url, "outcomes"),
+            "outcomes",
+            self.metrics.outcome_commits.failed,
+        )
         await intake_line.open()
         await outcome_line.open()
         backlog = Backlog(database)
@@ -178,8 +185,8 @@ class Gateway:
         for carrier in config.carrier:
             carrier_id = carrier_ids[carrier.name]
             self._lines[carrier_id] = build_line(carrier, carrier_id, self.metrics)
-        self._hooked = Hooked(database)
-        await self._hooked.refresh()
+        self._directory = Directory(database, self.metrics)
+        await self._directory.refresh()
         outbox = PostgresOutbox(database)
         self._hooks = WebhookSender(outbox, config.webhooks, self.metrics.webhooks)
         self._outcome_writer = OutcomeWriter(
@@ -199,7 +206,7 @@ class Gateway:
             },
             self.metrics,
             reassembly_s=config.messages.reassembly_s,
-            wants_notice=self._hooked.wants,
+            wants_notice=self._directory.wants_notice,
         )
         self._desk = CarrierDesk(
             self._lines, self._outcome_writer, self._inbound, wake_hooks=self._hooks.wake
@@ -219,7 +226,7 @@ class Gateway:
         self._book = ReceiptBook(
             self._outcome_writer,
             references_max=config.dispatch.references_max,
-            wants_notice=self._hooked.wants,
+            wants_notice=self._directory.wants_notice,
             on_applied=self._desk.receipt_applied,
             on_unmatched=self._desk.receipt_parked,
             on_duplicate=self._desk.receipt_repeated,
@@ -233,7 +240,14 @@ class Gateway:
         self._backlog = backlog
         self._feeder = Feeder(self._dispatcher, backlog, maintenance)
         self._housekeeper = Housekeeper(
-            config.messages, maintenance, self._hooked, self._book, self._outcome_writer
+            config.messages,
+            maintenance,
+            self._directory,
+            self._book,
+            self._outcome_writer,
+            outbox,
+            self.metrics,
+            on_unmatched=self._desk.receipt_unmatched,
         )
         intake = Intake(
             config.messages,
@@ -262,6 +276,7 @@ class Gateway:
                 self._dispatcher,
                 backlog,
                 reader,
+                on_rejected=self.metrics.rejected,
             ),
             reading=reader,
             keys=KeyRing(database),
@@ -323,9 +338,12 @@ class Gateway:
             segments = [m.segments for m in messages if m.lane is lane]
             if segments:
                 self.metrics.accepted(lane, len(segments), sum(segments))
+        self._directory.count_moves("reserved", ((m.account_id, m.price_micros) for m in messages))
 
     def _on_written(self, events: Sequence[Event], had_notices: bool) -> None:
         self._desk.written(events, had_notices)
+        self._directory.count_moves("posted", ((e.account_id, e.posted_micros) for e in events))
+        self._directory.count_moves("voided", ((e.account_id, e.voided_micros) for e in events))
 
 
 async def _register_carriers(

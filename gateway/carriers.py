@@ -306,6 +306,11 @@ class CarrierDesk:
     def receipt_parked(self, carrier_id: CarrierId) -> None:
         self._lines[carrier_id].metrics.receipts_parked()
 
+    def receipt_unmatched(self, carrier_id: CarrierId) -> None:
+        line = self._lines.get(carrier_id)
+        if line is not None:  # a carrier may be taken out of the settings meanwhile
+            line.metrics.receipts_unmatched()
+
     def receipt_repeated(self, carrier_id: CarrierId) -> None:
         self._lines[carrier_id].metrics.receipts_duplicate()
 

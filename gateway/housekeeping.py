@@ -1,4 +1,4 @@
-"""The node's slow clockwork: partitions, retention, receipts that never came, who wants notices.
+"""The node's slow clockwork: partitions, retention, receipts that never came, how much waits.
 
 Each duty runs on its own interval and survives the database being away.
 """
@@ -10,39 +10,26 @@ import time
 from collections.abc import Awaitable, Callable
 
 from gateway.config import Messages
+from gateway.directory import Directory
 from gateway.errors import StoreUnavailable
 from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
 from gateway.logs import get_logger
-from gateway.model import AccountId
+from gateway.metrics import Metrics
+from gateway.model import CarrierId
 from gateway.outcomes import Event
 from gateway.receipts import ReceiptBook
 from gateway.store.maintenance import Maintenance, Unanswered
+from gateway.store.outbox import OutboxDepth, PostgresOutbox
 from gateway.store.outcome_writer import OutcomeWriter
-from gateway.store.postgres import Database
 
 log = get_logger("housekeeping")
 
-HOOKED_S = 2.0
+DIRECTORY_S = 2.0
+DEPTH_S = 15.0
 SWEEP_S = 60.0
 DAILY_S = 900.0
 SWEEP_MESSAGES_MAX = 5_000
 SWEEP_MARK = "unanswered"
-
-
-class Hooked:
-    """Which accounts have an endpoint to be told at; a little behind the store."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._accounts: frozenset[int] = frozenset()
-
-    def wants(self, account_id: AccountId) -> bool:
-        return account_id in self._accounts
-
-    async def refresh(self) -> None:
-        async with self._database.acquire() as connection:
-            rows = await connection.fetch("SELECT id FROM accounts WHERE webhook_url <> ''")
-        self._accounts = frozenset(row["id"] for row in rows)
 
 
 class Housekeeper:
@@ -50,22 +37,38 @@ class Housekeeper:
         self,
         settings: Messages,
         maintenance: Maintenance,
-        hooked: Hooked,
+        directory: Directory,
         book: ReceiptBook,
         outcomes: OutcomeWriter,
+        outbox: PostgresOutbox,
+        metrics: Metrics,
+        *,
+        on_unmatched: Callable[[CarrierId], None],
     ) -> None:
         self._settings = settings
         self._maintenance = maintenance
-        self._hooked = hooked
+        self._directory = directory
         self._book = book
         self._outcomes = outcomes
+        self._outbox = outbox
+        self._on_unmatched = on_unmatched
+        self._depth = OutboxDepth(0, 0, None)
+        metrics.webhooks.watch(pending=lambda: float(self._depth.waiting), oldest_age_s=self._age_s)
 
     async def run(self) -> None:
         """Do every duty at its interval, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(_repeat("hooked", HOOKED_S, self._hooked.refresh))
+            group.create_task(_repeat("directory", DIRECTORY_S, self._directory.refresh))
+            group.create_task(_repeat("outbox_depth", DEPTH_S, self._measure_outbox))
             group.create_task(_repeat("sweep", SWEEP_S, self._sweep))
             group.create_task(_repeat("daily", DAILY_S, self._daily))
+
+    async def _measure_outbox(self) -> None:
+        self._depth = await self._outbox.fetch_depth()
+
+    def _age_s(self) -> float:
+        oldest = self._depth.oldest_at
+        return 0.0 if oldest is None else max(0.0, time.time() - oldest)
 
     async def _daily(self) -> None:
         wall = time.time()
@@ -83,7 +86,8 @@ class Housekeeper:
         wall = time.time()
         parked_s = self._settings.receipt_parked_s
         given_up = await self._maintenance.give_up_parked(wall, parked_s)
-        self._book.forget_parked(wall - parked_s)
+        for carrier_id in self._book.forget_parked(wall - parked_s):
+            self._on_unmatched(carrier_id)
         if given_up:
             log.warning("receipts_unmatched", count=given_up)
         seen_to = await self._maintenance.load_sweep_mark(SWEEP_MARK)

@@ -219,10 +219,15 @@ class ReceiptBook:
             receipt = ArrivedReceipt(key, row.segment_status, row.code, row.error, row.received_at)
             self._keep_parked(receipt)
 
-    def forget_parked(self, before: float) -> None:
-        """Drop from memory what was parked before `before`; the store keeps it, given up."""
+    def forget_parked(self, before: float) -> list[CarrierId]:
+        """Drop from memory what was parked before `before`; the store keeps it, given up.
+
+        Returns whose receipts these were, one entry a receipt.
+        """
+        given_up: list[CarrierId] = []
         for key in [k for k, r in self._parked.items() if r[-1].received_at < before]:
-            del self._parked[key]
+            given_up += [key[0]] * len(self._parked.pop(key))
+        return given_up
 
     def _park(self, key: Key, receipts: list[ArrivedReceipt]) -> None:
         for receipt in receipts:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gateway.credit.prices import format_micros
 from gateway.dispatch import Canceled, Dispatcher, NotHere
@@ -35,6 +35,8 @@ class Intakes:
         dispatcher: Dispatcher,
         backlog: Backlog,
         reader: Reader,
+        *,
+        on_rejected: Callable[[str], None] = lambda code: None,
     ) -> None:
         self._intake = intake
         self._writer = writer
@@ -42,41 +44,50 @@ class Intakes:
         self._dispatcher = dispatcher
         self._backlog = backlog
         self._reader = reader
+        self._on_rejected = on_rejected
 
     async def submit(
         self, account: Account, request: SendRequest, idempotency_key: str = ""
     ) -> Accepted:
         """Return once the message is committed; raises Rejected or StoreUnavailable."""
-        decided = self._intake.decide(account, request, time.time())
-        if isinstance(decided, Rejected):
-            raise decided
-        entry = _entry(decided, request, idempotency_key)
-        (fate,) = await self._writer.commit([entry])
-        answer = await self._answer(account, entry, fate)
-        if isinstance(answer, Rejected):
-            raise answer
-        return answer
+        (result,) = await self._take(account, [request], [idempotency_key])
+        if isinstance(result, Rejected):
+            raise result
+        return result
 
     async def submit_batch(
         self, account: Account, requests: Sequence[SendRequest], idempotency_key: str = ""
     ) -> list[Accepted | Rejected]:
         """Return one result a request, in order; the good ones are committed together."""
+        if idempotency_key:
+            keys = [f"{idempotency_key}#{place}" for place in range(len(requests))]
+        else:
+            keys = [""] * len(requests)
+        return await self._take(account, requests, keys)
+
+    async def _take(
+        self, account: Account, requests: Sequence[SendRequest], keys: Sequence[str]
+    ) -> list[Accepted | Rejected]:
         now = time.time()
-        decided = [self._intake.decide(account, request, now) for request in requests]
-        entries = []
-        for place, (message, request) in enumerate(zip(decided, requests, strict=True)):
-            if not isinstance(message, Rejected):
-                key = f"{idempotency_key}#{place}" if idempotency_key else ""
-                entries.append(_entry(message, request, key))
-        fates = iter(await self._writer.commit(entries) if entries else [])
-        remaining = iter(entries)
-        results: list[Accepted | Rejected] = []
-        for message in decided:
-            if isinstance(message, Rejected):
-                results.append(message)
+        results: list[Accepted | Rejected | None] = []
+        entries: list[Entry] = []
+        for request, key in zip(requests, keys, strict=True):
+            decided = self._intake.decide(account, request, now)
+            if isinstance(decided, Rejected):
+                results.append(decided)
             else:
-                results.append(await self._answer(account, next(remaining), next(fates)))
-        return results
+                results.append(None)
+                entries.append(_entry(decided, request, key))
+        fates = await self._writer.commit(entries) if entries else []
+        stored = iter(zip(entries, fates, strict=True))
+        answers = [
+            await self._answer(account, *next(stored)) if result is None else result
+            for result in results
+        ]
+        for answer in answers:
+            if isinstance(answer, Rejected):
+                self._on_rejected(answer.code)
+        return answers
 
     def quote(self, account: Account, requests: Sequence[SendRequest]) -> Quote:
         """Return what sending would cost, number by number; nothing is stored or reserved."""

@@ -52,8 +52,12 @@ LOST = Lost()
 class CommitLine:
     """One connection and one row of `writers`; used by one task at a time."""
 
-    def __init__(self, connect: Connect, name: str) -> None:
+    def __init__(
+        self, connect: Connect, name: str, on_failure: Callable[[], None] = lambda: None
+    ) -> None:
+        """`on_failure` hears of every connection that was given up under a statement."""
         self.name = name
+        self._on_failure = on_failure
         self._connect = connect
         self._connection: Connection[asyncpg.Record] | None = None
         self._seq = 0
@@ -207,6 +211,7 @@ class CommitLine:
         return NotTheOwner(f"another process writes {self.name} to this database")
 
     def _drop(self) -> None:
+        self._on_failure()
         self._in_doubt = True
         connection, self._connection = self._connection, None
         if connection is not None:
