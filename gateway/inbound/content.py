@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import enum
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -39,8 +40,14 @@ class Content(msgspec.Struct, frozen=True, gc=False):
     """Whether the text says all that the octets do; never so for binary content."""
 
 
-Run = tuple[int, bytes]
-"""Octets that belong together, behind their data_coding."""
+class Run(NamedTuple):
+    """Octets that belong together."""
+
+    data_coding: int
+    octets: bytes
+    shifted: bool = False
+    """Whether a header says that they are in a national language's table."""
+
 
 # SMPP 3.4 §5.2.19. 5 (JIS X 0208), 9 (pictograms) and 13 (JIS X 0212) are read differently by
 # everyone, and 2 and 4 are octets by their definition.
@@ -86,12 +93,14 @@ def read_content(runs: Sequence[Run], alphabet: DefaultAlphabet) -> Content:
     Parts of one message share their data_coding nearly always; where they don't, each run is
     read by its own.
     """
-    codings = [coding_of(data_coding, alphabet) for data_coding, _ in runs]
-    read = [decode(octets, coding) for coding, (_, octets) in zip(codings, runs, strict=True)]
+    codings = [coding_of(run.data_coding, alphabet) for run in runs]
+    read = [decode(run.octets, coding) for run, coding in zip(runs, codings, strict=True)]
+    # Most letters of the national tables stand where the default one has them.
+    shifted = any(run.shifted for run in runs) and GSM7 in codings
     return Content(
         text="".join(text for text, _ in read),
         encoding=BINARY if BINARY in codings else codings[0],
-        exact=all(exact for _, exact in read),
+        exact=all(exact for _, exact in read) and not shifted,
     )
 
 

@@ -35,6 +35,9 @@ PARTS_MAX = 255
 
 DATA_CODING_OCTETS = 0x04
 
+_IEI_LANGUAGES = frozenset({0x24, 0x25})
+"""National language single shift and locking shift."""
+
 # The three ways to number parts are three spaces of references: a phone that counts to 7 in
 # 8 bits and one that does in 16 are not speaking of the same message.
 _WIDE = 1 << 16
@@ -78,7 +81,11 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     def run(self) -> Run:
         """What is to be read; binary, header and all, where the header can't be told from it."""
         headless = self.esm_class & v.ESM_CLASS_UDHI and not self.udh
-        return DATA_CODING_OCTETS if headless else self.data_coding, self.content
+        return Run(
+            DATA_CODING_OCTETS if headless else self.data_coding,
+            self.content,
+            _is_shifted(self.udh),
+        )
 
 
 def read_arrival(pdu: DeliverSm) -> Arrival:
@@ -114,20 +121,20 @@ def visible_header(udh: bytes) -> bytes:
     return bytes((len(body),)) + body if body else b""
 
 
-def join_runs(parts: Iterable[Part]) -> list[Run]:
-    """Join the octets of parts that follow each other and are of one data_coding.
+def join_runs(parts: Iterable[InboundPart]) -> list[Run]:
+    """Join the octets of parts that follow each other and are read in one way.
 
     A character may begin in one part and end in the next, but never across a part that is
     missing.
     """
     runs: list[Run] = []
-    before: Part | None = None
+    before = None
     for part in parts:
+        run = Run(part.data_coding, part.content, _is_shifted(part.udh))
         follows = before is not None and before.sequence + 1 == part.sequence
-        if follows and runs[-1][0] == part.data_coding:
-            runs[-1] = (part.data_coding, runs[-1][1] + part.content)
-        else:
-            runs.append((part.data_coding, part.content))
+        if follows and (runs[-1].data_coding, runs[-1].shifted) == (run.data_coding, run.shifted):
+            run = run._replace(octets=runs.pop().octets + run.octets)
+        runs.append(run)
         before = part
     return runs
 
@@ -137,6 +144,16 @@ def inbound_parts(parts: Sequence[Part]) -> tuple[InboundPart, ...]:
     kept = tuple(part for part in parts if isinstance(part, InboundPart))
     assert len(kept) == len(parts)
     return kept
+
+
+def _is_shifted(udh: bytes) -> bool:
+    """Say whether a header names a national language's table (3GPP TS 23.040 §9.2.3.24.15)."""
+    if not udh:
+        return False
+    try:
+        return any(element.iei in _IEI_LANGUAGES for element in parse_udh(udh))
+    except MalformedUdh:
+        return False
 
 
 def _numbering(udh: bytes, tlvs: Mapping[int, bytes]) -> Numbering | None:

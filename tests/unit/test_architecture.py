@@ -30,9 +30,11 @@ USE_CASES = {
     *("intake", "outgoing", "receipts"),
     *("dispatch", "carrier_state", "jobs", "retry", "shelves"),
 }
-UPSTREAM = "upstream"
-UPSTREAM_SHELLS = {"roster", "logins", "bind", "errands", "postman", "server"}
-"""Files of the use case's own room that wait; everything else there decides."""
+USE_CASE_ROOMS = {
+    "upstream": {"roster", "logins", "bind", "errands", "postman", "server"},
+    "inbound": {"desk"},
+}
+"""Use cases with a room of their own → its files that wait; everything else there decides."""
 SHELL_ROOMS = {"store", "api", "hooks", "smpp"}
 COMPOSITION = {"app", "cli", "demo", "__main__"}
 
@@ -125,8 +127,8 @@ def _decides(path: Path) -> bool:
     parts = path.relative_to(ROOT / "gateway").with_suffix("").parts
     if len(parts) == 1:
         return parts[0] in (INNERMOST | VALUES | USE_CASES) - UNDECIDING
-    if parts[0] == UPSTREAM:
-        return parts[1] not in UPSTREAM_SHELLS
+    if parts[0] in USE_CASE_ROOMS:
+        return parts[1] not in USE_CASE_ROOMS[parts[0]]
     return parts[0] in DECIDING_ROOMS and not (parts[0] == "smpp" and parts[1] in SMPP_SHELLS)
 
 
@@ -144,8 +146,8 @@ def _layer(module: str) -> str:
         return "composition"
     if len(parts) == 1 and name in INNERMOST | VALUES | USE_CASES:
         return "innermost" if name in INNERMOST else "values" if name in VALUES else "use case"
-    if name == UPSTREAM:
-        return "shell" if parts[1:2] and parts[1] in UPSTREAM_SHELLS else "use case"
+    if name in USE_CASE_ROOMS:
+        return "shell" if parts[1:2] and parts[1] in USE_CASE_ROOMS[name] else "use case"
     if name == "smpp" and len(parts) > 1 and parts[1] in SMPP_SHELLS:
         return "shell"
     return "room" if name in DECIDING_ROOMS else "shell"
@@ -294,6 +296,8 @@ def test_reading_the_clock_through_datetime_is_seen(source: str) -> None:
         ("gateway.dispatch", "gateway.metrics"),
         ("gateway.dispatch", "gateway.a_new_file"),
         ("gateway.upstream.orders", "gateway.upstream.bind"),
+        ("gateway.inbound.book", "gateway.inbound.desk"),
+        ("gateway.inbound.book", "gateway.store.inbound"),
         ("gateway.upstream.mailbox", "gateway.store.deliveries"),
         ("gateway.store.reader", "gateway.api.ports"),
         ("gateway.store.reader", "gateway.app"),
@@ -319,6 +323,8 @@ def test_an_import_that_points_outward_is_refused(importer: str, imported: str) 
         ("gateway.cli", "gateway.app"),
         ("gateway.upstream.orders", "gateway.smpp.pdu"),
         ("gateway.upstream.bind", "gateway.smpp.link"),
+        ("gateway.inbound.desk", "gateway.store.inbound"),
+        ("gateway.store.inbound", "gateway.inbound.parts"),
         ("gateway.store.smpp_accounts", "gateway.upstream.terms"),
     ],
 )
