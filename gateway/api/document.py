@@ -87,6 +87,19 @@ _FIELDS: dict[str, dict[str, Json]] = {
         "posted": {"description": "Messages that carriers took."},
         "floor": {"description": "What `available` may never go below."},
     },
+    "InboundView": {
+        "from": {"description": "The phone's number."},
+        "to": {"description": "The account's number that it came to."},
+        "data": {"description": "All octets in hex, where the text does not say them."},
+        "udh": {"description": "User data header in hex, without what numbers segments."},
+        "encoding": {
+            "description": "How its octets were read: gsm7, ucs2, binary or a character set."
+        },
+        "partial": {"description": "Whether segments did not come in time."},
+        "missing": {"description": "Their numbers."},
+        "received_at": {"description": "When its first segment came."},
+    },
+    "InboundPage": {"next_cursor": {"description": "Empty on the last page."}},
     "Page": {"next_cursor": {"description": "Empty on the last page."}},
     "CarrierView": {
         "state": {

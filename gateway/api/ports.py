@@ -11,7 +11,16 @@ from typing import Protocol
 
 from gateway.errors import Rejected
 from gateway.model import Accepted, Account, AccountId, MessageId, SendRequest
-from gateway.views import Balance, CarrierView, MessageView, Page, Quote, Search
+from gateway.views import (
+    Balance,
+    CarrierView,
+    InboundPage,
+    InboundSearch,
+    MessageView,
+    Page,
+    Quote,
+    Search,
+)
 
 
 class Submissions(Protocol):
@@ -44,6 +53,10 @@ class Reading(Protocol):
     async def search_messages(self, account_id: AccountId, search: Search) -> Page:
         """Return a page, newest first; `next_cursor` is the decimal id below which the next page
         begins, "" on the last. The API makes it opaque, and passes it back as `search.before`."""
+        ...
+
+    async def search_inbound(self, account_id: AccountId, search: InboundSearch) -> InboundPage:
+        """Return a page of what phones sent to the account's numbers; as `search_messages`."""
         ...
 
     async def fetch_balance(self, account: Account) -> Balance: ...

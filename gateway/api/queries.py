@@ -13,13 +13,18 @@ import struct
 import zlib
 from collections.abc import Collection
 from datetime import datetime
+from typing import TypeVar
 from urllib.parse import unquote_plus
+
+from msgspec.structs import replace
 
 from gateway.api.decode import nearest
 from gateway.errors import Rejected
 from gateway.lifecycle import STATUSES
 from gateway.model import MessageId
-from gateway.views import Search
+from gateway.views import InboundPage, InboundSearch, Page, Search
+
+SomePage = TypeVar("SomePage", Page, InboundPage)
 
 MESSAGE_ID_MAX = 2**63 - 1
 SEARCH_LIMIT_DEFAULT = 50
@@ -80,10 +85,7 @@ def build_search(
     number = _NUMBER.fullmatch(to)
     if to and not number:
         raise Rejected("invalid_number", "a number is up to 15 digits", field="to")
-    earliest = parse_instant(accepted_from, "from") if accepted_from else None
-    latest = parse_instant(accepted_until, "until") if accepted_until else None
-    if earliest is not None and latest is not None and earliest >= latest:
-        raise Rejected("invalid_range", "until is not after from", field="until")
+    earliest, latest = _parse_span(accepted_from, accepted_until)
     return Search(
         status=status,
         to=number[1] if number else "",
@@ -91,6 +93,21 @@ def build_search(
         tag=_check_filter(tag, "tag"),
         accepted_from=earliest,
         accepted_until=latest,
+        before=open_cursor(cursor) if cursor else None,
+        limit=limit,
+    )
+
+
+def build_inbound_search(
+    *, to: str, sender: str, received_from: str, received_until: str, limit: int, cursor: str
+) -> InboundSearch:
+    """Return the search that these parameters ask for, "" meaning any; raises Rejected (422)."""
+    earliest, latest = _parse_span(received_from, received_until)
+    return InboundSearch(
+        to=_check_filter(to, "to").strip(),
+        sender=_check_filter(sender, "sender").strip(),
+        received_from=earliest,
+        received_until=latest,
         before=open_cursor(cursor) if cursor else None,
         limit=limit,
     )
@@ -116,6 +133,13 @@ def seal_cursor(below: MessageId) -> str:
     return base64.urlsafe_b64encode(packed + zlib.crc32(packed).to_bytes(4, "big")).decode()
 
 
+def seal_page(page: SomePage) -> SomePage:
+    """Return a page with its cursor made opaque."""
+    if not page.next_cursor:
+        return page
+    return replace(page, next_cursor=seal_cursor(MessageId(int(page.next_cursor))))
+
+
 def open_cursor(text: str) -> MessageId:
     """Return the id below which a page begins; raises Rejected (422) for a damaged cursor."""
     if len(text) == _CURSOR_CHARS and text.isascii():
@@ -127,6 +151,15 @@ def open_cursor(text: str) -> MessageId:
             if check == zlib.crc32(below.to_bytes(8, "big")) and below <= MESSAGE_ID_MAX:
                 return MessageId(below)
     raise Rejected("invalid_cursor", "use next_cursor of the page before as it is", field="cursor")
+
+
+def _parse_span(since: str, until: str) -> tuple[float | None, float | None]:
+    """Return the ends of a span of time, None for those that are open; raises Rejected (422)."""
+    earliest = parse_instant(since, "from") if since else None
+    latest = parse_instant(until, "until") if until else None
+    if earliest is not None and latest is not None and earliest >= latest:
+        raise Rejected("invalid_range", "until is not after from", field="until")
+    return earliest, latest
 
 
 def _check_filter(text: str, field: str) -> str:

@@ -15,13 +15,13 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import ResponseHeader
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.params import Body, HeaderParameter, PathParameter, QueryParameter
-from msgspec.structs import replace
 
 from gateway.api.answers import Alive, Answer, BatchAnswer, CarrierList, Ready, Submitted, encode
 from gateway.api.asgi import Receive, Scope, address_of, read_body
 from gateway.api.decode import decode_batch, decode_quote, decode_single
 from gateway.api.gate import Gate
 from gateway.api.heads import Fields, announced_bytes, check_json, idempotency_key, read_fields
+from gateway.api.inbound import build_inbound_handler
 from gateway.api.openapi import (
     BATCH_EXAMPLES,
     BEARER,
@@ -38,13 +38,13 @@ from gateway.api.queries import (
     build_search,
     check_parameters,
     parse_message_id,
-    seal_cursor,
+    seal_page,
 )
 from gateway.api.requests import BatchRequest, QuoteRequest, expand_quote
 from gateway.api.submit import SubmitCalls
 from gateway.config import Http
 from gateway.errors import Rejected
-from gateway.model import Account, MessageId, SendRequest
+from gateway.model import Account, SendRequest
 from gateway.views import Balance, MessageView, Page, Quote
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -115,6 +115,7 @@ def build_routers(
         route_handlers=[
             *_body_handlers(config, calls, submissions),
             *_message_handlers(submissions, reading),
+            build_inbound_handler(reading),
             *_account_handlers(reading, condition),
         ],
         guards=[_guard_key(gate)],
@@ -261,7 +262,7 @@ def _message_handlers(submissions: Submissions, reading: Reading) -> list[HTTPRo
             limit=limit,
             cursor=cursor,
         )
-        return _seal(await reading.search_messages(request.user.id, search))
+        return seal_page(await reading.search_messages(request.user.id, search))
 
     @delete(
         "/messages/{id:str}",
@@ -362,10 +363,3 @@ async def _guard_json(connection: Connection, _handler: BaseRouteHandler) -> Non
 
 def _fields_of(connection: Connection) -> Fields:
     return read_fields(list(connection.scope["headers"]))
-
-
-def _seal(page: Page) -> Page:
-    """Make the cursor opaque."""
-    if not page.next_cursor:
-        return page
-    return replace(page, next_cursor=seal_cursor(MessageId(int(page.next_cursor))))

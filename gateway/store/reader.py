@@ -16,10 +16,11 @@ from gateway.credit.prices import format_micros
 from gateway.ids import id_at
 from gateway.lifecycle import STATUSES, Status
 from gateway.model import Account, AccountId, MessageId
+from gateway.store.inbound import build_page, fetch_inbound
 from gateway.store.message_views import SCHEDULED, message_view, whole_message_view
 from gateway.store.postgres import Database, unavailable_as_503
 from gateway.store.queries import query
-from gateway.views import Balance, MessageView, Page, Search
+from gateway.views import Balance, InboundPage, InboundSearch, MessageView, Page, Search
 
 if TYPE_CHECKING:
     from gateway.store.postgres import AnyConnection, Row
@@ -134,6 +135,14 @@ class Reader:
             ],
             next_cursor=str(next_cursor),
         )
+
+    @unavailable_as_503()
+    async def search_inbound(self, account_id: AccountId, search: InboundSearch) -> InboundPage:
+        """Return a page of what phones sent to the account's numbers; as `search_messages`."""
+        async with self._database.acquire() as connection:
+            rows, next_cursor = await fetch_inbound(connection, account_id, search)
+            await self._learn_names(connection, {row["carrier_id"] for row in rows})
+        return build_page(rows, next_cursor, self._names)
 
     @unavailable_as_503()
     async def fetch_balance(self, account: Account) -> Balance:

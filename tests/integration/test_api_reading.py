@@ -16,7 +16,18 @@ from gateway.api.serve import HttpServer
 from gateway.config import Http
 from gateway.errors import Rejected, StoreUnavailable
 from gateway.model import Account, AccountId, MessageId, SendRequest
-from gateway.views import Balance, CarrierView, MessageView, Page, Quote, QuoteItem, Search
+from gateway.views import (
+    Balance,
+    CarrierView,
+    InboundPage,
+    InboundSearch,
+    InboundView,
+    MessageView,
+    Page,
+    Quote,
+    QuoteItem,
+    Search,
+)
 
 ID = 263546872340938752
 VIEW = MessageView(
@@ -37,6 +48,18 @@ VIEW = MessageView(
     accepted_at="2026-01-31T08:00:00Z",
     expires_at="2026-02-02T08:00:00Z",
 )
+INBOUND = InboundView(
+    id=str(ID),
+    sender="491511",
+    to="40404",
+    text="JA",
+    encoding="gsm7",
+    segments=2,
+    partial=True,
+    missing=[2],
+    carrier="north",
+    received_at="2026-01-31T08:00:00Z",
+)
 SHOP = Account(id=AccountId(7), name="shop", currency="EUR")
 
 
@@ -45,6 +68,7 @@ class FakeGateway:
 
     def __init__(self) -> None:
         self.searches: list[Search] = []
+        self.inbound_searches: list[InboundSearch] = []
         self.quoted: list[Sequence[SendRequest]] = []
         self.not_ready: list[str] = []
         self.away = False
@@ -67,6 +91,12 @@ class FakeGateway:
         if search.tag == "rare":
             return Page(messages=[], next_cursor="41")
         return Page(messages=[VIEW], next_cursor="" if search.before else str(ID))
+
+    async def search_inbound(self, account_id: AccountId, search: InboundSearch) -> InboundPage:
+        self._answer()
+        assert account_id == SHOP.id
+        self.inbound_searches.append(search)
+        return InboundPage(messages=[INBOUND], next_cursor="" if search.before else str(ID))
 
     async def fetch_balance(self, account: Account) -> Balance:
         self._answer()
@@ -268,6 +298,21 @@ async def test_bytes_that_are_no_text_in_a_query_are_no_fault(api: Harness) -> N
     assert api.faults == []
 
 
+async def test_messages_from_phones_are_read_page_by_page(api: Harness) -> None:
+    status, _, body = await api.ask("GET", "/v1/inbound?limit=1&to=40404&sender=%2B491511")
+    page = json.loads(body)
+    (message,) = page["messages"]
+    assert (status, message["from"], message["missing"]) == (200, "491511", [2])
+    assert open_cursor(page["next_cursor"]) == ID
+    _, _, body = await api.ask("GET", f"/v1/inbound?cursor={page['next_cursor']}")
+    assert json.loads(body)["next_cursor"] == ""
+    assert api.gateway.inbound_searches == [
+        InboundSearch(to="40404", sender="+491511", limit=1),
+        InboundSearch(before=MessageId(ID)),
+    ]
+    assert await api.refusal("GET", "/v1/inbound?tag=x") == (422, "unknown_parameter", "tag")
+
+
 async def test_the_balance_is_read(api: Harness) -> None:
     _, _, body = await api.ask("GET", "/v1/balance")
     assert json.loads(body)["available"] == "9.9925"
@@ -320,6 +365,7 @@ async def test_a_quote_is_json_or_415(api: Harness) -> None:
     [
         ("GET", f"/v1/messages/{ID}"),
         ("GET", "/v1/messages"),
+        ("GET", "/v1/inbound"),
         ("DELETE", f"/v1/messages/{ID}"),
         ("POST", "/v1/quote"),
         ("GET", "/v1/balance"),

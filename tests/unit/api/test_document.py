@@ -25,6 +25,7 @@ ROUTES = {
     ("/v1/messages/batch", "post"),
     ("/v1/messages/{id}", "get"),
     ("/v1/messages/{id}", "delete"),
+    ("/v1/inbound", "get"),
     ("/v1/quote", "post"),
     ("/v1/balance", "get"),
     ("/v1/carriers", "get"),

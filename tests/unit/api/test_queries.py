@@ -6,16 +6,18 @@ import pytest
 
 from gateway.api.queries import (
     MESSAGE_ID_MAX,
+    build_inbound_search,
     build_search,
     check_parameters,
     open_cursor,
     parse_instant,
     parse_message_id,
     seal_cursor,
+    seal_page,
 )
 from gateway.errors import Rejected
 from gateway.model import MessageId
-from gateway.views import Search
+from gateway.views import InboundPage, InboundSearch, Page, Search
 
 NOTHING = {
     "status": "",
@@ -178,3 +180,56 @@ def test_a_parameter_given_twice_is_refused() -> None:
 def test_known_parameters_pass() -> None:
     check_parameters(b"", ("to",))
     check_parameters(b"to=1&&status", ("status", "to"))
+
+
+NOTHING_INBOUND = {
+    "to": "",
+    "sender": "",
+    "received_from": "",
+    "received_until": "",
+    "cursor": "",
+}
+
+
+def test_messages_from_phones_are_searched_by_both_ends_and_time() -> None:
+    given = {
+        "to": " 40404",  # an unescaped plus arrives as a space
+        "sender": "+491511",
+        "received_from": "2026-01-31T08:00:00Z",
+        "cursor": seal_cursor(MessageId(7)),
+    }
+    assert build_inbound_search(**{**NOTHING_INBOUND, **given}, limit=5) == InboundSearch(
+        to="40404", sender="+491511", received_from=1769846400.0, before=MessageId(7), limit=5
+    )
+    assert build_inbound_search(**NOTHING_INBOUND, limit=50) == InboundSearch()
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "field"),
+    [
+        ({"sender": "x" * 256}, "invalid_filter", "sender"),
+        ({"to": "\0"}, "invalid_filter", "to"),
+        ({"received_from": "today"}, "invalid_date", "from"),
+        ({"cursor": "x"}, "invalid_cursor", "cursor"),
+        (
+            {
+                "received_from": "2026-01-31T08:00:00Z",
+                "received_until": "2026-01-31T08:00:00Z",
+            },
+            "invalid_range",
+            "until",
+        ),
+    ],
+)
+def test_a_wrong_search_for_messages_from_phones_is_refused(
+    given: dict[str, str], code: str, field: str
+) -> None:
+    with pytest.raises(Rejected) as caught:
+        build_inbound_search(**{**NOTHING_INBOUND, **given}, limit=50)
+    assert (caught.value.code, caught.value.field) == (code, field)
+
+
+def test_a_pages_cursor_is_sealed_unless_it_is_the_last() -> None:
+    assert seal_page(Page(messages=[])) == Page(messages=[])
+    sealed = seal_page(InboundPage(messages=[], next_cursor="41"))
+    assert open_cursor(sealed.next_cursor) == 41
