@@ -12,6 +12,7 @@ from gateway.cli.account import account
 from gateway.cli.audit import audit
 from gateway.cli.carrier import carrier
 from gateway.cli.message import message
+from gateway.cli.number import number
 from gateway.cli.output import visible
 from gateway.cli.run import demo, serve, simulate
 from gateway.cli.session import Session
@@ -81,5 +82,5 @@ def cli(ctx: click.Context, debug: bool) -> None:
     ctx.ensure_object(Session).debug = debug
 
 
-for command in (serve, demo, account, carrier, message, audit, config, migrate, simulate):
+for command in (serve, demo, account, carrier, message, number, audit, config, migrate, simulate):
     cli.add_command(command)
