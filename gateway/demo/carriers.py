@@ -131,7 +131,7 @@ prefix = "1"
 price = "0.04"
 
 [[price]]
-price = "0.1"
+price = "0.01"
 """
 
 

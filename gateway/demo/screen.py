@@ -49,6 +49,7 @@ class Screen:
         # Not its is_terminal: FORCE_COLOR makes one of a file.
         self._lively = sys.stdout.isatty() and not console.is_dumb_terminal
         self._console = console if self._lively else _plain_console()
+        self._marks = ("✓", "✗") if "utf" in self._console.encoding else ("+", "!")
         self._live: Live | None = None
         self._began_at = time.monotonic()
         self._told: dict[str, str] = {}
@@ -73,8 +74,10 @@ class Screen:
         grid.add_column(overflow="fold")
         for check in checks:
             style = "green" if check.holds else "bold red"
-            mark = Text("✓" if check.holds else "✗", style=style)
-            grid.add_row(mark, check.label, Text(check.detail, "" if check.holds else "red"))
+            mark = self._marks[0] if check.holds else self._marks[1]
+            grid.add_row(
+                Text(mark, style), check.label, Text(check.detail, "" if check.holds else "red")
+            )
         self._console.print(grid)
 
     def __enter__(self) -> Self:

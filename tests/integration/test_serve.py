@@ -214,7 +214,7 @@ def test_each_start_gives_a_new_key_and_ends_the_one_before(
             assert gateway.stop() == 0
     assert keys[0] != keys[1]
     balance = f"{gateway.url}/v1/balance"
-    assert ask(balance, {"Authorization": f"Bearer {keys[1]}"})["available"] == "1000"
+    assert ask(balance, {"Authorization": f"Bearer {keys[1]}"})["available"] == "10000"
     with pytest.raises(urllib.error.HTTPError, match="401") as refused:
         ask(balance, {"Authorization": f"Bearer {keys[0]}"})
     refused.value.close()
