@@ -16,6 +16,7 @@ SERVE_ARGS ?= --simulator
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 LOAD_ARGS ?=
+FUZZ_ARGS ?=
 
 # The interpreter: the first of these that is 3.11 or later.
 PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -77,6 +78,15 @@ bench: $(STAMP) ## Measure one gateway from submission to receipt on this machin
 .PHONY: load
 load: $(STAMP) ## Drive a running gateway with load (see LOAD_ARGS="--help")
 	@$(BIN)/python -m bench.load $(LOAD_ARGS)
+
+.PHONY: fuzz
+fuzz: $(STAMP) ## Feed hostile octets to every reader, and say how many (FUZZ_ARGS="--help")
+	@$(BIN)/python -m bench.fuzz $(FUZZ_ARGS)
+
+.PHONY: interop
+interop: $(STAMP) ## Speak SMPP with other implementations, and print what was shown with whom
+	@ops/install-peers
+	@CI=true $(BIN)/python -m pytest tests/interop $(PYTEST_ARGS)
 
 .PHONY: clean
 clean: ## Remove the environment and caches; data in .gateway stays
