@@ -2,8 +2,8 @@
 
 The only file that knows all of the others.
 
-    start  database → schema → the lock → writers → backlog → binds → HTTP
-    stop   HTTP → intake → binds (windows empty) → outcomes → webhooks → database
+    start  database → schema → the lock → writers → backlog → binds → HTTP → customers' SMPP
+    stop   customers' SMPP, HTTP → intake → binds (windows empty) → outcomes → webhooks → database
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ from gateway.store.outbox import PostgresOutbox
 from gateway.store.outcome_writer import OutcomeWriter
 from gateway.store.postgres import Database, connect_single
 from gateway.store.reader import Reader
+from gateway.store.upstream_reader import fetch_last_delivery_id
 from gateway.submissions import Intakes
+from gateway.upstream.front import CustomersFront
 
 log = get_logger("gateway")
 
@@ -71,6 +73,8 @@ class Gateway:
         self.metrics = Metrics()
         self.port = 0
         """Where HTTP is listened on, once `run` said it is ready."""
+        self.smpp_port = self.smpp_tls_port = 0
+        """The same for customers' SMPP; 0 where they can't bind."""
         self._started_at = time.monotonic() if started_at is None else started_at
         self._stop = asyncio.Event()
 
@@ -123,6 +127,7 @@ class Gateway:
                 group.create_task(owner.watch(), name="owner"),
                 group.create_task(self._desk.watch(), name="desk"),
                 group.create_task(self._inbound.watch(), name="inbound"),
+                group.create_task(self._customers.run(), name="customers"),
                 group.create_task(self._feeder.run(), name="feeder"),
                 group.create_task(self._housekeeper.run(), name="housekeeper"),
             ]
@@ -140,6 +145,7 @@ class Gateway:
             http = HttpServer(self._api)
             await http.start(self.config.http.host, self.config.http.port)
             self.port = http.port
+            self.smpp_port, self.smpp_tls_port = await self._customers.listen()
             self._condition.serving = True
             log.info("ready", port=self.port, seconds=round(time.monotonic() - self._started_at, 2))
             on_ready()
@@ -176,7 +182,11 @@ class Gateway:
         await outcome_line.open()
         backlog = Backlog(database)
         inbound_store = InboundStore(database)
-        last_id = max(await backlog.fetch_last_id(), await inbound_store.fetch_last_id())
+        last_id = max(
+            await backlog.fetch_last_id(),
+            await inbound_store.fetch_last_id(),
+            await fetch_last_delivery_id(database),
+        )
         if accepted_at(last_id) > time.time():
             log.warning("clock_went_back", seconds=round(accepted_at(last_id) - time.time(), 1))
         ids = IdGenerator(NODE, last_id)
@@ -196,6 +206,9 @@ class Gateway:
             on_batch=self.metrics.outcome_commits.committed,
             on_refused=lambda rows, error: log.error("outcome_refused", error=str(error)),
         )
+        self._customers = CustomersFront(
+            config.smpp, database, self._outcome_writer, ids, self.metrics.upstream
+        )
         self._inbound = InboundDesk(
             self._outcome_writer,
             inbound_store,
@@ -207,6 +220,7 @@ class Gateway:
             self.metrics,
             reassembly_s=config.messages.reassembly_s,
             wants_notice=self._directory.wants_notice,
+            build_deliveries=self._customers.postman.build_inbound,
         )
         self._desk = CarrierDesk(
             self._lines, self._outcome_writer, self._inbound, wake_hooks=self._hooks.wake
@@ -230,9 +244,10 @@ class Gateway:
             on_applied=self._desk.receipt_applied,
             on_unmatched=self._desk.receipt_parked,
             on_duplicate=self._desk.receipt_repeated,
+            send_up=self._customers.postman.tell,
         )
         self._desk.join(self._dispatcher, self._book)
-        self._outcome_writer.join(self._desk)
+        self._outcome_writer.join(self._desk, self._customers.postman)
         for carrier in config.carrier:
             line = self._lines[carrier_ids[carrier.name]]
             line.binds = build_binds(carrier, line, self._desk)
@@ -267,17 +282,19 @@ class Gateway:
         )
         self._condition.watch(self.metrics)
         reader = Reader(database)
+        intakes = Intakes(
+            intake,
+            self._intake_writer,
+            self._outcome_writer,
+            self._dispatcher,
+            backlog,
+            reader,
+            on_rejected=self.metrics.rejected,
+        )
+        self._customers.join(intake, self._intake_writer, intakes)
         self._api = build_api(
             config.http,
-            submissions=Intakes(
-                intake,
-                self._intake_writer,
-                self._outcome_writer,
-                self._dispatcher,
-                backlog,
-                reader,
-                on_rejected=self.metrics.rejected,
-            ),
+            submissions=intakes,
             reading=reader,
             keys=KeyRing(database),
             condition=self._condition,
@@ -302,6 +319,7 @@ class Gateway:
     async def _recover(self) -> None:
         self._book.restore_parked(await self._backlog.fetch_parked())
         await self._inbound.start()
+        await self._customers.start()
         count = await self._feeder.recover()
         if count:
             log.info("recovered", messages=count)
@@ -314,7 +332,7 @@ class Gateway:
         hooks: asyncio.Task[None],
         background: Sequence[asyncio.Task[None]],
     ) -> None:
-        await http.stop(HTTP_STOP_S)
+        await asyncio.gather(http.stop(HTTP_STOP_S), self._customers.stop())
         self._intake_writer.stop()
         await asyncio.wait([intake], timeout=FLUSH_STOP_S)
         intake.cancel()
@@ -333,6 +351,7 @@ class Gateway:
 
     def _on_stored(self, messages: list[Message]) -> None:
         self._feeder.take(messages, asyncio.get_running_loop().time())
+        self._customers.stored(messages)
         self._desk.pump_soon()
         for lane in Lane:
             segments = [m.segments for m in messages if m.lane is lane]
@@ -342,6 +361,7 @@ class Gateway:
 
     def _on_written(self, events: Sequence[Event], had_notices: bool) -> None:
         self._desk.written(events, had_notices)
+        self._customers.written(events)
         self._directory.count_moves("posted", ((e.account_id, e.posted_micros) for e in events))
         self._directory.count_moves("voided", ((e.account_id, e.voided_micros) for e in events))
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from prometheus_client import (
     CollectorRegistry,
@@ -126,6 +127,26 @@ class _Families:
             "queue_oldest_age_seconds", "Age of the oldest that waits.", "carrier", "lane"
         )
 
+        self.customer_binds = gauge("upstream_binds", "Customers' sessions, by mode.", "mode")
+        self.refused_binds = counter(
+            "upstream_binds_refused_total", "Customers' binds refused.", "reason"
+        )
+        self.customer_endings = counter(
+            "upstream_sessions_ended_total", "Customers' sessions that ended.", "reason"
+        )
+        self.upstream_submissions = counter(
+            "upstream_submissions_total", "Customers' submissions, by command_status.", "status"
+        )
+        self.upstream_seconds = histogram(
+            "upstream_submit_seconds", "From a customer's submission to its answer.", _QUICK_S
+        )
+        self.deliveries = counter(
+            "upstream_deliveries_total", "Deliveries to customers, by outcome.", "outcome"
+        )
+        self.deliveries_held = gauge(
+            "upstream_deliveries_held", "Deliveries in memory, to receivers that are bound."
+        )
+
         self.credit = counter(
             "credit_micros_total", "Millionths reserved, posted or voided.", "move", "currency"
         )
@@ -181,6 +202,43 @@ class WebhookMetrics:
     def watch(self, *, pending: Reading, oldest_age_s: Reading) -> None:
         _watch(self._families.webhooks_pending, pending)
         _watch(self._families.webhooks_oldest, oldest_age_s)
+
+
+class UpstreamMetrics:
+    """Customers who bind to the gateway."""
+
+    MODES = ("transmitter", "receiver", "transceiver")
+    OUTCOMES = ("delivered", "refused", "overdue", "lost", "given_up")
+
+    def __init__(self, families: _Families, rejected: Callable[[str], None]) -> None:
+        self._families = families
+        self.rejected = rejected
+        """Counts a refusal by `Rejected.code`, as those over HTTP."""
+        self.submit_seconds = families.upstream_seconds.child()
+        self._refused = _WordCounter(families.refused_binds)
+        self._endings = _WordCounter(families.customer_endings)
+        self._submissions = _WordCounter(families.upstream_submissions)
+        self._deliveries = {word: families.deliveries.labels(word) for word in self.OUTCOMES}
+
+    def bind_refused(self, reason: str) -> None:
+        self._refused.add(reason)
+
+    def session_ended(self, reason: str) -> None:
+        self._endings.add(reason)
+
+    def submitted(self, status: str, count: int) -> None:
+        """Count answers to submissions by command_status; a submit_multi's one a destination."""
+        self._submissions.add(status, count)
+
+    def delivered(self, outcome: str, count: int = 1) -> None:
+        """Count deliveries by what became of them; refused, overdue and lost ones go up again."""
+        self._deliveries[outcome].inc(count)
+
+    def watch(self, *, binds: Callable[[str], float], held: Reading) -> None:
+        """Name who is asked for the gauges; `binds` by mode."""
+        for mode in self.MODES:
+            _watch(self._families.customer_binds.labels(mode), partial(binds, mode))
+        _watch(self._families.deliveries_held, held)
 
 
 class InboundMetrics:
@@ -301,6 +359,7 @@ class Metrics:
         self.intake_commits = CommitMetrics(families, "intake")
         self.outcome_commits = CommitMetrics(families, "outcomes")
         self.webhooks = WebhookMetrics(families)
+        self.upstream = UpstreamMetrics(families, self.rejected)
 
     def carrier(self, name: str) -> CarrierMetrics:
         """Return the carrier's own metrics: the same object for the same name."""

@@ -318,22 +318,19 @@ class Session:
             raise IllegalSend(f"{v.command_name(pdu.command_id)} does not answer this request")
 
     def accept_bind(
-        self, sequence: int, system_id: str, interface_version: int = v.INTERFACE_VERSION_34
+        self, sequence: int, system_id: str, interface_version: int | None = v.INTERFACE_VERSION_34
     ) -> None:
-        """Take a BindRequested; raises IllegalSend, InvalidField."""
+        """Take a BindRequested; None tells a peer of 3.3, which reads no TLVs, no version.
+
+        Raises IllegalSend, InvalidField.
+        """
         command_id = self._take_bind(sequence)
-        version = encode_tlv_value(v.TAG_SC_INTERFACE_VERSION, interface_version)
-        self._out.append(
-            encode(
-                Pdu(
-                    command_id | v.RESPONSE,
-                    sequence,
-                    0,
-                    {"system_id": system_id},
-                    ((v.TAG_SC_INTERFACE_VERSION, version),),
-                )
-            )
-        )
+        tlvs: tuple[tuple[int, bytes], ...] = ()
+        if interface_version is not None:
+            version = encode_tlv_value(v.TAG_SC_INTERFACE_VERSION, interface_version)
+            tlvs = ((v.TAG_SC_INTERFACE_VERSION, version),)
+        fields: dict[str, Value] = {"system_id": system_id}
+        self._out.append(encode(Pdu(command_id | v.RESPONSE, sequence, 0, fields, tlvs)))
         self._move(BIND_STEPS[command_id])
 
     def refuse_bind(self, sequence: int, status: int) -> None:

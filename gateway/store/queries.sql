@@ -473,7 +473,7 @@ ORDER BY account_id, message_id LIMIT $2
 SELECT count(*) FILTER (WHERE NOT given_up) AS waiting, count(*) FILTER (WHERE given_up) AS given_up
 FROM parked_receipts
 
--- ── Customers' SMPP (upstream_accounts.py, upstream_deliveries.py) ──────────────────────────
+-- ── Customers' SMPP (upstream_accounts.py, upstream_reader.py) ──────────────────────────
 
 -- name: save_smpp_account
 -- NULL leaves a column as it is, or as its default where the account is new here; a number of 0
@@ -520,11 +520,23 @@ WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3
 DELETE FROM deliveries
 WHERE (account_id, id) IN (SELECT account_id, id FROM deliveries WHERE id < $1 LIMIT $2)
 
+-- name: fetch_standing
+-- What is known of a message now: a final status outranks time, as for readers.
+SELECT coalesce(e.status, 1::smallint) AS status, e.at, coalesce(e.error, '') AS error
+FROM messages m
+LEFT JOIN LATERAL (
+    SELECT status, at, error FROM events
+    WHERE account_id = m.account_id AND message_id = m.id
+    ORDER BY (status >= 10) DESC, at DESC, status DESC LIMIT 1
+) e ON true
+WHERE m.account_id = $1 AND m.id = $2
+
 -- name: count_open_by_account
--- Messages by account that may still be sent, from the id on before which every queue is done,
--- and those that wait for their hour. It reads the whole backlog: once, at a start.
+-- Messages by account that may still be sent: those in queues, from the id on below which all of
+-- them are done, and those that wait for their hour. It reads the whole backlog: once, at a start.
 SELECT account_id, count(*) AS open FROM (
-    SELECT m.account_id, m.id FROM messages m WHERE m.id >= $1 AND m.send_at IS NULL
+    SELECT m.account_id, m.id FROM messages m
+    WHERE m.send_at IS NULL AND m.id >= coalesce((SELECT min(open_from) FROM queue_marks), 0)
     UNION ALL
     SELECT m.account_id, m.id FROM messages m WHERE m.send_at IS NOT NULL
 ) m

@@ -27,7 +27,7 @@ from gateway.upstream.admission import PASSWORD_CHARS_MAX, SYSTEM_ID_CHARS_MAX, 
 from gateway.upstream.content import DefaultAlphabet
 from gateway.upstream.ids import IdForm
 from gateway.upstream.passwords import SALT_BYTES, hash_password
-from gateway.upstream.terms import Terms
+from gateway.upstream.terms import WINDOW_SIZE_MAX, Terms
 
 if TYPE_CHECKING:
     from gateway.store.postgres import Row
@@ -36,7 +36,6 @@ log = get_logger("upstream")
 
 NETWORKS_MAX = 64
 BINDS_MAX = 1_000
-WINDOW_SIZE_MAX = 10_000
 QUEUE_MAX = 100_000_000
 RATE_PER_S_MAX = 1_000_000
 

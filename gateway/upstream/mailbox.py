@@ -116,7 +116,7 @@ class Mailbox:
         if self.spilled or len(self) >= HELD_MAX:
             self.spilled = self._missed = True
             return
-        self._cursor = delivery.id
+        self._cursor = max(self._cursor, delivery.id)
         self._waiting.append(Parcel(delivery))
 
     def begin_page(self) -> int:
@@ -150,7 +150,7 @@ class Mailbox:
 
     def take(self, now: float) -> Parcel | None:
         """Return what goes up next; it is under way until one of the next three is called."""
-        if now < self._paused_until or (self._refusals_in_a_row and self._under_way):
+        if now < self._paused_until or self._probing:
             return None
         if self._later and self._later[0][0] <= now:
             parcel = heapq.heappop(self._later)[2]
@@ -163,6 +163,8 @@ class Mailbox:
 
     def next_at(self) -> float | None:
         """Return when `take` may have something that it has not now; None: not by time alone."""
+        if self._probing:
+            return None
         later = self._later[0][0] if self._later else None
         if self._waiting and (later is None or self._paused_until < later):
             return self._paused_until
@@ -201,6 +203,11 @@ class Mailbox:
         if self.open:
             # Several binds had them in turn, so what comes back of one belongs among the others.
             self._waiting = deque(sorted((*back, *self._waiting), key=_id_of))
+
+    @property
+    def _probing(self) -> bool:
+        """Whether one that went ahead after refusals has to be answered first."""
+        return bool(self._refusals_in_a_row and self._under_way)
 
     def _read_left_out(self) -> None:
         """Begin again at the store's first when all that memory held is through."""

@@ -13,11 +13,10 @@ from gateway.ids import accepted_at
 from gateway.lifecycle import Status
 from gateway.model import MessageId
 from gateway.outcomes import Party
-from gateway.routing.numbers import Ineligible
-from gateway.routing.sender import parse_sender
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import TEXT_ENCODING
 from gateway.smpp.pdu import DeliverSm, encode_short_message
+from gateway.upstream.addresses import address_type
 from gateway.upstream.ids import format_id
 from gateway.upstream.terms import Terms
 
@@ -56,7 +55,7 @@ def build_deliver_sm(
     )
     # An account's own sender may hold what SMPP's addresses can't (Greek capitals).
     sender = party.sender.encode(TEXT_ENCODING, "replace").decode(TEXT_ENCODING)
-    ton, npi = _address_type(party.sender)
+    ton, npi = address_type(party.sender)
     return encode_short_message(
         DeliverSm(
             source_addr_ton=1,
@@ -83,8 +82,3 @@ def _offset_minutes(terms: Terms, at: float) -> int:
         return 0
     offset = datetime.fromtimestamp(at, terms.zone).utcoffset()
     return 0 if offset is None else int(offset.total_seconds() // 60)
-
-
-def _address_type(sender: str) -> tuple[int, int]:
-    parsed = parse_sender(sender)
-    return (5, 0) if isinstance(parsed, Ineligible) else (parsed.ton, parsed.npi)

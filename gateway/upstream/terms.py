@@ -14,6 +14,9 @@ from gateway.model import Account, Lane
 from gateway.upstream.content import DefaultAlphabet
 from gateway.upstream.ids import IdForm
 
+WINDOW_SIZE_MAX = 10_000
+"""Unanswered requests a bind: a second's worth of everything that one node can take."""
+
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 

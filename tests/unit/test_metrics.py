@@ -50,6 +50,12 @@ def metrics() -> Metrics:
     made.webhooks.dead(1)
     made.webhooks.call_seconds.observe(0.2)
     made.webhooks.watch(pending=lambda: 5, oldest_age_s=lambda: 60)
+    made.upstream.bind_refused("credentials")
+    made.upstream.session_ended("peer_unbound")
+    made.upstream.submitted("ESME_ROK", 3)
+    made.upstream.submit_seconds.observe(0.01)
+    made.upstream.delivered("delivered", 2)
+    made.upstream.watch(binds=lambda mode: len(mode), held=lambda: 4)
     made.watch(
         database_up=lambda: 1, tasks=lambda: 9, intake_waiting=lambda: 3, outcomes_waiting=lambda: 2
     )
@@ -145,6 +151,17 @@ def test_the_same_carrier_is_the_same_object(metrics: Metrics) -> None:
     assert metrics.carrier("alpha") is not metrics.carrier("beta")
 
 
+def test_customers_binds_are_counted_by_mode(metrics: Metrics) -> None:
+    assert value_of(metrics, "gateway_upstream_binds", mode="receiver") == len("receiver")
+    assert value_of(metrics, "gateway_upstream_deliveries_total", outcome="delivered") == 2
+    assert value_of(metrics, "gateway_upstream_deliveries_total", outcome="given_up") == 0
+
+
+def test_what_customers_are_refused_counts_with_all_other_refusals(metrics: Metrics) -> None:
+    metrics.upstream.rejected("no_credit")
+    assert value_of(metrics, "gateway_rejections_total", code="no_credit") == 2
+
+
 def test_two_nodes_in_one_process_share_nothing(metrics: Metrics) -> None:
     assert value_of(Metrics(), "gateway_messages_accepted_total", lane="otp") == 0
 
@@ -159,7 +176,7 @@ def test_names_follow_the_rules(metrics: Metrics) -> None:
     labels = {label for _, pairs in samples_of(metrics) for label, _ in pairs}
     assert labels <= {
         *("carrier", "lane", "status", "state", "oddity", "reason", "code", "route"),
-        *("writer", "move", "currency", "outcome", "version", "python", "le"),
+        *("writer", "move", "currency", "outcome", "mode", "version", "python", "le"),
     }
 
 

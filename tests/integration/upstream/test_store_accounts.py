@@ -22,7 +22,7 @@ from gateway.store.upstream_accounts import (
     remove_smpp_account,
     save_smpp_account,
 )
-from gateway.store.upstream_deliveries import fetch_deliveries
+from gateway.store.upstream_reader import fetch_deliveries
 from gateway.upstream.content import DefaultAlphabet
 from gateway.upstream.ids import IdForm
 from gateway.upstream.passwords import check_password

@@ -11,14 +11,20 @@ import pytest
 
 from gateway.ids import id_at
 from gateway.lifecycle import EventKind, Status
-from gateway.model import Account, AccountId, Encoding, MessageId
+from gateway.model import Account, AccountId, CarrierId, Encoding, Lane, MessageId
 from gateway.outcomes import Delivery, Event
 from gateway.store.backlog import Backlog
 from gateway.store.commit_line import CommitLine
 from gateway.store.maintenance import Maintenance
 from gateway.store.outcome_writer import DeliveryKey, OutcomeWriter
 from gateway.store.postgres import Database, connect_single
-from gateway.store.upstream_deliveries import count_open, fetch_deliveries
+from gateway.store.upstream_reader import (
+    Standing,
+    count_open,
+    fetch_deliveries,
+    fetch_last_delivery_id,
+    fetch_standing,
+)
 
 MakeAccount = Callable[..., Awaitable[Account]]
 PutMessage = Callable[..., Awaitable[MessageId]]
@@ -78,6 +84,7 @@ async def test_deliveries_are_read_back_in_order_page_by_page(
     assert [each.id for each in page] == [3, 5]
     assert (page[0].account_id, page[0].body) == (ACCOUNT, b"\x00body")
     assert [each.id for each in await fetch_deliveries(database, ACCOUNT, 5, 2)] == [9]
+    assert await fetch_last_delivery_id(database) == 9
 
 
 async def test_what_was_answered_is_forgotten_by_its_account_and_id(
@@ -138,8 +145,25 @@ async def test_open_messages_are_counted_by_account(
     await put_message(shop)
     await put_message(bank)
     await put_message(bank, send_at=time.time() + 3_600)
-    assert await count_open(database, done_before + 1) == {shop.id: 1, bank.id: 2}
-    assert await count_open(database, 0) == {shop.id: 2, bank.id: 2}
+    assert await count_open(database) == {shop.id: 2, bank.id: 2}
+    await Maintenance(database).save_queue_marks({(CarrierId(1), Lane.OTP): done_before + 1})
+    assert await count_open(database) == {shop.id: 1, bank.id: 2}
+
+
+async def test_a_message_stands_where_its_events_have_brought_it(
+    database: Database, make_account: MakeAccount, put_message: PutMessage, put_event: PutEvent
+) -> None:
+    shop, bank = await make_account("shop"), await make_account("bank")
+    message_id = await put_message(shop)
+    assert await fetch_standing(database, shop.id, message_id) == Standing(
+        Status.ACCEPTED, None, ""
+    )
+    await put_event(shop, message_id, EventKind.SUBMITTED)
+    await put_event(shop, message_id, EventKind.RECEIPT, status=Status.UNDELIVERED, error="027")
+    standing = await fetch_standing(database, shop.id, message_id)
+    assert standing is not None
+    assert (standing.status, standing.error) == (Status.UNDELIVERED, "027")
+    assert await fetch_standing(database, bank.id, message_id) is None
 
 
 async def test_what_an_order_asked_for_is_read_back(

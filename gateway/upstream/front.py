@@ -1,0 +1,101 @@
+"""Customers' side of SMPP as the composition root sees it: built, started and stopped as one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from gateway.config import Smpp
+from gateway.ids import IdGenerator
+from gateway.intake import Intake
+from gateway.metrics import UpstreamMetrics
+from gateway.model import Message
+from gateway.outcomes import Event
+from gateway.store.intake_writer import IntakeWriter
+from gateway.store.outcome_writer import OutcomeWriter
+from gateway.store.postgres import Database
+from gateway.store.upstream_reader import count_open
+from gateway.submissions import Intakes
+from gateway.upstream.customer import OpenCounts
+from gateway.upstream.desk import CustomerDesk
+from gateway.upstream.door import Door
+from gateway.upstream.errands import Errands
+from gateway.upstream.logins import Logins
+from gateway.upstream.postman import Postman
+from gateway.upstream.roster import Roster
+from gateway.upstream.server import SmppServer
+
+
+class CustomersFront:
+    """Everything between customers' sockets and intake, and between outcomes and their receivers.
+
+    Receipts are kept for customers also while nobody may bind.
+    """
+
+    def __init__(
+        self,
+        settings: Smpp,
+        database: Database,
+        outcomes: OutcomeWriter,
+        ids: IdGenerator,
+        metrics: UpstreamMetrics,
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._metrics = metrics
+        self._roster = Roster(database, settings)
+        self._open_counts = OpenCounts()
+        self.postman = Postman(database, outcomes, self._roster, ids, metrics)
+        self._logins = Logins()
+        self._door = Door(
+            settings, self._roster, self._logins, self.postman, self._open_counts, metrics
+        )
+        self._server: SmppServer | None = None
+        """None when customers can't bind."""
+        metrics.watch(binds=self._count_binds, held=lambda: float(self.postman.held))
+
+    def join(self, intake: Intake, writer: IntakeWriter, intakes: Intakes) -> None:
+        """Learn who takes messages in; raises ConfigError for TLS files that can't be used."""
+        if self._settings.enabled:
+            errands = Errands(self._database, intakes)
+            desk = CustomerDesk(self._door, intake, writer, self.postman, errands, self._metrics)
+            self._server = SmppServer(self._settings, self._door, desk, self.postman)
+
+    async def run(self) -> None:
+        """Keep the terms fresh and the mailboxes fed, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._roster.run(), name="roster")
+            group.create_task(self.postman.run(), name="postman")
+
+    def stored(self, messages: Iterable[Message]) -> None:
+        """Hear which messages were just committed, however they came."""
+        self._open_counts.stored(messages)
+
+    def written(self, events: Iterable[Event]) -> None:
+        """Hear which events were just committed."""
+        self._open_counts.written(events)
+
+    async def start(self) -> None:
+        """Learn who may bind and what waits of whom; raises StoreUnavailable."""
+        await self._roster.refresh()
+        if self._server is not None:
+            self._open_counts.begin(await count_open(self._database))
+
+    async def listen(self) -> tuple[int, int]:
+        """Let customers bind; return the ports without and with TLS, 0 for none.
+
+        Raises OSError when a port is taken.
+        """
+        if self._server is None:
+            return 0, 0
+        await self._server.start()
+        return self._server.port, self._server.tls_port
+
+    async def stop(self) -> None:
+        """Finish what is owed in both directions and unbind."""
+        if self._server is not None:
+            await self._server.stop()
+        self._logins.close()
+
+    def _count_binds(self, mode: str) -> float:
+        return float(sum(bind.mode == mode for bind in self._door.binds))

@@ -1,0 +1,100 @@
+"""Messages from phones as deliver_sm, for the receivers of the account whose number it was.
+
+A text is written in the account's own alphabet where that has all of it, else in UCS-2; a long
+one as numbered parts, as phones send them. What could not be read goes up octet by octet.
+
+Not here: putting parts together and reading them (`gateway/inbound/`).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.model import Encoding
+from gateway.outcomes import InboundMessage
+from gateway.outgoing import ESM_CLASS_UDHI, reference_of
+from gateway.smpp.fields import TEXT_ENCODING
+from gateway.smpp.pdu import DeliverSm, encode_short_message
+from gateway.smpp.specification import ADDRESS_SIZE
+from gateway.text.alphabet import GSM7
+from gateway.text.errors import TextError
+from gateway.text.segment import PAYLOAD_OCTETS_MAX, split, split_binary
+from gateway.upstream.addresses import address_type
+from gateway.upstream.content import DefaultAlphabet
+from gateway.upstream.terms import Terms
+
+_DATA_CODING_UCS2 = 0x08
+_CODECS = {
+    DefaultAlphabet.LATIN1: "latin-1",
+    DefaultAlphabet.ASCII: "ascii",
+    DefaultAlphabet.UTF8: "utf-8",
+}
+
+
+class _Written(msgspec.Struct, frozen=True):
+    """The user data of each deliver_sm, header included, and how it is to be read."""
+
+    parts: list[bytes]
+    data_coding: int
+    has_header: bool
+
+
+def build_inbound(terms: Terms, message: InboundMessage) -> list[bytes]:
+    """Return the bodies of the deliver_sm that carry a message, in order."""
+    written = _write(terms.alphabet, message)
+    source, destination = _address(message.sender), _address(message.recipient)
+    source_ton, source_npi = address_type(source)
+    dest_ton, dest_npi = address_type(destination)
+    return [
+        encode_short_message(
+            DeliverSm(
+                source_addr_ton=source_ton,
+                source_addr_npi=source_npi,
+                source_addr=source,
+                dest_addr_ton=dest_ton,
+                dest_addr_npi=dest_npi,
+                destination_addr=destination,
+                esm_class=ESM_CLASS_UDHI if written.has_header else 0,
+                data_coding=written.data_coding,
+                short_message=part,
+            )
+        )
+        for part in written.parts
+    ]
+
+
+def _write(alphabet: DefaultAlphabet, message: InboundMessage) -> _Written:
+    try:
+        return _write_parts(alphabet, message, reference_of(message.id))
+    except TextError:
+        # A header that does not add up, or more parts than can be numbered: as it came, at once.
+        whole = message.udh + message.content
+        return _Written([whole], message.data_coding, bool(message.udh))
+
+
+def _write_parts(alphabet: DefaultAlphabet, message: InboundMessage, reference: int) -> _Written:
+    if not message.exact:
+        parts = split_binary(message.content, message.udh, reference)
+        return _Written(parts, message.data_coding, bool(message.udh) or len(parts) > 1)
+    text = message.body
+    if alphabet is DefaultAlphabet.GSM7:
+        if GSM7.try_encode(text) is not None:
+            parts = split(text, Encoding.GSM7, reference)
+            return _Written(parts, 0, len(parts) > 1)
+    else:
+        try:
+            octets = text.encode(_CODECS[alphabet])
+        except UnicodeEncodeError:
+            pass
+        else:
+            # Cut between octets, UTF-8 would not read as such in each part.
+            if octets.isascii() or len(octets) <= PAYLOAD_OCTETS_MAX:
+                parts = split_binary(octets, b"", reference)
+                return _Written(parts, 0, len(parts) > 1)
+    parts = split(text, Encoding.UCS2, reference)
+    return _Written(parts, _DATA_CODING_UCS2, len(parts) > 1)
+
+
+def _address(raw: str) -> str:
+    """Return an address as far as its field carries it."""
+    return raw.encode(TEXT_ENCODING, "replace").decode(TEXT_ENCODING)[: ADDRESS_SIZE - 1]

@@ -1,0 +1,70 @@
+"""The terms of all accounts that may bind, in memory, a few seconds behind the store.
+
+So a bind waits for no query, and customers bind and submit by what was last known while the
+database is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from gateway.config import Smpp
+from gateway.errors import StoreUnavailable
+from gateway.logs import get_logger
+from gateway.model import AccountId
+from gateway.store.postgres import Database
+from gateway.store.upstream_accounts import fetch_terms
+from gateway.upstream.terms import Terms
+
+REFRESH_S = 3.0
+"""How long a changed password, network or account takes to be known."""
+
+log = get_logger("upstream")
+
+
+class Roster:
+    """Terms by system_id and by account; `run` keeps them fresh."""
+
+    def __init__(self, database: Database, settings: Smpp) -> None:
+        self._database = database
+        self._settings = settings
+        self._by_system_id: dict[str, Terms] = {}
+        self._by_account: dict[AccountId, Terms] = {}
+        self._on_change: Callable[[], None] = lambda: None
+
+    def join(self, on_change: Callable[[], None]) -> None:
+        """Have `on_change` called when any account's terms are not what they were."""
+        self._on_change = on_change
+
+    def of_system_id(self, system_id: str) -> Terms | None:
+        return self._by_system_id.get(system_id)
+
+    def of_account(self, account_id: AccountId) -> Terms | None:
+        return self._by_account.get(account_id)
+
+    async def refresh(self) -> None:
+        """Read all terms; raises StoreUnavailable."""
+        rows = await fetch_terms(
+            self._database,
+            binds_max=self._settings.binds_max,
+            window_size=self._settings.window_size,
+        )
+        by_account = {terms.account.id: terms for terms in rows}
+        if by_account == self._by_account:
+            return
+        self._by_account = by_account
+        self._by_system_id = {terms.system_id: terms for terms in rows}
+        self._on_change()
+
+    async def run(self) -> None:
+        """Refresh now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            try:
+                await self.refresh()
+            except StoreUnavailable as error:
+                log.warning("roster_stale", error=str(error))
+            except Exception:
+                # A row that can't be read must not end everybody's access.
+                log.exception("roster_unread")

@@ -1,0 +1,259 @@
+"""A whole gateway in this process, a simulated carrier behind it, and customers in front of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import TracebackType
+from typing import Any
+
+import pytest
+
+from bench.simulator.script import parse_script
+from bench.smsc import Smsc
+from gateway.app import Gateway
+from gateway.config import Config, build_config
+from gateway.model import Account
+from gateway.smpp import vocabulary as v
+from gateway.smpp.fields import Value
+from gateway.smpp.framing import Framer
+from gateway.smpp.pdu import (
+    DeliverSm,
+    Frame,
+    Pdu,
+    SubmitSm,
+    decode,
+    decode_deliver_sm,
+    decode_submit_sm_resp,
+    encode,
+    encode_deliver_sm_resp,
+    encode_submit_sm,
+)
+from gateway.store.postgres import Database
+from gateway.store.upstream_accounts import save_smpp_account
+
+TIMEOUT_S = 20.0
+NUMBER = "447400123456"
+
+
+class Customer:
+    """A customer's side of one connection, one PDU at a time."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._framer = Framer()
+        self._inbox: list[Frame] = []
+        self._numbers = itertools.count(1)
+
+    async def __aenter__(self) -> Customer:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def send(self, octets: bytes) -> None:
+        self._writer.write(octets)
+
+    def request(self, command_id: int, **fields: Value) -> int:
+        sequence = next(self._numbers)
+        self.send(encode(Pdu(command_id, sequence, 0, fields)))
+        return sequence
+
+    async def ask(self, command_id: int, **fields: Value) -> Pdu:
+        """Send a request and return its response."""
+        sequence = self.request(command_id, **fields)
+        frame = await self.receive(command_id | v.RESPONSE)
+        assert frame.sequence == sequence
+        return decode(frame)
+
+    async def bind(
+        self,
+        command_id: int = v.BIND_TRANSCEIVER,
+        system_id: str = "shop",
+        password: str = "secret",  # noqa: S107 (of this test)
+        *,
+        interface_version: int = 0x34,
+    ) -> Pdu:
+        return await self.ask(
+            command_id,
+            system_id=system_id,
+            password=password,
+            interface_version=interface_version,
+        )
+
+    def submit(self, text: str | bytes = "Hello", to: str = NUMBER, **fields: Any) -> int:
+        """Send a submit_sm that asks for a receipt; return its sequence_number."""
+        sequence = fields.pop("sequence", None) or next(self._numbers)
+        octets = text.encode() if isinstance(text, str) else text
+        usual = {"source_addr": "Shop", "registered_delivery": 1, "short_message": octets}
+        self.send(encode_submit_sm(sequence, SubmitSm(destination_addr=to, **(usual | fields))))
+        return sequence
+
+    async def submitted(self) -> tuple[int, str]:
+        """Return the next submit_sm_resp's status and message_id."""
+        frame = await self.receive(v.SUBMIT_SM_RESP)
+        return frame.status, decode_submit_sm_resp(frame.body).message_id if frame.body else ""
+
+    async def receive(self, *command_ids: int) -> Frame:
+        """Return the next PDU of one of the commands; without any, the next PDU of all."""
+        async with asyncio.timeout(TIMEOUT_S):
+            while True:
+                for index, frame in enumerate(self._inbox):
+                    if not command_ids or frame.command_id in command_ids:
+                        return self._inbox.pop(index)
+                await self._read()
+
+    async def receive_delivery(self, status: int = 0) -> DeliverSm:
+        """Return the next deliver_sm, answered with `status`."""
+        frame = await self.receive(v.DELIVER_SM)
+        self.send(encode_deliver_sm_resp(frame.sequence, status))
+        return decode_deliver_sm(frame.body)
+
+    async def receive_silence(self) -> None:
+        """Check that nothing comes: the answer to an enquire_link is the next thing."""
+        sequence = self.request(v.ENQUIRE_LINK)
+        frame = await self.receive()
+        assert (frame.command_id, frame.sequence) == (v.ENQUIRE_LINK_RESP, sequence)
+
+    async def receive_end(self) -> None:
+        """Wait until the gateway has closed; what it sent before stays to be received."""
+        async with asyncio.timeout(TIMEOUT_S):
+            with contextlib.suppress(ConnectionError):
+                while True:
+                    await self._read()
+
+    async def unbind(self) -> None:
+        self.request(v.UNBIND)
+        await self.receive(v.UNBIND_RESP)
+        await self.receive_end()
+
+    async def close(self) -> None:
+        self._writer.close()
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            await asyncio.wait_for(self._writer.wait_closed(), 2.0)
+
+    async def _read(self) -> None:
+        data = await self._reader.read(65_536)
+        if not data:
+            raise ConnectionError("closed by the gateway")
+        self._inbox += self._framer.receive(data)
+
+
+Connect = Callable[..., Awaitable[Customer]]
+
+
+class Running:
+    """A gateway that runs in this loop."""
+
+    def __init__(self, config: Config) -> None:
+        self.gateway = Gateway(config)
+        self._ready = asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._running = asyncio.create_task(self.gateway.run(self._ready.set))
+        waiting = asyncio.create_task(self._ready.wait())
+        await asyncio.wait((self._running, waiting), return_when=asyncio.FIRST_COMPLETED)
+        if not self._ready.is_set():
+            waiting.cancel()
+            await self._running  # raises what kept it from starting
+
+    async def stop(self) -> None:
+        """Stop in order; harmless when it is over."""
+        self.gateway.stop()
+        if self._running is not None:
+            await asyncio.wait_for(self._running, 60.0)
+
+    async def kill(self) -> None:
+        """End it without any of the order of a stop."""
+        assert self._running is not None
+        self._running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._running
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Return one sample's value as Prometheus reads it; 0 when it is not there yet."""
+        wanted = ",".join(f'{key}="{value}"' for key, value in sorted(labels.items()))
+        for line in self.gateway.metrics.render().decode().splitlines():
+            if line.startswith(f"{name}{{{wanted}}} " if labels else f"{name} "):
+                return float(line.rpartition(" ")[2])
+        return 0.0
+
+
+@pytest.fixture
+async def smsc() -> AsyncIterator[Smsc]:
+    """A carrier that takes everything and sends a receipt at once."""
+    smsc = Smsc(parse_script(""))
+    await smsc.start()
+    yield smsc
+    await smsc.stop()
+
+
+@pytest.fixture
+def settings(database_url: str, smsc: Smsc) -> dict[str, Any]:
+    """Settings of a gateway with one carrier; tests change them before they use `running`."""
+    return {
+        "node": {"database_url": database_url},
+        "http": {"port": 0},
+        "smpp": {"enabled": True, "port": 0, "login_wait_first_s": 0.2, "stop_timeout_s": 2.0},
+        "dispatch": {"stop_timeout_s": 2.0},
+        "carrier": [
+            {
+                "name": "alpha",
+                "host": "127.0.0.1",
+                "port": smsc.port,
+                "system_id": "gw",
+                "password": "secret",
+                "window_size": 100,
+                "reconnect_first_s": 0.1,
+            }
+        ],
+        "route": [{"carriers": ["alpha"]}],
+        "price": [{"price": "0.01"}],
+    }
+
+
+@pytest.fixture
+async def shop(database: Database, make_account: Callable[..., Awaitable[Account]]) -> Account:
+    """An account that may bind as "shop" with the password "secret"."""
+    account = await make_account("shop")
+    await save_smpp_account(database, account.id, system_id="shop", password="secret")
+    return account
+
+
+@pytest.fixture
+async def running(
+    settings: dict[str, Any], shop: Account, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Running]:
+    """The gateway, with the account "shop"."""
+    monkeypatch.delenv("DATABASE_URL", raising=False)  # it would win over the test's own
+    running = Running(build_config(settings))
+    await running.start()
+    yield running
+    await running.stop()
+
+
+@pytest.fixture
+async def connect(running: Running) -> AsyncIterator[Connect]:
+    """Connect to the gateway: `await connect()`, or `await connect(v.BIND_RECEIVER)` and bound."""
+    customers: list[Customer] = []
+
+    async def connect(bind: int | None = None, **credentials: Any) -> Customer:
+        customer = Customer(*await asyncio.open_connection("127.0.0.1", running.gateway.smpp_port))
+        customers.append(customer)
+        if bind is not None:
+            answer = await customer.bind(bind, **credentials)
+            assert answer.status == 0, v.status_name(answer.status)
+        return customer
+
+    yield connect
+    for customer in customers:
+        await customer.close()
