@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from gateway.demo.children import Child
+from gateway.demo.children import Child, DidNotStart
 
 NORTH: Final = "north"
 SOUTH: Final = "south"
@@ -146,10 +146,10 @@ class Simulator:
         """Counts and commands (bench/simulator/control.py), after `wait_ready`."""
 
     def wait_ready(self) -> None:
-        """Return when they listen; raises RuntimeError when they can't."""
+        """Return when they listen; raises DidNotStart."""
         said = self._child.read_line(_READY_TIMEOUT_S)
         if not said:
-            raise RuntimeError("the simulated carriers did not start")
+            raise DidNotStart("the simulated carriers did not start")
         ready = json.loads(said)
         self._ports = ready["ports"]
         self.control_port = ready["control_port"]

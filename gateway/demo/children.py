@@ -18,8 +18,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from gateway.errors import GatewayError
+
 STOP_TIMEOUT_S = 60.0
 """Beyond what a gateway may take for its drain; past this the process is killed."""
+
+
+class DidNotStart(GatewayError):
+    """A process of ours did not come up: say why, and stop the others."""
 
 
 class Child:
@@ -33,27 +39,19 @@ class Child:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """Start it; `stderr` is a file that is made anew, without one it is ours."""
-        self.module = module
         with contextlib.ExitStack() as opened:
             errors: IO[bytes] | None = None
             if stderr is not None:
                 errors = opened.enter_context(stderr.open("wb"))
             self._process = subprocess.Popen(  # noqa: S603 - our own modules, no shell
-                [sys.executable, "-m", "gateway.demo.leash", module, *arguments],
+                # -P: a folder called gateway where we were started is not ours.
+                [sys.executable, "-P", "-m", "gateway.demo.leash", module, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env=os.environ if environment is None else environment,
                 start_new_session=True,
             )
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def poll(self) -> int | None:
-        """Return the exit status once it has ended."""
-        return self._process.poll()
 
     def read_line(self, timeout_s: float) -> str:
         """Return the next line of its standard output; "" when it ends or is silent too long."""

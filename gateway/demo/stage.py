@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from gateway.demo.carriers import NORTH, SOUTH, Simulator
-from gateway.demo.children import Child
+from gateway.demo.children import Child, DidNotStart
 from gateway.errors import ConfigError
 from gateway.store.embedded import EmbeddedPostgres, start_embedded
 
@@ -41,10 +41,6 @@ port = 0
 format = "json"
 
 """
-
-
-class DidNotStart(Exception):
-    """A part of the demonstration did not come up; the text says why."""
 
 
 class Stage:
@@ -87,10 +83,7 @@ def set_up(folder: Path) -> Iterator[Stage]:
     with contextlib.ExitStack() as parts:
         parts.enter_context(_own(folder))
         simulator = parts.enter_context(Simulator(stderr=folder / "simulator.log"))
-        try:
-            simulator.wait_ready()
-        except RuntimeError as error:
-            raise DidNotStart(str(error)) from error
+        simulator.wait_ready()
         # Whoever of the two is first starts the database; the other joins. Our share in it lets
         # us look into it after the gateway's end, and end it if the gateway can't.
         gateway = parts.enter_context(_start_gateway(folder, simulator))
