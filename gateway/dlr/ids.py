@@ -13,6 +13,9 @@ from contextlib import suppress
 
 import msgspec
 
+ID_CHARACTERS_MAX = 255
+"""Longer is no id (SMPP: 64). An id becomes a key in an index, which has its limits."""
+
 _PADDING = " \t\r\n\0"
 
 
@@ -29,9 +32,10 @@ def normalise_id(raw: str, form: IdForm = IdForm.STRING, strip_zeros: bool = Fal
 
     Hexadecimal and decimal become decimal without zeros in front. A string keeps its zeros,
     unless told otherwise, and loses its case; so does an id that is not the number that `form`
-    promises (a UUID from a carrier of decimals stays comparable with itself).
+    promises (a UUID from a carrier of decimals stays comparable with itself). What is too long
+    for an id is cut: no receipt will match it, but that the message was taken can be stored.
     """
-    trimmed = raw.strip(_PADDING)
+    trimmed = raw.strip(_PADDING)[:ID_CHARACTERS_MAX]
     if form is IdForm.DECIMAL and trimmed.isascii() and trimmed.isdigit():
         return trimmed.lstrip("0") or "0"
     # int() would also take a sign, underscores and other scripts' digits.

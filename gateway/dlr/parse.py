@@ -19,6 +19,7 @@ from functools import lru_cache
 import msgspec
 
 from gateway.dlr.dialects import Dialect
+from gateway.dlr.ids import ID_CHARACTERS_MAX
 from gateway.dlr.states import STATE_OF, STATE_OF_WORD, STATUS_OF, WORD_OF, MessageState
 from gateway.dlr.tags import (
     ESM_CLASS_INTERMEDIATE,
@@ -29,9 +30,6 @@ from gateway.dlr.tags import (
     TAG_RECEIPTED_MESSAGE_ID,
 )
 from gateway.lifecycle import Status
-
-ID_CHARACTERS_MAX = 255
-"""Longer is no id (SMPP: 64). A receipt's id becomes a key in an index, which has its limits."""
 
 ERROR_CHARACTERS_MAX = 32
 TEXT_CHARACTERS_MAX = 160

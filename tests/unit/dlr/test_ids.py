@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.dlr.ids import (
+    ID_CHARACTERS_MAX,
     RULE_OF_DLR_MSGID,
     RULE_OF_MSG_ID_TYPE,
     IdForm,
@@ -47,8 +48,10 @@ UUID = "550E8400-e29b-41D4-a716-446655440000"
         ("²", IdForm.DECIMAL, "²"),
         ("", IdForm.HEX, ""),
         ("", IdForm.DECIMAL, ""),
-        ("f" * 5000, IdForm.HEX, "f" * 5000),
-        ("9" * 5000, IdForm.DECIMAL, "9" * 5000),
+        # too long for an index, and for the digits that int() writes
+        ("x" * 5000, IdForm.STRING, "x" * ID_CHARACTERS_MAX),
+        ("f" * 5000, IdForm.HEX, str(16**ID_CHARACTERS_MAX - 1)),
+        ("9" * 5000, IdForm.DECIMAL, "9" * ID_CHARACTERS_MAX),
     ],
 )
 def test_an_id_has_one_normal_form(raw: str, form: IdForm, normal: str) -> None:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.dlr.dialects import DEFAULT, DIALECTS, Dialect
+from gateway.dlr.ids import ID_CHARACTERS_MAX
 from gateway.dlr.parse import (
     ERROR_CHARACTERS_MAX,
-    ID_CHARACTERS_MAX,
     TEXT_CHARACTERS_MAX,
     Malformed,
     NotAReceipt,
