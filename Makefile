@@ -12,7 +12,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-for-this-tree
 
 PYTEST_ARGS ?=
-SERVE_ARGS ?= --simulator
+# With settings of your own there are real carriers.
+SERVE_ARGS ?= $(if $(wildcard gateway.toml),,--simulator)
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 LOAD_ARGS ?=
