@@ -449,15 +449,13 @@ class Dispatcher:
 
     def _may_leave(self, job: Job, now: float, wall: float) -> bool:
         """Say whether the head of a queue can be sent; if not, put it where it belongs."""
-        if job.closed or job.refused:
-            return False
-        if not job.may_leave(wall):
-            self._journal.end_rest(job, EventKind.EXPIRED, wall, error="validity ended")
-            return False
-        if job.not_before > now:
+        if job.may_leave(wall):
+            if job.not_before <= now:
+                return True
             self._arm(job, job.not_before)
-            return False
-        return True
+        elif not (job.closed or job.refused):
+            self._journal.end_rest(job, EventKind.EXPIRED, wall, error="validity ended")
+        return False
 
     def _take_cleared(
         self, carrier: CarrierState, room: int, now: float, wall: float

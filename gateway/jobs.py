@@ -63,8 +63,8 @@ class Job:
         return self.carrier_id in self.tried
 
     def may_leave(self, wall: float) -> bool:
-        """Say whether it still makes sense to send what has not left."""
-        return not self.closed and self.message.expires_at > wall
+        """Say whether what has not left may still leave through its present carrier."""
+        return not (self.closed or self.refused) and self.message.expires_at > wall
 
     def status(self) -> Status:
         return self.states[0] if len(self.states) == 1 else aggregate(self.states)

@@ -1,0 +1,157 @@
+"""What must hold of a world that has come to its end, however bad it was."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
+from gateway.model import Lane, MessageId
+from tests.simulation.store import key_of
+from tests.simulation.world import PATIENCE_S, WALL, World
+
+GIVEN_UP = {EventKind.REFUSED, EventKind.EXPIRED, EventKind.CANCELED}
+VOIDS = {*GIVEN_UP, EventKind.HELD}
+ROUNDING_S = 0.001
+"""Differences of times of day are not exact."""
+
+
+def check_invariants(world: World) -> None:
+    assert world.settled, "something still waits"
+    for message_id in world.store.messages:
+        check_money(world, message_id)
+        check_status(world, message_id)
+        check_notices(world, message_id)
+        check_times(world, message_id)
+        check_way(world, message_id)
+        check_doubts(world, message_id)
+    check_receipts(world)
+    check_duplicates(world)
+    check_rate(world)
+    check_order(world)
+
+
+def check_money(world: World, message_id: MessageId) -> None:
+    """Every segment is posted or voided once, the last one closes, and all of it was real."""
+    message, events = world.store.messages[message_id], world.store.events[message_id]
+    closing = [place for place, event in enumerate(events) if event.closes]
+    assert len(closing) == 1, "closed more than once"
+    later = {event.kind for event in events[closing[0] + 1 :]}
+    assert later <= {EventKind.RECEIPT}, "something happened after the end"
+    ended = Counter(e.segment for e in events if e.kind in VOIDS | {EventKind.SUBMITTED})
+    assert ended == Counter(range(1, message.segments + 1)), "each segment ends once"
+    moved = sum(event.posted_micros + event.voided_micros for event in events)
+    assert moved == message.price_micros
+    for event in events:
+        assert bool(event.voided_micros) == (event.kind in VOIDS)
+        assert bool(event.posted_micros) == (event.kind is EventKind.SUBMITTED)
+        if event.kind is EventKind.SUBMITTED:
+            assert event.carrier_id is not None and event.carrier_message_id is not None
+            taken = world.carriers[event.carrier_id].taken[event.carrier_message_id]
+            assert taken == (message_id, event.segment - 1), "posted for what nobody took"
+
+
+def check_status(world: World, message_id: MessageId) -> None:
+    """The status that readers see is the one that the segments make."""
+    states = [Status.ACCEPTED] * world.store.messages[message_id].segments
+    for event in world.store.history(message_id):
+        states[event.segment - 1] = settle_segment(states[event.segment - 1], event.segment_status)
+    # As the store's view `message_states` chooses.
+    seen = max(world.store.events[message_id], key=lambda e: (e.status.final, e.at, e.status))
+    assert seen.status is aggregate(states)
+
+
+def check_notices(world: World, message_id: MessageId) -> None:
+    """The customer hears of a final status once, and of nothing else."""
+    told = [notice.body for notice in world.store.notices if notice.message_id == message_id]
+    final = aggregate(world.store.job(message_id).states)
+    assert [f'"status":"{final.wire}"' in body for body in told] == [True] * final.final
+
+
+def check_times(world: World, message_id: MessageId) -> None:
+    """Nothing leaves before its hour, after its validity, or after some of it was given up."""
+    message, events = world.store.messages[message_id], world.store.events[message_id]
+    for event in events:
+        assert event.kind is not EventKind.EXPIRED or event.at >= message.expires_at
+    ended_at = min(event.at for event in events if event.closes or event.kind in GIVEN_UP)
+    for carrier in world.carriers.values():
+        for at, sent_id, _ in carrier.sent:
+            if sent_id == message_id:
+                assert WALL + at >= (message.send_at or 0.0) - ROUNDING_S
+                assert WALL + at <= min(message.expires_at, ended_at) + ROUNDING_S
+
+
+def check_way(world: World, message_id: MessageId) -> None:
+    """All parts travel one way; and what has time and somebody to take it does not expire."""
+    message, events = world.store.messages[message_id], world.store.events[message_id]
+    takers = {event.carrier_id for event in events if event.kind is EventKind.SUBMITTED}
+    assert len(takers) <= 1, "the parts of a text went different ways"
+    expired = any(event.kind is EventKind.EXPIRED for event in events)
+    if expired and message.expires_at >= (message.send_at or message.accepted_at) + PATIENCE_S:
+        begun = takers | {event.carrier_id for event in events if event.kind is EventKind.HELD}
+        refused = {event.carrier_id for event in events if event.code is not None}
+        hopeless = {*refused, world.plan.dead}
+        assert world.plan.dead in begun | set(message.routes), "forgotten until it was too late"
+        assert begun or hopeless.issuperset(message.routes), "kept for a carrier that is away"
+
+
+def check_doubts(world: World, message_id: MessageId) -> None:
+    """A restart gives up only what may have been taken."""
+    for event in world.store.events[message_id]:
+        if event.kind is EventKind.HELD and event.error == "restart":
+            assert (message_id, event.segment - 1) in world.in_doubt, "it had not left"
+
+
+def check_receipts(world: World) -> None:
+    """What was acknowledged is applied; or parked, when nobody knows its submission any more."""
+    parked = {key_of(receipt) for receipt in world.store.parked}
+    known = {
+        (event.carrier_id, event.carrier_message_id): world.store.job(message_id).states[
+            event.segment - 1
+        ]
+        for message_id, events in world.store.events.items()
+        for event in events
+        if event.kind is EventKind.SUBMITTED
+    }
+    for carrier in world.carriers.values():
+        for name in carrier.acknowledged:
+            key = (carrier.id, name)
+            assert (key in known) != (key in parked), "forgotten, or parked although it is known"
+            assert known.get(key, carrier.final[name]) is carrier.final[name], "not applied"
+
+
+def check_duplicates(world: World) -> None:
+    """A crash or a lost bind doubles a window at most, and nothing where the policy is "hold"."""
+    plan, carriers = world.plan, world.carriers.values()
+    taken = Counter(segment for carrier in carriers for segment in carrier.taken.values())
+    windows_lost = sum(carrier.losses for carrier in carriers)
+    windows_lost += world.crashes * plan.carriers * plan.binds
+    assert sum(taken.values()) - len(taken) <= plan.window * windows_lost
+    for carrier in carriers:
+        if carrier.hold:
+            assert len(set(carrier.taken.values())) == len(carrier.taken), "taken twice"
+
+
+def check_rate(world: World) -> None:
+    """In any one second a carrier sees its rate and one burst at most."""
+    if not world.plan.rate_per_s:
+        return
+    most = int(world.plan.rate_per_s) + world.plan.burst
+    for carrier in world.carriers.values():
+        times = [at for at, _, _ in carrier.sent]
+        for first, beyond in zip(times, times[most:], strict=False):
+            assert beyond - first >= 1.0 - ROUNDING_S, f"more than {most} in a second"
+
+
+def check_order(world: World) -> None:
+    """Within account, carrier and lane, messages leave first in the order of their acceptance.
+
+    Those that have one carrier and no hour: moving to another carrier costs the order.
+    """
+    for carrier in world.carriers.values():
+        last: dict[tuple[int, Lane], MessageId] = {}
+        for message_id in dict.fromkeys(message_id for _, message_id, _ in carrier.sent):
+            message = world.store.messages[message_id]
+            if len(message.routes) == 1 and message.send_at is None:
+                queue = (message.account_id, message.lane)
+                assert last.get(queue, 0) < message_id, "overtaken"
+                last[queue] = message_id

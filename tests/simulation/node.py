@@ -1,0 +1,399 @@
+"""The gateway: its deciding parts, and the shell around them with generators for tasks.
+
+What stands here repeats what `carriers.py`, `feeding.py`, `submissions.py` and the writers of the
+store do around the deciding parts, under the same names; every `await` there is a `yield` here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gateway.carrier_state import CarrierState, Policy
+from gateway.dispatch import Canceled, Dispatcher, NotHere
+from gateway.ids import IdGenerator
+from gateway.jobs import Submission
+from gateway.lifecycle import EventKind, Status
+from gateway.model import CarrierId, Lane, Message, MessageId
+from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt
+from gateway.receipts import ArrivedReceipt, Found, Key, ReceiptBook, Reference
+from gateway.shelves import Shelf
+from gateway.smpp.status import StatusClass
+from gateway.throttle.adaptive import AdaptiveRate
+from tests.simulation.limits import LIMITS, RECOVERY
+from tests.simulation.store import PAGE_MAX, Batch, key_of, party_of
+
+if TYPE_CHECKING:
+    from tests.simulation.carrier import Session
+    from tests.simulation.world import Life, Process, World
+
+WAITING_MAX = 8
+"""Unwritten events beyond which nothing is sent."""
+LOOKUP_KEYS_MAX = 5
+DUE_AHEAD_S = 3.0
+DUE_HELD_MAX = 4
+
+
+class Node:
+    def __init__(self, world: World, configured: list[CarrierId], life: Life) -> None:
+        self._world, self._store = world, world.store
+        self.life = life
+        self.ids = IdGenerator(0, self._store.last_id)
+        self.requests: list[Message] = []
+        """What customers have asked for and nobody has committed."""
+        self._batch = Batch()
+        self._writing: Batch | None = None
+        self._taking_in = False
+        self._stalled = False
+        self._announced = 0
+        self._due_cursor = (0.0, 0)
+        self._reading_to = 0.0
+        self._cancels = 0
+        self._alarms: dict[CarrierId | None, float] = {}
+        """When to look again: for a carrier's rate, and (None) for retries and schedules."""
+        self._sessions: dict[CarrierId, list[Session]] = {c: [] for c in configured}
+        self.dispatcher = self._new_dispatcher(configured)
+        in_flight_max = world.plan.carriers * world.plan.binds * world.plan.window
+        self.book = ReceiptBook(
+            self,
+            # Half of them has to outlast what is submitted and not committed.
+            references_max=2 * (WAITING_MAX + in_flight_max),
+            wants_notice=lambda account_id: True,
+        )
+        self._recover()
+        for process in (self._take_in(), self._write(), self._feed(), self._watch()):
+            world.start(process, life)
+        for carrier_id in configured:
+            for _ in range(world.plan.binds):
+                world.start(world.carriers[carrier_id].bind(self), life)
+
+    def _new_dispatcher(self, configured: list[CarrierId]) -> Dispatcher:
+        plan, carriers = self._world.plan, self._world.carriers
+        dispatcher = Dispatcher(
+            [
+                CarrierState(
+                    carrier_id,
+                    Policy(name=str(carrier_id), hold=carriers[carrier_id].hold),
+                    AdaptiveRate(plan.rate_per_s, plan.burst, RECOVERY),
+                    window_size=plan.binds * plan.window,
+                )
+                for carrier_id in configured
+            ],
+            self.record_and_tell,
+            limits=LIMITS,
+            held_max=plan.held,
+            past_carriers=set(carriers) - set(configured),
+            states_of=lambda message_id: self.book.references.find_states(message_id),
+        )
+        for shelf in dispatcher.shelves.values():
+            shelf.held_max = plan.held  # a dispatcher would not make them as small as this
+        return dispatcher
+
+    @property
+    def idle(self) -> bool:
+        return self._batch.empty and not (self._writing or self._taking_in or self.requests)
+
+    def in_doubt(self) -> set[tuple[MessageId, int]]:
+        """Return the segments that are under way, or whose latest event is not committed."""
+        under_way = {
+            (job.message.id, index)
+            for job in self.dispatcher._jobs.values()
+            for index, state in enumerate(job.states)
+            if state is Status.ACCEPTED and index not in job.unsent
+        }
+        return under_way | {(event.message_id, event.segment - 1) for event in self._unwritten()}
+
+    def _unwritten(self) -> list[Event]:
+        return self._batch.events + (self._writing.events if self._writing else [])
+
+    def check(self) -> None:
+        """Check what must hold all the time: counts are right, and memory is bounded."""
+        held: Counter[tuple[CarrierId, Lane] | None] = Counter()
+        for job in self.dispatcher._jobs.values():
+            message = job.message
+            held[None if message.send_at is not None else (message.routes[0], message.lane)] += 1
+        for key, shelf in self.dispatcher.shelves.items():
+            assert shelf.held == held[key], "a shelf has lost count"
+            assert shelf.held <= shelf.held_max + self._cancels, "memory is not bounded"
+        bound = sum(shelf.held_max for shelf in self.dispatcher.shelves.values())
+        assert held[None] <= bound + DUE_HELD_MAX + PAGE_MAX + self._cancels
+        for carrier in self.dispatcher.carriers.values():
+            in_windows = sum(len(session.window) for session in self._sessions[carrier.id])
+            assert carrier.in_flight == in_windows + carrier.prepared, "in flight and in no window"
+            taken = sum(
+                event.kind is EventKind.SUBMITTED and event.carrier_id == carrier.id
+                for event in self._unwritten()
+            )
+            assert in_windows + taken <= carrier.window_size, "a crash would double too much"
+
+    # ── what the deciding parts want written ─────────────────────────────────────────────────
+
+    def record_and_tell(self, event: Event) -> None:
+        self.record(event)
+        job = self.dispatcher.find(event.message_id)
+        if event.closes and event.kind is not EventKind.SUBMITTED and event.status.final and job:
+            message = job.message
+            self.book.tell(
+                message.account_id,
+                message.id,
+                party_of(message),
+                event.status,
+                event.error or "",
+                event.at,
+            )
+
+    def record(self, event: Event) -> None:
+        self._world.seen[event.kind.wire] += 1
+        self._batch.events.append(event)
+
+    def notify(self, notice: Notice) -> None:
+        self._batch.notices.append(notice)
+
+    def park(self, receipt: ParkedReceipt) -> None:
+        self._world.seen["parked"] += 1
+        self._batch.parked.append(receipt)
+
+    def unpark(self, carrier_id: int, carrier_message_id: str) -> None:
+        self._world.seen["unparked"] += 1
+        key = (CarrierId(carrier_id), carrier_message_id)
+        self._batch.parked = [p for p in self._batch.parked if key_of(p) != key]
+        self._batch.unparked.append(key)
+
+    def after_commit(self, acknowledge: Acknowledge) -> None:
+        self._batch.acknowledge.append(acknowledge)
+
+    # ── the store's two writers ──────────────────────────────────────────────────────────────
+
+    def _trip(self) -> float:
+        """Return how long a statement takes to the store, or its answer back."""
+        slow = self._world.happens(self._world.plan.slow)
+        return self._world.between(0.5, 3.0) if slow else self._world.between(0.0, 0.03)
+
+    def _take_in(self) -> Process:
+        while True:
+            yield 0.1
+            if not self.requests:
+                continue
+            self._taking_in = True
+            messages, self.requests = self.requests, []
+            yield self._trip()
+            self._store.insert(messages)
+            yield self._trip()
+            if self._world.happens(self._world.plan.late_announcements):
+                self._world.seen["late announcement"] += 1
+                yield self._world.between(0.5, 4.0)
+            self._take(messages)
+            self._taking_in = False
+
+    def _write(self) -> Process:
+        while True:
+            if self.book.wanted():
+                yield from self._look_up()
+            if self._batch.empty:
+                yield 0.05 if not self._world.calm else 0.2
+                continue
+            batch = self._writing = self._batch
+            self._batch = Batch()
+            yield self._trip()
+            self._store.write(batch)
+            yield self._trip()
+            self._writing = None
+            self.dispatcher.written(batch.events)
+            if self._stalled and not self._full:
+                self._stalled = False
+                self.dispatcher.ready.update(self.dispatcher.carriers)
+            for acknowledge in batch.acknowledge:
+                acknowledge(True)
+
+    @property
+    def _full(self) -> bool:
+        return len(self._batch.events) >= WAITING_MAX
+
+    def _look_up(self) -> Process:
+        keys: list[Key] = list(self.book.wanted())[:LOOKUP_KEYS_MAX]
+        yield self._trip()
+        found: dict[Key, Found] = self._store.find_submissions(keys)
+        yield self._trip()
+        for key, known in found.items():
+            self._world.seen["looked up"] += 1
+            job = self.dispatcher.find(known.message_id)
+            if job is not None:
+                found[key] = msgspec.structs.replace(known, states=job.states)
+        self.book.looked_up(keys, found)
+
+    # ── the feeder ───────────────────────────────────────────────────────────────────────────
+
+    def _take(self, messages: list[Message]) -> None:
+        self._announced = max(self._announced, *(m.id for m in messages))
+        wall = self._world.wall
+        at_once = [
+            m
+            for m in messages
+            if m.send_at is None
+            or (m.send_at, m.id) <= self._due_cursor
+            or m.send_at <= self._reading_to
+            or (m.send_at <= wall + DUE_AHEAD_S and len(self.dispatcher) < DUE_HELD_MAX)
+        ]
+        self.dispatcher.accept(at_once, self._world.now, wall)
+        self.dispatcher.announced(self._announced)
+
+    def _recover(self) -> None:
+        self.book.restore_parked(self._store.parked)
+        self._announced = self._store.last_id
+        self.dispatcher.announced(self._announced)
+        for shelf in self.dispatcher.shelves.values():
+            shelf.cursor = max(0, self._store.marks.get((shelf.carrier_id, shelf.lane), 0) - 1)
+            shelf.spilled = True
+            while shelf.spilled and shelf.room:
+                _at_once(self._refill(shelf))
+        _at_once(self._load_due())
+
+    def _feed(self) -> Process:
+        while True:
+            yield 0.25
+            for shelf in self.dispatcher.refills():
+                self._world.seen["refill"] += 1
+                yield from self._refill(shelf)
+            yield from self._load_due()
+            if self._world.chance.random() < 0.1:
+                self._save_marks()
+
+    def _refill(self, shelf: Shelf) -> Process:
+        last_id, complete = 0, False
+        self.dispatcher.begin_refill(shelf)
+        try:
+            yield self._trip()
+            jobs, last_id, complete = self._store.shelf_page(shelf, min(PAGE_MAX, shelf.room))
+            yield self._trip()
+            self.dispatcher.restore(jobs, self._world.now, self._world.wall)
+        finally:
+            self.dispatcher.end_refill(shelf, last_id, complete)
+
+    def _load_due(self) -> Process:
+        complete = False
+        while not complete and len(self.dispatcher) < self.dispatcher.held_max + DUE_HELD_MAX:
+            self.dispatcher.begin_refill()
+            self._reading_to = self._world.wall + DUE_AHEAD_S
+            try:
+                yield self._trip()
+                page = self._store.due_page(self._due_cursor, self._reading_to)
+                yield self._trip()
+                jobs, self._due_cursor, complete = page
+                self.dispatcher.restore(jobs, self._world.now, self._world.wall)
+            finally:
+                self._reading_to = 0.0
+                self.dispatcher.end_refill()
+
+    def _save_marks(self) -> None:
+        oldest = self.dispatcher.open_from()
+        newest = self._announced + 1
+        for key, shelf in self.dispatcher.shelves.items():
+            ceiling = min(newest, shelf.cursor) if shelf.spilled else newest
+            self._store.marks[key] = min(oldest.get(key, ceiling), ceiling)
+
+    def cancel(self, message: Message) -> Process:
+        self._cancels += 1
+        outcome = self.dispatcher.cancel(message.id, self._world.wall)
+        if isinstance(outcome, NotHere):
+            self.dispatcher.begin_refill()
+            try:
+                yield self._trip()
+                read = self._store.job(message.id)
+                yield self._trip()
+                outcome = self.dispatcher.cancel_read(read, self._world.wall)
+                self._world.seen["canceled from the store"] += isinstance(outcome, Canceled)
+            finally:
+                self.dispatcher.end_refill()
+
+    # ── the desk: what binds say, and what they are given ────────────────────────────────────
+
+    def bound(self, session: Session) -> None:
+        self._sessions[session.carrier.id].append(session)
+        self.dispatcher.set_bound(session.carrier.id, True, self._world.now, self._world.wall)
+
+    def lost(self, session: Session) -> None:
+        carrier_id = session.carrier.id
+        self._sessions[carrier_id].remove(session)
+        self.dispatcher.lost(session.window, self._world.now, self._world.wall)
+        session.window = []
+        if not self._sessions[carrier_id]:
+            self.dispatcher.set_bound(carrier_id, False, self._world.now, self._world.wall)
+
+    def responded(self, session: Session, submission: Submission, status: int, name: str) -> None:
+        now, wall = self._world.now, self._world.wall
+        meaning = self.dispatcher.responded(submission, status, name, now, wall)
+        self.dispatcher.ready.add(submission.carrier_id)
+        if meaning is StatusClass.OK:
+            job = submission.job
+            message, index = job.message, submission.index
+            self.book.submitted(
+                (submission.carrier_id, name),
+                Reference(
+                    message.id, message.account_id, index, job.states, party_of(message), wall
+                ),
+            )
+        elif meaning is StatusClass.SESSION_FAULT:
+            session.carrier.close(session)
+
+    def delivered(
+        self, carrier_id: CarrierId, name: str, status: Status, acknowledge: Acknowledge
+    ) -> None:
+        key = (carrier_id, name)
+        self.book.arrived(ArrivedReceipt(key, status, None, "", self._world.wall, acknowledge))
+
+    def _watch(self) -> Process:
+        while True:
+            self.dispatcher.fail_over(self._world.now)
+            self.dispatcher.expire(self._world.wall)
+            yield 1.0
+
+    def pump(self) -> None:
+        """Send what can be sent. Asked after every step, it looks only where it is told to."""
+        ready, self.dispatcher.ready = self.dispatcher.ready, set()
+        for carrier_id in sorted(ready):
+            self._pump_carrier(carrier_id)
+        timer = self.dispatcher.next_timer()
+        if timer is not None:
+            self._set_alarm(None, timer)
+
+    def _pump_carrier(self, carrier_id: CarrierId) -> None:
+        if self._full:
+            self._stalled = True
+            return
+        now, wall = self._world.now, self._world.wall
+        for session in self._sessions[carrier_id]:
+            taken, until = self.dispatcher.take(carrier_id, session.room, now, wall)
+            for submission in taken:
+                session.carrier.submit(session, submission)
+            if until is not None:
+                self._set_alarm(carrier_id, until)
+                break
+        if self._world.carriers[carrier_id].hold:
+            prepared = self.dispatcher.prepare(carrier_id, now, wall)
+            if prepared:
+                self.after_commit(
+                    lambda _: self.dispatcher.cleared(prepared, self._world.now, self._world.wall)
+                )
+
+    def _set_alarm(self, carrier_id: CarrierId | None, at: float) -> None:
+        if at < self._alarms.get(carrier_id, float("inf")):
+            self._alarms[carrier_id] = at
+            after_s = max(0.0, at - self._world.now)
+            self._world.start(self._ring(carrier_id, at), self.life, after_s)
+
+    def _ring(self, carrier_id: CarrierId | None, at: float) -> Process:
+        if self._alarms.get(carrier_id) == at:
+            del self._alarms[carrier_id]
+            if carrier_id is None:
+                self.dispatcher.tick(self._world.now)
+            else:
+                self.dispatcher.ready.add(carrier_id)
+        yield from ()
+
+
+def _at_once(process: Process) -> None:
+    """Let a process run to its end without anything in between."""
+    for _ in process:
+        pass

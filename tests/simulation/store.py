@@ -1,0 +1,112 @@
+"""What is committed, and the queries of `store/backlog.py` over it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from gateway.jobs import Job, rebuild_job
+from gateway.lifecycle import EventKind
+from gateway.model import CarrierId, Lane, Message, MessageId
+from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt, Party
+from gateway.receipts import Found, Key
+from gateway.shelves import Shelf
+
+PAGE_MAX = 7
+
+
+class Batch:
+    """What goes into one transaction of the outcome writer."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.notices: list[Notice] = []
+        self.parked: list[ParkedReceipt] = []
+        self.unparked: list[Key] = []
+        self.acknowledge: list[Acknowledge] = []
+
+    @property
+    def empty(self) -> bool:
+        return not (self.events or self.parked or self.unparked or self.acknowledge)
+
+
+class Store:
+    """Tables. Each verb is one transaction or one query, at the moment in which it is called."""
+
+    def __init__(self) -> None:
+        self.messages: dict[MessageId, Message] = {}
+        self.events: defaultdict[MessageId, list[Event]] = defaultdict(list)
+        self.closed: set[MessageId] = set()
+        self.notices: list[Notice] = []
+        self.parked: list[ParkedReceipt] = []
+        self.marks: dict[tuple[CarrierId, Lane], int] = {}
+
+    @property
+    def last_id(self) -> int:
+        return max(self.messages, default=0)
+
+    def insert(self, messages: Iterable[Message]) -> None:
+        self.messages.update((message.id, message) for message in messages)
+
+    def write(self, batch: Batch) -> None:
+        for event in batch.events:
+            self.events[event.message_id].append(event)
+            if event.closes:
+                self.closed.add(event.message_id)
+        self.notices += batch.notices
+        self.parked = [p for p in self.parked if key_of(p) not in batch.unparked] + batch.parked
+
+    def history(self, message_id: MessageId) -> list[Event]:
+        """Return a message's events as the queries order them."""
+        return sorted(self.events[message_id], key=lambda event: event.at)
+
+    def job(self, message_id: MessageId) -> Job:
+        return rebuild_job(self.messages[message_id], self.history(message_id))
+
+    def shelf_page(self, shelf: Shelf, limit: int) -> tuple[list[Job], int, bool]:
+        """Return open messages past the shelf's cursor, the last one's id, and if that was all."""
+        ids = sorted(
+            m.id
+            for m in self.messages.values()
+            if (m.routes[0], m.lane) == (shelf.carrier_id, shelf.lane)
+            and m.send_at is None
+            and m.id > shelf.cursor
+            and m.id not in self.closed
+        )[:limit]
+        return [self.job(i) for i in ids], ids[-1] if ids else shelf.cursor, len(ids) < limit
+
+    def due_page(
+        self, after: tuple[float, int], until: float
+    ) -> tuple[list[Job], tuple[float, int], bool]:
+        """Return open messages scheduled past `after`, the last one's key, and if that was all."""
+        keys = sorted(
+            (m.send_at, m.id)
+            for m in self.messages.values()
+            if m.send_at is not None and m.send_at <= until and m.id not in self.closed
+        )
+        page = [key for key in keys if key > after][:PAGE_MAX]
+        jobs = [self.job(message_id) for _, message_id in page]
+        return jobs, page[-1] if page else after, len(page) < PAGE_MAX
+
+    def find_submissions(self, keys: Iterable[Key]) -> dict[Key, Found]:
+        taken = {
+            (event.carrier_id, event.carrier_message_id): event
+            for events in self.events.values()
+            for event in events
+            if event.kind is EventKind.SUBMITTED
+        }
+        return {key: self._found(taken[key]) for key in keys if key in taken}
+
+    def _found(self, event: Event) -> Found:
+        message = self.messages[event.message_id]
+        states = self.job(message.id).states
+        index = event.segment - 1
+        return Found(message.id, message.account_id, index, states, party_of(message), event.at)
+
+
+def party_of(message: Message) -> Party:
+    return Party(message.sender, message.recipient, "", "", "", message.segments)
+
+
+def key_of(parked: ParkedReceipt) -> Key:
+    return parked.carrier_id, parked.carrier_message_id

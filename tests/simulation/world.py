@@ -1,0 +1,208 @@
+"""The world in which the deciding parts are tried: virtual time, seeded chance, nothing real.
+
+    customers ─► intake ─► Store ◄── writer ◄── Dispatcher, ReceiptBook ◄──► Carrier
+                   │         └──── feeder ────► ▲
+                   └───────── announces ────────┘
+
+A `World` has a clock, one source of chance and an agenda of processes. A process is a generator
+that yields how many seconds pass before it goes on. What it does between two yields happens at
+once; at every yield anything else may come in between, the death of the gateway included.
+
+- `Plan` says how bad this world is.
+- `Store` is what is committed. `Carrier` is an operator: it takes, throttles, refuses, falls
+  silent, drops binds, and repeats its receipts until they are acknowledged. Both outlive a crash.
+- `Node` is the gateway: the real `Dispatcher` and `ReceiptBook` in a shell that does what
+  `carriers.py`, `feeding.py` and the two writers do, with generators in the place of tasks. A
+  crash takes it with all that it knows; another one starts from the store.
+
+After a while the world calms down, so that everything has to come to its end. What must hold then
+stands in `invariants.py`, what must hold all the time in `Node.check`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import Counter
+from collections.abc import Generator
+from dataclasses import dataclass
+from random import Random
+
+from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
+from tests.simulation.carrier import Carrier
+from tests.simulation.node import Node
+from tests.simulation.plan import Plan
+from tests.simulation.store import Store
+
+Process = Generator[float, None, None]
+
+WALL = 1_800_000_000.0
+"""The time of day when the clock says 0."""
+PATIENCE_S = 250.0
+"""The longest validity: enough for everything to leave that can, once it is calm."""
+END_S = 400.0
+"""No world lasts longer: what has not come to its end by then never will."""
+SEGMENT_MICROS = 70
+CHECK_STEPS = 10
+"""What must hold all the time is looked at after so many steps."""
+
+
+@dataclass(eq=False)
+class Life:
+    """What a process belongs to: it goes no further when that has ended."""
+
+    alive: bool = True
+
+
+class World:
+    """The clock, chance, and everything that is on its way."""
+
+    def __init__(
+        self, seed: int, plan: Plan | None = None, crash_at_step: int | None = None
+    ) -> None:
+        self.chance = Random(seed)
+        self.plan = plan or Plan.draw(self.chance)
+        self.now = 0.0
+        self.steps = 0
+        self.crashes = 0
+        self.seen: Counter[str] = Counter()
+        """How often what happened, so that nobody takes an idle world for a good one."""
+        self.in_doubt: set[tuple[MessageId, int]] = set()
+        """Segments of which a crash left the store not knowing whether they were taken."""
+        self._crash_at_step = crash_at_step
+        self._agenda: list[tuple[float, int, Process, Life]] = []
+        self._ticket = itertools.count()
+        self._life = Life()
+        self.store = Store()
+        self.carriers = {
+            CarrierId(number): Carrier(self, CarrierId(number))
+            for number in range(1, self.plan.carriers + 1)
+        }
+        self.node = Node(self, list(self.carriers), Life())
+        self.start(self._customers())
+        self.start(self._misfortune())
+
+    # ── time and chance ──────────────────────────────────────────────────────────────────────
+
+    @property
+    def wall(self) -> float:
+        return WALL + self.now
+
+    @property
+    def calm(self) -> bool:
+        return self.now >= self.plan.trouble_s
+
+    def happens(self, share: float) -> bool:
+        """Say whether something bad happens now."""
+        return not self.calm and self.chance.random() < share
+
+    def between(self, low: float, high: float) -> float:
+        return self.chance.uniform(low, high)
+
+    def start(self, process: Process, life: Life | None = None, after_s: float = 0.0) -> None:
+        """Let a process begin; it lasts as long as the world, or the life that it belongs to."""
+        entry = (self.now + after_s, next(self._ticket), process, life or self._life)
+        heapq.heappush(self._agenda, entry)
+
+    def run(self) -> World:
+        """Let everything come to its end."""
+        look_at = self.plan.trouble_s
+        while self.now < END_S:
+            self._step()
+            if self.now >= look_at:
+                look_at = self.now + 1.0
+                if self.settled:
+                    break
+        return self
+
+    def _step(self) -> None:
+        self.now, _, process, life = heapq.heappop(self._agenda)
+        if not life.alive:
+            process.close()
+            return
+        pause_s = next(process, None)
+        if pause_s is not None:
+            self.start(process, life, pause_s)
+        self.steps += 1
+        if self.node.life.alive:
+            self.node.pump()
+            if self.steps % CHECK_STEPS == 0:
+                self.node.check()
+        if self.steps == self._crash_at_step:
+            self.crash()
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more will happen."""
+        return (
+            self.node.life.alive
+            and self.node.idle
+            and self.store.closed >= self.store.messages.keys()
+            and not any(carrier.reporting for carrier in self.carriers.values())
+        )
+
+    # ── who lives in it ──────────────────────────────────────────────────────────────────────
+
+    def _customers(self) -> Process:
+        for _ in range(self.plan.messages):
+            yield self.chance.choice((0.0, 0.0, self.between(0.0, 1.5)))
+            while not self.node.life.alive:
+                yield 0.5
+            self.node.requests.append(self._draw_message())
+
+    def _draw_message(self) -> Message:
+        chance, carriers = self.chance, list(self.carriers)
+        segments = chance.choice((1, 1, 1, 2, 3))
+        send_at = self.wall + self.between(0, 15) if chance.random() < 0.2 else None
+        return Message(
+            id=self.node.ids.next(self.wall),
+            account_id=AccountId(chance.randint(1, 2)),
+            accepted_at=self.wall,
+            sender="Shop",
+            recipient="447911123456",
+            country="GB",
+            text="",
+            encoding=Encoding.GSM7,
+            segments=segments,
+            lane=chance.choice(list(Lane)),
+            price_micros=Micros(segments * SEGMENT_MICROS),
+            routes=tuple(chance.sample(carriers, chance.randint(1, len(carriers)))),
+            send_at=send_at,
+            expires_at=(send_at or self.wall) + chance.choice((5.0, 30.0, PATIENCE_S)),
+        )
+
+    def _misfortune(self) -> Process:
+        """Crash, drop binds and cancel by the plan; in the end have everything mended."""
+        plan, step_s = self.plan, 0.1
+        while not self.calm:
+            yield step_s
+            if self.happens(plan.crashes_per_s * step_s):
+                self.crash()
+            if self.happens(plan.drops_per_s * step_s):
+                self.chance.choice(list(self.carriers.values())).drop_one()
+            if self.happens(plan.cancels_per_s * step_s) and self.store.messages:
+                message = self.chance.choice(list(self.store.messages.values()))
+                if self.node.life.alive:
+                    self.start(self.node.cancel(message), self.node.life)
+        if plan.dead:
+            self.carriers[CarrierId(plan.dead)].die()
+        if len(self.node.dispatcher.carriers) < len(self.carriers):
+            self.crash()
+
+    def crash(self) -> None:
+        """Kill the gateway between two steps; another one starts from what the store holds."""
+        if self.node.life.alive:
+            self.crashes += 1
+            self.in_doubt |= self.node.in_doubt()
+            self.node.life.alive = False
+            for carrier in self.carriers.values():
+                carrier.forget_sessions()
+            self.start(self._restart(), after_s=self.between(1.5, 4.0))
+
+    def _restart(self) -> Process:
+        configured = list(self.carriers)
+        if len(configured) > 1 and self.happens(self.plan.removed):
+            configured.remove(self.chance.choice(configured))
+            self.seen["carrier removed"] += 1
+        self.node = Node(self, configured, Life())
+        yield from ()
