@@ -46,7 +46,7 @@ USE_CASE_ROOMS = {
 }
 """Use cases with a room of their own → its files that wait; everything else there decides."""
 SHELL_ROOMS = {"store", "api", "hooks", "smpp"}
-COMPOSITION = {"app", "cli", "demo", "__main__"}
+COMPOSITION = {"app", "cli", "demo", "serve", "__main__"}
 
 UNDECIDING = {"config"}
 """Reads the environment and the file, once at the start; use cases import its types alone."""
