@@ -318,8 +318,8 @@ class Gateway:
 
     async def _recover(self) -> None:
         self._book.restore_parked(await self._backlog.fetch_parked())
-        await self._inbound.start()
         await self._customers.start()
+        await self._inbound.start()  # after it: what goes up depends on who may bind
         count = await self._feeder.recover()
         if count:
             log.info("recovered", messages=count)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from gateway.errors import StoreUnavailable
 from gateway.ids import IdGenerator
@@ -17,7 +17,7 @@ from gateway.inbound.numbers import NOBODY, Owners
 from gateway.logs import get_logger
 from gateway.metrics import Metrics
 from gateway.model import AccountId, CarrierId
-from gateway.outcomes import Acknowledge, InboundMessage
+from gateway.outcomes import Acknowledge, Delivery, InboundMessage
 from gateway.smpp.pdu import DeliverSm
 from gateway.store.inbound import InboundStore
 
@@ -43,6 +43,7 @@ class InboundDesk:
         build_deliveries: BuildDeliveries = lambda message: (),
     ) -> None:
         self._store = store
+        self._build_deliveries = build_deliveries
         self._owners = Owners()
         self._version = 0
         self._counts = {
@@ -55,7 +56,7 @@ class InboundDesk:
             reassembly_s=reassembly_s,
             find_owner=lambda carrier_id, recipient: self._owners.find(carrier_id, recipient),
             wants_notice=wants_notice,
-            build_deliveries=build_deliveries,
+            build_deliveries=self._try_deliveries,
             on_handed_over=self._count,
             on_repeated=self._count_repeated,
         )
@@ -93,6 +94,15 @@ class InboundDesk:
         if changed is not None:
             self._version, numbers = changed
             self._owners = Owners(numbers)
+
+    def _try_deliveries(self, message: InboundMessage) -> Sequence[Delivery]:
+        """Ask for what goes up; a message that can't be written for SMPP is handed over all the
+        same, by its other ways."""
+        try:
+            return self._build_deliveries(message)
+        except Exception:
+            log.exception("deliveries_not_built", message_id=message.id)
+            return ()
 
     def _count(self, message: InboundMessage) -> None:
         counts = self._counts.get(message.carrier_id)

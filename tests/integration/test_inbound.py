@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import aiohttp
 import pytest
+import smpplib.client
 from aiohttp import web
 
 from bench.simulator.mailbox import Delivery
@@ -31,6 +32,7 @@ from gateway.smpp.pdu import DeliverSm, encode_short_message
 from gateway.store.accounts import create_account, create_key
 from gateway.store.inbound import add_number
 from gateway.store.postgres import Database
+from gateway.store.upstream_accounts import save_smpp_account
 
 TIMEOUT_S = 30.0 * float(os.environ.get("GATEWAY_TEST_TIMEOUT_FACTOR", "1"))
 LONG = "A long text, cut into parts by the phone that sent it. " * 6
@@ -47,6 +49,7 @@ reassembly_s = {reassembly_s}
 allow_private = true
 retry_first_s = 0.2
 retry_max_s = 0.5
+{smpp}
 [[carrier]]
 name = "alpha"
 host = "127.0.0.1"
@@ -56,6 +59,13 @@ reconnect_first_s = 0.1
 reconnect_max_s = 0.3
 {more}
 """
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 class Customer:
@@ -108,11 +118,11 @@ class World:
         self._database_url = database_url
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.http_port: int = probe.getsockname()[1]
+        self.http_port = free_port()
 
-    async def start(self, *, reassembly_s: float = 600.0, more: str = "") -> None:
+    async def start(
+        self, *, reassembly_s: float = 600.0, more: str = "", smpp_port: int = 0
+    ) -> None:
         """Start the gateway and return when its bind stands."""
         config = self._folder / "gateway.toml"
         config.write_text(
@@ -121,6 +131,7 @@ class World:
                 smsc_port=self.smsc.port,
                 reassembly_s=reassembly_s,
                 more=more,
+                smpp=f"[smpp]\nenabled = true\nport = {smpp_port}" if smpp_port else "",
             )
         )
         with (self._folder / "gateway.log").open("ab") as out:
@@ -356,6 +367,48 @@ async def test_a_number_belongs_to_somebody_as_soon_as_an_operator_says_so(
     unowned = await database.pool.fetch("SELECT body FROM inbound_messages WHERE account_id = 0")
     assert unowned[0]["body"] == "to nobody"
     await world.stop()
+
+
+def fetch_by_smpp(port: int, count: int) -> list[tuple[bytes, int, bytes]]:
+    """Bind as a customer does, by a library of other hands, and take `count` deliveries."""
+    taken: list[tuple[bytes, int, bytes]] = []
+
+    def take(pdu: Any) -> int:
+        taken.append((pdu.source_addr, pdu.esm_class, pdu.short_message))
+        return 0
+
+    client = smpplib.client.Client(
+        "127.0.0.1", port, timeout=TIMEOUT_S, allow_unknown_opt_params=True
+    )
+    client.set_message_received_handler(take)
+    client.connect()
+    client.bind_receiver(system_id="shop", password="secret")
+    while len(taken) < count:
+        client.read_once()
+    client.unbind()
+    client.disconnect()
+    return taken
+
+
+async def test_a_customer_that_binds_gets_what_came_while_it_was_away(
+    world: World, database: Database
+) -> None:
+    account = await create_account(database, "shop")
+    await add_number(database, account.id, "40404")
+    await save_smpp_account(database, account.id, system_id="shop", password="secret")
+    port = free_port()
+    await world.start(smpp_port=port)
+    sent = world.send("Ja") + world.send(LONG, reference_bits=16, backwards=True)
+    await world.acknowledged(sent)
+    await world.kill()
+    await world.start(smpp_port=port)
+    single, *others = await asyncio.to_thread(fetch_by_smpp, port, 1 + 3)
+    assert single == (b"491511", 0, b"Ja")
+    assert {esm_class for _, esm_class, _ in others} == {v.ESM_CLASS_UDHI}
+    assert b"".join(octets[6:] for _, _, octets in others).decode() == LONG
+    await world.stop()
+    assert await database.pool.fetchval("SELECT count(*) FROM deliveries") == 0
+    assert await database.pool.fetchval("SELECT count(*) FROM outbox") == 0
 
 
 async def test_kills_in_the_middle_of_many_long_texts_hand_each_over_once(

@@ -14,8 +14,10 @@ import pytest
 from gateway.errors import Rejected
 from gateway.ids import IdGenerator, id_at
 from gateway.inbound.book import InboundBook, Origin
+from gateway.inbound.desk import InboundDesk
 from gateway.inbound.handover import Handover
 from gateway.inbound.numbers import NOBODY, OwnedNumber, Owners
+from gateway.metrics import Metrics
 from gateway.model import Account, AccountId, CarrierId, MessageId
 from gateway.outcomes import Delivery, InboundMessage, Notice
 from gateway.smpp import vocabulary as v
@@ -287,6 +289,32 @@ async def test_what_is_old_is_forgotten_but_not_what_waits(node: Node, database:
     await Maintenance(database).forget_remains(time.time(), 30)
     assert [row["body"] for row in await rows(database, "inbound_messages")] == ["NEIN"]
     assert [row["reference"] for row in await rows(database, "inbound_parts")] == [1]
+
+
+async def test_a_message_that_can_not_go_up_is_handed_over_all_the_same(
+    node: Node, database: Database, store: InboundStore, shop: Account
+) -> None:
+    def fail(message: InboundMessage) -> list[Delivery]:
+        raise ValueError("a text that no deliver_sm can carry")
+
+    await add_number(database, shop.id, "40404")
+    desk = InboundDesk(
+        node.writer,
+        store,
+        node.ids,
+        {node.carrier_id: Origin("alpha")},
+        Metrics(),
+        reassembly_s=LIFE_S,
+        wants_notice=lambda account_id: True,
+        build_deliveries=fail,
+    )
+    await desk.start()
+    for pdu in parts(b"one ", b"two"):
+        desk.arrived(node.carrier_id, pdu, lambda committed: node.acknowledged.append(1))
+    await node.writer.flush()
+    assert [row["body"] for row in await rows(database, "inbound_messages")] == ["one two"]
+    assert len(await rows(database, "outbox")) == 1
+    assert node.acknowledged == [1, 1]
 
 
 # ── reading ─────────────────────────────────────────────────────────────────────────────────
