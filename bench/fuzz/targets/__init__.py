@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bench.fuzz.target import Target
-from bench.fuzz.targets import pdus, receipts, sessions, texts
+from bench.fuzz.targets import messages, pdus, receipts, sessions, texts
 
 TARGETS: dict[str, Target] = {
     target.name: target
-    for target in (*pdus.TARGETS, *texts.TARGETS, *receipts.TARGETS, *sessions.TARGETS)
+    for room in (pdus, texts, receipts, messages, sessions)
+    for target in room.TARGETS
 }
