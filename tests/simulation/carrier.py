@@ -157,7 +157,9 @@ class Carrier:
             receipts.append(Status.SUBMITTED)  # on its way: not final
         for status in receipts:
             self.reporting += 1
-            delay_s = chance.choice((0.0, world.between(0.0, 0.5), world.between(1.0, 20.0)))
+            delay_s = chance.choice(
+                (0.0, world.between(0.0, 0.5), world.between(0.5, world.plan.receipts_s))
+            )
             world.start(self._report(name, status), after_s=delay_s)
 
     def _report(self, name: str, status: Status) -> Process:

@@ -33,6 +33,8 @@ class Plan:
     refused: float = 0.0
     """By one status or another: for now, for good, by this carrier, for the session's sake."""
     silent: float = 0.0
+    receipts_s: float = 20.0
+    """How late a receipt may be."""
     slow: float = 0.0
     """Statements, or their answers, that take seconds."""
     late_announcements: float = 0.0
