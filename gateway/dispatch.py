@@ -362,6 +362,47 @@ class Dispatcher:
         assert not isinstance(outcome, NotHere)
         return outcome
 
+    def hold(self, message_id: MessageId) -> Message | TooLate | NotHere:
+        """Keep a message from leaving while it is replaced; `release` must follow.
+
+        Only one that was never tried: what its events say of its segments has to stay true.
+        """
+        job = self._jobs.get(message_id)
+        if job is None:
+            return NotHere()
+        if job.closed or not job.pristine or job.attempts or job.tried:
+            return TooLate()
+        job.closed = True
+        return job.message
+
+    def hold_read(self, job: Job) -> Message | TooLate:
+        """As `hold`, for a message that was read from the store because memory had it not.
+
+        The read must stand between `begin_refill` and `end_refill`.
+        """
+        message = job.message
+        if message.id in self._ended or job.closed or job.doubtful:
+            return TooLate()
+        if message.id not in self._jobs:
+            shelf = self._shelf_of(message)
+            if shelf is not None:
+                shelf.held += 1
+            self._jobs[message.id] = job
+        held = self.hold(message.id)
+        assert not isinstance(held, NotHere)
+        return held
+
+    def release(self, message: Message, now: float, wall: float) -> None:
+        """Let a held message go on as it is now; it stands at the end of its queue."""
+        shelf = self._shelf_of(self._jobs.pop(message.id).message)
+        if shelf is not None and self._shelf_of(message) is not shelf:
+            shelf.held -= 1  # it has an hour now, and is read by that
+        if message.send_at is not None and message.send_at > wall:
+            job = self._jobs[message.id] = new_job(message)
+            self._arm(job, now + message.send_at - wall)
+        else:
+            self._admit(new_job(message), now)
+
     def written(self, events: Iterable[Event]) -> None:
         """Forget the messages whose closing event is committed."""
         for event in events:

@@ -1,4 +1,4 @@
-"""Taking messages in, quoting them, and taking them back: what the API (and SMPP) calls.
+"""Taking messages in, quoting, replacing and taking them back: what the API and SMPP call.
 
 The decisions are `intake.py`'s and `dispatch.py`'s, the commit is `store/intake_writer.py`'s.
 """
@@ -9,12 +9,14 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from gateway.credit.prices import format_micros
 from gateway.dispatch import Canceled, Dispatcher, NotHere
 from gateway.errors import Rejected, StoreUnavailable
 from gateway.intake import Intake, hash_request
 from gateway.lifecycle import Status
-from gateway.model import Accepted, Account, Message, MessageId, SendRequest
+from gateway.model import Accepted, Account, Message, MessageId, Order, SendRequest
 from gateway.store.backlog import Backlog
 from gateway.store.intake_writer import Entry, EntryFate, Fate, IntakeWriter, Replayed
 from gateway.store.outcome_writer import OutcomeWriter
@@ -22,6 +24,10 @@ from gateway.store.reader import Reader
 from gateway.views import MessageView, Quote, QuoteItem
 
 FLUSH_TIMEOUT_S = 10.0
+REREAD_S = 1.0
+
+Rewrite = Callable[[Message, float], Order | Rejected]
+"""Returns what is to stand in a message's place, at a wall-clock time, or why nothing can."""
 
 
 class Intakes:
@@ -146,6 +152,83 @@ class Intakes:
         if view is None:
             raise _not_found()
         return view
+
+    async def replace(self, account: Account, message_id: MessageId, read: Rewrite) -> Message:
+        """Exchange what a message says before any of it was tried, and return it as it is now.
+
+        Raises Rejected (`too_late`, `not_found`, `no_credit`, and whatever `read` or intake find
+        wrong) or StoreUnavailable.
+        """
+        old = await self._hold(account, message_id)
+        try:
+            new = self._rewrite(account, old, read)
+            await asyncio.wait_for(self._outcomes.flush(), FLUSH_TIMEOUT_S)
+            await self._backlog.replace(old, new)
+        except Rejected:
+            self._release(old)
+            raise
+        except Exception as error:
+            # The commit may have got through: only the row knows what the message says now.
+            self._release(await self._read_row(old))
+            if isinstance(error, TimeoutError):
+                raise StoreUnavailable("the message could not be replaced") from None
+            raise
+        self._release(new)
+        return new
+
+    async def _hold(self, account: Account, message_id: MessageId) -> Message:
+        job = self._dispatcher.find(message_id)
+        if job is not None and job.message.account_id != account.id:
+            raise _not_found()
+        held = self._dispatcher.hold(message_id)
+        if isinstance(held, NotHere):
+            self._dispatcher.begin_refill()
+            try:
+                read = await self._backlog.fetch_one(account.id, message_id)
+                if read is None:
+                    raise _not_found()
+                held = self._dispatcher.hold_read(read)
+            finally:
+                self._dispatcher.end_refill()
+        if not isinstance(held, Message):
+            raise Rejected("too_late", "the message has begun to leave, or has ended", status=409)
+        return held
+
+    def _rewrite(self, account: Account, old: Message, read: Rewrite) -> Message:
+        now = time.time()
+        order = read(old, now)
+        if isinstance(order, Rejected):
+            raise order
+        decided = self._intake.decide_order(account, order, now)
+        if isinstance(decided, Rejected):
+            raise decided
+        # It stays the message that it was: its place, its way, and what it is known by. What
+        # waits for an hour is found by it at a start, so an hour that is past is written too.
+        return msgspec.structs.replace(
+            decided,
+            id=old.id,
+            accepted_at=old.accepted_at,
+            routes=old.routes,
+            lane=old.lane,
+            client_ref=old.client_ref,
+            tag=old.tag,
+            callback_url=old.callback_url,
+            group_id=old.group_id,
+            send_at=now if old.send_at and decided.send_at is None else decided.send_at,
+        )
+
+    def _release(self, message: Message) -> None:
+        self._dispatcher.release(message, asyncio.get_running_loop().time(), time.time())
+
+    async def _read_row(self, message: Message) -> Message:
+        """Return a held message as the store has it, whenever the store can be asked again."""
+        while True:
+            try:
+                job = await self._backlog.fetch_one(message.account_id, message.id)
+            except StoreUnavailable:
+                await asyncio.sleep(REREAD_S)
+            else:
+                return message if job is None else job.message
 
     async def _answer(self, account: Account, entry: Entry, fate: EntryFate) -> Accepted | Rejected:
         message = entry.message

@@ -1,4 +1,5 @@
-"""Reads what is still open: the backlog at a start, a shelf's next page, what falls due.
+"""Reads what is still open: the backlog at a start, a shelf's next page, what falls due; and
+writes what replaces one of them.
 
 Not here: which of it is taken into memory (`gateway/dispatch.py`, `gateway/shelves.py`).
 """
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING
 import asyncpg
 import msgspec
 
+from gateway.errors import Rejected
 from gateway.jobs import Job, rebuild_job
 from gateway.lifecycle import Status, settle_segment
-from gateway.model import AccountId, CarrierId, Lane, MessageId
+from gateway.model import AccountId, CarrierId, Lane, Message, MessageId
 from gateway.outcomes import Event, ParkedReceipt, Party
 from gateway.receipts import Found, Key
 from gateway.store.postgres import Database
@@ -59,6 +61,24 @@ JOIN LATERAL (
 JOIN messages m ON m.account_id = e.account_id AND m.id = e.message_id"""
 
 
+_REPLACE = """
+WITH replaced AS (
+    UPDATE messages SET body = $3, data = $4, udh = $5, encoding = $6, data_coding = $7,
+        segments = $8, price_micros = $9, send_at = $10, expires_at = $11,
+        registered_delivery = $12
+    WHERE account_id = $1 AND id = $2 AND NOT EXISTS (
+        SELECT FROM events WHERE account_id = $1 AND message_id = $2)
+    RETURNING id
+),
+paid AS (
+    UPDATE balances SET available_micros = available_micros + $13::bigint
+    WHERE account_id = $1 AND EXISTS (SELECT FROM replaced)
+      AND ($13 >= 0 OR available_micros + $13 >= floor_micros)
+    RETURNING account_id
+)
+SELECT EXISTS (SELECT FROM replaced) AS replaced, EXISTS (SELECT FROM paid) AS paid"""
+
+
 class Page(msgspec.Struct, frozen=True):
     """Open messages in order; `last` is the key after which the next page begins."""
 
@@ -100,6 +120,34 @@ class Backlog:
             )
             jobs = await _jobs(connection, rows)
         return jobs[0] if jobs else None
+
+    async def replace(self, old: Message, new: Message) -> None:
+        """Write what stands in a held message's place, and move the difference of their prices.
+
+        Raises Rejected when something has happened to it, or when credit does not last.
+        """
+        async with self._database.acquire() as connection, connection.transaction():
+            row = await connection.fetchrow(
+                _REPLACE,
+                new.account_id,
+                new.id,
+                new.text,
+                new.data or None,
+                new.udh or None,
+                new.encoding,
+                new.data_coding,
+                new.segments,
+                new.price_micros,
+                new.send_at,
+                new.expires_at,
+                new.registered_delivery or None,
+                old.price_micros - new.price_micros,
+            )
+            assert row is not None
+            if not row["replaced"]:
+                raise Rejected("too_late", "the message has begun to leave", status=409)
+            if not row["paid"]:
+                raise Rejected("no_credit", "the new text costs more than is left", status=402)
 
     async def fetch_parked(self) -> list[ParkedReceipt]:
         """Return the receipts that still wait for their submission."""

@@ -175,6 +175,7 @@ class CustomerBind:
             self._submit(submissions)
         if freed:
             self._desk.has_room(self)
+            self.note_idle()
 
     def resumed(self, link: Link) -> None:
         """The customer reads again."""

@@ -119,21 +119,23 @@ class CustomerDesk:
         self, bind: CustomerBind, customer: Customer, event: SubmitReceived, now: float, wall: float
     ) -> Message | int:
         """Return the message that a submission becomes, or the status that refuses it."""
-        if self._door.closing:
+        if self._door.closing or not bind.bound:  # we have said goodbye
             return v.ESME_RSYSERR
         ceiling = customer.take(1, bind.unanswered, now)
         if ceiling is not None:
             return ceiling.status
         try:
             order = read_submission(event.pdu, customer.terms, wall)
-            return order.status if isinstance(order, Unusable) else self._decide(customer, order)
+            if isinstance(order, Unusable):
+                return order.status
+            return self._decide(customer, order, wall)
         except Exception:
             # What is wrong with one message must not cost the others of the same read.
             log.exception("submission_failed", account=customer.terms.account.name)
             return v.ESME_RSYSERR
 
-    def _decide(self, customer: Customer, order: Order) -> Message | int:
-        decided = self._intake.decide_order(customer.terms.account, order, time.time())
+    def _decide(self, customer: Customer, order: Order, wall: float) -> Message | int:
+        decided = self._intake.decide_order(customer.terms.account, order, wall)
         if isinstance(decided, Rejected):
             self._metrics.rejected(decided.code)
             return status_of(decided.code)
@@ -162,7 +164,7 @@ class CustomerDesk:
     def ask(self, bind: CustomerBind, request: Pdu) -> None:
         customer = bind.customer
         assert customer is not None, "only a bound session hears requests"
-        if self._door.closing:
+        if self._door.closing or not bind.bound:
             bind.answer(request, v.ESME_RSYSERR)
         elif bind.unanswered >= customer.terms.window_size:
             bind.answer(request, v.ESME_RTHROTTLED)
@@ -188,7 +190,7 @@ class CustomerDesk:
         group_id: MessageId | None = None
         for destination in destinations:
             order = msgspec.structs.replace(destination.order, group_id=group_id)
-            decided = self._decide(customer, order)
+            decided = self._decide(customer, order, wall)
             if isinstance(decided, Message):
                 group_id = group_id or decided.id
                 addresses.append(destination.address)

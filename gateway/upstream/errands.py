@@ -22,6 +22,7 @@ from gateway.store.upstream_reader import fetch_standing
 from gateway.submissions import Intakes
 from gateway.upstream.bind import CustomerBind
 from gateway.upstream.ids import parse_id
+from gateway.upstream.orders import read_replacement
 from gateway.upstream.statuses import status_of
 from gateway.upstream.terms import Terms
 from gateway.upstream.times import format_time
@@ -46,6 +47,7 @@ class Errands:
         self._runners: dict[int, Callable[[Terms, Pdu], Awaitable[Done]]] = {
             v.QUERY_SM: self._query,
             v.CANCEL_SM: self._cancel,
+            v.REPLACE_SM: self._replace,
         }
 
     def take(self, bind: CustomerBind, request: Pdu) -> bool:
@@ -72,6 +74,7 @@ class Errands:
                 status, fields = await self._do(bind, request)
                 bind.unanswered -= 1
                 bind.answer(request, status, fields)
+                bind.note_idle()
         finally:
             del self._waiting[bind]
 
@@ -111,6 +114,17 @@ class Errands:
         if message_id is None:
             return v.ESME_RINVMSGID, {}
         await self._intakes.cancel(terms.account, message_id)
+        return v.ESME_ROK, {}
+
+    async def _replace(self, terms: Terms, request: Pdu) -> Done:
+        message_id = parse_id(request.text("message_id"), terms.id_form)
+        if message_id is None:
+            return v.ESME_RINVMSGID, {}
+        await self._intakes.replace(
+            terms.account,
+            message_id,
+            lambda message, now: read_replacement(request, message, terms, now),
+        )
         return v.ESME_ROK, {}
 
 

@@ -1,4 +1,4 @@
-"""From a customer's submit_sm, data_sm or submit_multi to orders, or the status that refuses it.
+"""From a customer's submit_sm, data_sm, submit_multi or replace_sm to orders, or why not.
 
 Lenient where the field is: TON and NPI are not believed (too many clients send one pair for
 everything; the address itself tells), nor is an esm_class mode, a service_type or a
@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import msgspec
 
-from gateway.model import Lane, Order
+from gateway.errors import Rejected
+from gateway.model import Encoding, Lane, Message, Order
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import DistributionList, SmeAddress
 from gateway.smpp.pdu import NO_TLVS, Pdu, SubmitSm
 from gateway.smpp.specification import PDUS, Kind
-from gateway.upstream.content import Unusable, read_content
+from gateway.upstream.content import DefaultAlphabet, Unusable, read_content, read_text
 from gateway.upstream.terms import Terms
 from gateway.upstream.times import NotATime, parse_time
 
@@ -74,6 +75,43 @@ def read_submit_multi(pdu: Pdu, terms: Terms, now: float) -> list[Destination] |
         for address in addresses
         if isinstance(address, SmeAddress)
     ]
+
+
+def read_replacement(request: Pdu, old: Message, terms: Terms, now: float) -> Order | Rejected:
+    """Return what a replace_sm puts in the place of a message; what it leaves empty stays.
+
+    It has no data_coding: its octets are of the same encoding as the first ones.
+    """
+    if old.udh or (old.data and old.encoding is not Encoding.BINARY):
+        return Rejected("replacement_not_possible", "a part of a message can't be replaced")
+    octets = request.fields["short_message"] or request.tlv(v.TAG_MESSAGE_PAYLOAD) or b""
+    assert isinstance(octets, bytes)
+    if not octets:
+        return Rejected("text_empty", "the message is empty")
+    text = ""
+    if old.encoding is not Encoding.BINARY:
+        read = read_text(octets, old.encoding, terms.alphabet)
+        if read is None:
+            return Rejected("text_not_encodable", "the octets do not read as text")
+        text = read
+    send_at = _read_time(request.text("schedule_delivery_time"), now)
+    if isinstance(send_at, NotATime):
+        return Rejected("send_at_not_a_time", "schedule_delivery_time is not a time")
+    expires_at = _read_time(request.text("validity_period"), now)
+    if isinstance(expires_at, NotATime):
+        return Rejected("validity_out_of_range", "validity_period is not a time")
+    return Order(
+        to=old.recipient,
+        sender=old.sender,
+        text=text,
+        data=b"" if text else octets,
+        # An account that writes an alphabet of its own leaves the choice to us, as at first.
+        encoding=old.encoding if terms.alphabet is DefaultAlphabet.GSM7 or not text else None,
+        data_coding=old.data_coding,
+        send_at=old.send_at if send_at is None else send_at,
+        expires_at=old.expires_at if expires_at is None else expires_at,
+        registered_delivery=request.number("registered_delivery"),
+    )
 
 
 def _read_time(raw: str, now: float) -> float | NotATime | None:

@@ -66,7 +66,7 @@ WAITING_MODULES = {
 LINES_MAX = 400
 LONG_FILES = {
     "gateway/dispatch.py": (
-        620,
+        630,
         "one queue, its timers and what is in flight change together; its values, the retry"
         " decision and the shelves stand in files of their own already",
     ),

@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.model import Account, AccountId, Encoding, Lane, Order
+from gateway.errors import Rejected
+from gateway.model import Account, AccountId, Encoding, Lane, Message, MessageId, Order
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import DistributionList, SmeAddress
 from gateway.smpp.pdu import Frame, Pdu, SubmitSm, decode, encode
 from gateway.upstream.content import DefaultAlphabet, Unusable
-from gateway.upstream.orders import read_submission, read_submit_multi
+from gateway.upstream.orders import read_replacement, read_submission, read_submit_multi
 from gateway.upstream.terms import Terms
 
 NOW = 1_800_000_000.0
@@ -120,3 +121,89 @@ def test_a_submit_multi_that_orders_nothing_is_refused(
     found = read_submit_multi(submit_multi(*destinations, **fields), TERMS, NOW)
     assert isinstance(found, Unusable)
     assert found.status == status
+
+
+def message(**fields: Any) -> Message:
+    usual: dict[str, Any] = {
+        "id": MessageId(42),
+        "account_id": AccountId(7),
+        "accepted_at": NOW - 60,
+        "sender": "Shop",
+        "recipient": "447400123456",
+        "country": "GB",
+        "text": "first",
+        "encoding": Encoding.GSM7,
+        "segments": 1,
+        "lane": Lane.OTP,
+        "price_micros": 10,
+        "routes": (1,),
+        "send_at": NOW + 600,
+        "expires_at": NOW + 900,
+        "registered_delivery": 1,
+    }
+    return Message(**(usual | fields))
+
+
+def replace(
+    old: Message, octets: bytes = b"second", *, terms: Terms = TERMS, **fields: Any
+) -> Order | str:
+    """Read a replace_sm: an order, or the code that refuses it."""
+    values = {"message_id": "42", "short_message": octets} | fields
+    request = encode(Pdu(v.REPLACE_SM, 1, 0, values))
+    read = read_replacement(decode(Frame(v.REPLACE_SM, 0, 1, request[16:])), old, terms, NOW)
+    return read.code if isinstance(read, Rejected) else read
+
+
+def test_what_a_replacement_leaves_empty_stays() -> None:
+    assert replace(message(), registered_delivery=1) == Order(
+        to="447400123456",
+        sender="Shop",
+        text="second",
+        encoding=Encoding.GSM7,
+        send_at=NOW + 600,
+        expires_at=NOW + 900,
+        registered_delivery=1,
+    )
+
+
+def test_a_replacement_changes_times_and_receipts() -> None:
+    found = replace(
+        message(),
+        schedule_delivery_time="000000010000000R",
+        validity_period="000001000000000R",
+        registered_delivery=0,
+    )
+    assert isinstance(found, Order)
+    assert (found.send_at, found.expires_at) == (NOW + 3_600, NOW + 86_400)
+    assert found.registered_delivery == 0
+
+
+def test_a_replacement_reads_by_the_encoding_of_what_it_replaces() -> None:
+    ucs2 = message(encoding=Encoding.UCS2, data_coding=0x18)
+    found = replace(ucs2, "щ".encode("utf-16-be"))
+    assert isinstance(found, Order)
+    assert (found.text, found.encoding, found.data_coding) == ("щ", Encoding.UCS2, 0x18)
+    binary = replace(message(text="", data=b"\x01", encoding=Encoding.BINARY), b"\x02\xff")
+    assert isinstance(binary, Order)
+    assert (binary.text, binary.data, binary.encoding) == ("", b"\x02\xff", Encoding.BINARY)
+    latin = msgspec.structs.replace(TERMS, alphabet=DefaultAlphabet.LATIN1)
+    found = replace(message(), "á".encode("latin-1"), terms=latin)
+    assert isinstance(found, Order)
+    assert (found.text, found.encoding) == ("á", None)
+
+
+@pytest.mark.parametrize(
+    ("old", "octets", "fields", "code"),
+    [
+        ({}, b"", {}, "text_empty"),
+        ({}, b"\xff", {}, "text_not_encodable"),
+        ({}, b"x", {"schedule_delivery_time": "soon"}, "send_at_not_a_time"),
+        ({}, b"x", {"validity_period": "long"}, "validity_out_of_range"),
+        ({"udh": b"\x05\0\3\1\2\1", "data": b"x"}, b"x", {}, "replacement_not_possible"),
+        ({"text": "", "data": b"\xff"}, b"x", {}, "replacement_not_possible"),
+    ],
+)
+def test_a_replacement_that_cannot_be_is_refused(
+    old: dict[str, Any], octets: bytes, fields: dict[str, Any], code: str
+) -> None:
+    assert replace(message(**old), octets, **fields) == code

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 # Refusals of what only an HTTP request can say.
 OF_HTTP_ALONE = {
     *("priority_unknown", "encoding_unknown", "text_missing", "udh_without_data", "text_and_data"),
-    *("data_empty", "send_at_not_a_time", "callback_url_not_usable"),
+    *("data_empty", "callback_url_not_usable"),
 }
 
 
