@@ -25,16 +25,18 @@ class Noted(enum.Enum):
 class Owed:
     """At most `size_max` requests without an answer."""
 
-    __slots__ = ("_commands", "_repeated", "_size_max")
+    __slots__ = ("_commands", "_repeated", "_size", "_size_max")
 
     def __init__(self, size_max: int = OWED_MAX) -> None:
         self._commands: dict[int, int] = {}
-        self._repeated: list[tuple[int, int]] = []
-        """Requests whose number another one has, the older first. Careful peers have none."""
+        self._repeated: dict[int, dict[int, int]] = {}
+        """By number, how many further requests of each command have it. Careful peers have none;
+        a hostile one has as many as a read brings, so none of them is ever searched for."""
+        self._size = 0
         self._size_max = size_max
 
     def __len__(self) -> int:
-        return len(self._commands) + len(self._repeated)
+        return self._size
 
     def note(self, sequence: int, command_id: int) -> Noted:
         """Remember a request, if there is room.
@@ -42,23 +44,32 @@ class Owed:
         A number that is in use already is taken all the same, and each request gets its own
         answer: a careless peer reuses numbers for different messages, and each one counts.
         """
-        commands = self._commands
-        if len(commands) + len(self._repeated) >= self._size_max:
+        if self._size >= self._size_max:
             return Noted.NO_ROOM
-        if sequence in commands:
-            self._repeated.append((sequence, command_id))
-            return Noted.REPEATED
-        commands[sequence] = command_id
-        return Noted.NEW
+        self._size += 1
+        if sequence not in self._commands:
+            self._commands[sequence] = command_id
+            return Noted.NEW
+        repeated = self._repeated.setdefault(sequence, {})
+        repeated[command_id] = repeated.get(command_id, 0) + 1
+        return Noted.REPEATED
 
     def settle(self, sequence: int, *commands: int) -> int:
-        """Take the oldest request of this number out (of these commands, if any are named) and
-        return its command_id; 0 when nothing is owed for it."""
-        if self._repeated:
-            return self._settle_among_repeated(sequence, commands)
-        if commands and self._commands.get(sequence) not in commands:
-            return 0
-        return self._commands.pop(sequence, 0)
+        """Take a request of this number out (of these commands, if any are named) and return its
+        command_id; 0 when nothing is owed for it."""
+        first = self._commands.get(sequence, 0)
+        if first and (not commands or first in commands):
+            self._size -= 1
+            if self._repeated and sequence in self._repeated:
+                self._commands[sequence] = self._take_repeated(sequence)
+            else:
+                del self._commands[sequence]
+            return first
+        if first and self._repeated:
+            settled = self._take_repeated(sequence, *commands)
+            self._size -= settled > 0
+            return settled
+        return 0
 
     def owes(self, sequence: int) -> bool:
         """Say whether any request of this number waits for its answer."""
@@ -67,19 +78,16 @@ class Owed:
     def clear(self) -> None:
         self._commands.clear()
         self._repeated.clear()
+        self._size = 0
 
-    def _settle_among_repeated(self, sequence: int, commands: tuple[int, ...]) -> int:
-        others = [entry for entry in self._repeated if entry[0] == sequence]
-        first = self._commands.get(sequence, 0)
-        if not commands or first in commands:
-            if others:
-                self._repeated.remove(others[0])
-                self._commands[sequence] = others[0][1]
-            else:
-                self._commands.pop(sequence, None)
-            return first
-        for entry in others:
-            if entry[1] in commands:
-                self._repeated.remove(entry)
-                return entry[1]
-        return 0
+    def _take_repeated(self, sequence: int, *commands: int) -> int:
+        """Take one of the further requests out and return its command_id, 0 if there is none."""
+        repeated = self._repeated.get(sequence, {})
+        command_id = next((each for each in commands or repeated if each in repeated), 0)
+        if command_id:
+            repeated[command_id] -= 1
+            if not repeated[command_id]:
+                del repeated[command_id]
+                if not repeated:
+                    del self._repeated[sequence]
+        return command_id
