@@ -29,7 +29,7 @@ from gateway.logs import get_logger
 from gateway.metrics import CarrierMetrics
 from gateway.model import CarrierId, Message
 from gateway.outcomes import Event, Party
-from gateway.outgoing import Writing, build_payloads, build_submission
+from gateway.outgoing import Writing, build_submission
 from gateway.receipts import ArrivedReceipt, ReceiptBook, Reference
 from gateway.smpp.client import CarrierBind
 from gateway.smpp.errors import SmppError
@@ -62,7 +62,6 @@ class Line:
     dialect: Dialect
     ids: IdRule
     metrics: CarrierMetrics
-    wide_reference: bool = False
     hold: bool = False
     binds: list[CarrierBind] = field(default_factory=list)
     turn: int = 0
@@ -200,11 +199,8 @@ class CarrierDesk:
         self, line: Line, bind: CarrierBind, taken: Sequence[Submission], wall: float
     ) -> None:
         for place, submission in enumerate(taken):
-            job = submission.job
             try:
-                if not job.payloads:
-                    job.payloads = build_payloads(job.message, line.wide_reference)
-                body = build_submission(job, submission.index, line.writing, wall)
+                body = build_submission(submission.job, submission.index, line.writing, wall)
             except SmppError as error:
                 self._dispatcher.unsendable(submission, str(error), wall)
                 continue

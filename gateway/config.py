@@ -14,6 +14,7 @@ import re
 import tomllib
 import types
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,6 +26,7 @@ from gateway.errors import ConfigError
 PositiveInt = Annotated[int, Meta(ge=1)]
 Count = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(gt=0)]
+Octet = Annotated[int, Meta(ge=0, le=255)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 
@@ -169,15 +171,32 @@ class Carrier(_Section, frozen=True, kw_only=True):
     destination_npi: Annotated[int, Meta(ge=0, le=18)] = 1
     service_type: str = ""
     protocol_id: Annotated[int, Meta(ge=0, le=255)] = 0
-    data_coding_gsm7: Annotated[int, Meta(ge=0, le=255)] = 0
-    data_coding_ucs2: Annotated[int, Meta(ge=0, le=255)] = 8
-    data_coding_binary: Annotated[int, Meta(ge=0, le=255)] = 4
+    data_coding_gsm7: Octet = 0
+    """Of the default alphabet, whichever `alphabet` says that it is."""
+    data_coding_ucs2: Octet = 8
+    data_coding_binary: Octet = 4
+    data_coding_class: Literal["general", "class"] = "general"
+    """How a message class is told: 0x10 to 0x1B, or 0xF0 to 0xF7 (but UCS-2)."""
+    data_codings: dict[str, Octet] = {}
+    """What it wants instead of a data_coding, whoever chose that: "0x18" = 0x08."""
     alphabet: Literal["gsm7", "latin-1", "ascii", "utf-8"] = "gsm7"
-    """How messages from phones are read that come with data_coding 0, the carrier's own."""
+    """The carrier's default alphabet, in both directions. Latin-1 is counted in octets (140 and
+    134 a segment); ASCII and UTF-8 in the septets that the SMSC makes of them."""
+    national: tuple[Literal["turkish", "spanish", "portuguese"], ...] = ()
+    """Languages whose shift tables may save a text from UCS-2. Only with alphabet "gsm7"."""
+    packed: bool = False
+    """Septets eight in seven octets, in both directions. Only with alphabet "gsm7"."""
+    smart: bool = False
+    """Whether typographic characters are replaced where that saves a text from UCS-2, unless the
+    request says otherwise."""
+    sender_alphabet: Literal["latin-1", "gsm7", "ascii"] = "latin-1"
+    """How letters beyond ASCII are written in a sender's name; "ascii": replaced."""
     send_validity: bool = True
     """Whether the rest of a message's validity is passed on in `validity_period`."""
     wide_reference: bool = False
     """16-bit concatenation references (152 and 66 a segment) instead of 8-bit (153 and 67)."""
+    long: Literal["udh", "sar", "payload"] = "udh"
+    """What ties long messages together: headers, SAR's TLVs, or one message_payload."""
     statuses: dict[str, Literal["throttle", "retry", "reroute", "permanent"]] = {}
     """What this carrier's statuses mean where it differs from the table: "0x45" = "permanent"."""
 
@@ -325,19 +344,25 @@ def _check_references(config: Config) -> None:
                 hint = _nearest(name, names)
                 raise ConfigError(f"route[{index}].carriers", f"no carrier {name!r}{hint}")
     for carrier in config.carrier:
-        for status in carrier.statuses:
-            try:
-                int(status, 0)
-            except ValueError:
-                raise ConfigError(
-                    f"carrier.{carrier.name}.statuses", f"{status!r} is not a number like 0x45"
-                ) from None
+        _check_numbers(carrier.statuses, f"carrier.{carrier.name}.statuses")
+        _check_numbers(carrier.data_codings, f"carrier.{carrier.name}.data_codings")
+        if carrier.alphabet != "gsm7" and (carrier.national or carrier.packed):
+            key = "national" if carrier.national else "packed"
+            raise ConfigError(f"carrier.{carrier.name}.{key}", 'goes with alphabet = "gsm7" alone')
         if all(bind.mode == "receiver" for bind in carrier.binds):
             raise ConfigError(f"carrier.{carrier.name}.binds", "no bind can transmit")
     prefixes = [price.prefix for price in config.price]
     for prefix in prefixes:
         if prefixes.count(prefix) > 1:
             raise ConfigError("price.prefix", f"{prefix!r} is priced twice")
+
+
+def _check_numbers(table: Mapping[str, object], where: str) -> None:
+    for number in table:
+        try:
+            int(number, 0)
+        except ValueError:
+            raise ConfigError(where, f"{number!r} is not a number like 0x45") from None
 
 
 def _refuse_unknown_keys(raw: object, kind: Any, path: str) -> None:

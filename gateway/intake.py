@@ -1,28 +1,35 @@
 """From what a client asks for to a message that can be stored, or the reason why not.
 
 Everything that can be wrong with a request is found here, before it costs anything: the number,
-the sender, the text and its size, dates, the route and the price. Credit is not looked at here:
-only the transaction that reserves it knows (`store/intake_writer.py`).
+the sender, dates, the route and the price; the text and its size by `content.py`. Credit is not
+looked at here: only the transaction that reserves it knows (`store/intake_writer.py`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
 
 from gateway.config import Messages
+from gateway.content import (
+    Content,
+    fits,
+    measure_content,
+    measure_order,
+    one_of,
+    read_content,
+    read_order,
+)
 from gateway.credit.prices import PriceList, Unpriced
 from gateway.errors import Rejected
 from gateway.ids import IdGenerator
 from gateway.model import (
-    ENCODINGS,
     LANES,
     Account,
     CarrierId,
-    Encoding,
     Message,
     Micros,
     Order,
@@ -31,13 +38,13 @@ from gateway.model import (
 from gateway.routing.numbers import Ineligible, Number, parse_number
 from gateway.routing.sender import parse_sender
 from gateway.routing.table import RouteTable
-from gateway.text.errors import TextError, TooManySegments
-from gateway.text.segment import Measured, measure, measure_binary, measure_segment
+from gateway.text.coding import class_coding
+from gateway.text.segment import Measured
+from gateway.text.style import PLAIN, TextStyle
 
 CLIENT_REF_CHARS_MAX = 128
 TAG_CHARS_MAX = 64
 URL_CHARS_MAX = 2_048
-DATA_OCTETS_MAX = 255 * 140
 
 
 class Tables(msgspec.Struct, frozen=True):
@@ -46,8 +53,8 @@ class Tables(msgspec.Struct, frozen=True):
     routes: RouteTable
     prices: PriceList | None
     """None: nothing is priced, every message is free."""
-    wide_carriers: Collection[CarrierId] = frozenset()
-    """Those that number parts with 16-bit references."""
+    styles: Mapping[CarrierId, TextStyle] = {}
+    """How carriers want text written; one that is not here wants it plain."""
 
 
 class Assessed(msgspec.Struct, frozen=True, gc=False):
@@ -56,6 +63,8 @@ class Assessed(msgspec.Struct, frozen=True, gc=False):
     recipient: str
     country: str
     routes: tuple[CarrierId, ...]
+    content: Content
+    """As it will be sent: with `smart`, not always what the request says."""
     measured: Measured
     price_micros: Micros
 
@@ -88,33 +97,33 @@ class Intake:
     def assess(self, account: Account, request: SendRequest) -> Assessed | Rejected:
         """Return what the request would take, without making a message of it."""
         try:
-            return self._assess(account, request, *_read_content(request, self._text_chars_max))
+            return self._assess(account, request, read_content(request, self._text_chars_max))
         except Rejected as rejected:
             return rejected
 
     def _decide(self, account: Account, request: SendRequest, now: float) -> Message:
         lane = LANES.get(request.priority)
         if lane is None:
-            raise Rejected("priority_unknown", f"priority is {_one_of(LANES)}", field="priority")
-        content = _read_content(request, self._text_chars_max)
+            raise Rejected("priority_unknown", f"priority is {one_of(LANES)}", field="priority")
+        content = read_content(request, self._text_chars_max)
         sender = _read_sender(request.sender, account.default_sender)
         send_at, expires_at = self._read_times(request, now)
         client_ref = _read_label(request.client_ref, "client_ref", CLIENT_REF_CHARS_MAX)
         tag = _read_label(request.tag, "tag", TAG_CHARS_MAX)
         callback_url = _read_url(request.callback_url)
-        assessed = self._assess(account, request, *content)
-        text, data, udh = content
-        return Message(
+        assessed = self._assess(account, request, content)
+        encoding, message_class = assessed.measured.encoding, request.message_class
+        message = Message(
             id=self._ids.next(now),
             account_id=account.id,
             accepted_at=now,
             sender=sender,
             recipient=assessed.recipient,
             country=assessed.country,
-            text=text,
-            data=data,
-            udh=udh,
-            encoding=assessed.measured.encoding,
+            text=assessed.content.text,
+            data=content.data,
+            udh=content.udh,
+            encoding=encoding,
             segments=assessed.measured.segments,
             lane=lane,
             price_micros=assessed.price_micros,
@@ -124,32 +133,30 @@ class Intake:
             callback_url=callback_url,
             send_at=send_at,
             expires_at=expires_at,
+            data_coding=None if message_class is None else class_coding(encoding, message_class),
         )
+        return self._with_fit_routes(message)
 
-    def _assess(
-        self, account: Account, request: SendRequest, text: str, data: bytes, udh: bytes
-    ) -> Assessed:
-        number, routes, wide = self._find_way(account, request.to)
-        measured = _measure(request, text, data, udh, wide)
-        field = "text" if request.data is None else "data"
-        return self._sum_up(account, number, routes, measured, field)
+    def _assess(self, account: Account, request: SendRequest, content: Content) -> Assessed:
+        number, routes = self._find_way(account, request.to)
+        content, measured = measure_content(request, content, self._style(routes[0]))
+        return self._sum_up(account, number, routes, content, measured)
 
     def _decide_order(self, account: Account, order: Order, now: float) -> Message:
         sender = _read_sender(order.sender or None, account.default_sender)
         send_at, expires_at = self._check_times(order, now)
-        if not order.data:
-            _check_text(order.text, self._text_chars_max)
-        number, routes, wide = self._find_way(account, order.to)
-        field = "data" if order.data else "text"
-        assessed = self._sum_up(account, number, routes, _measure_order(order, wide), field)
-        return Message(
+        content = read_order(order, self._text_chars_max)
+        number, routes = self._find_way(account, order.to)
+        content, measured = measure_order(order, content, self._style(routes[0]))
+        assessed = self._sum_up(account, number, routes, content, measured)
+        message = Message(
             id=self._ids.next(now),
             account_id=account.id,
             accepted_at=now,
             sender=sender,
             recipient=assessed.recipient,
             country=assessed.country,
-            text=order.text,
+            text=content.text,
             data=order.data,
             udh=order.udh,
             encoding=assessed.measured.encoding,
@@ -163,31 +170,46 @@ class Intake:
             registered_delivery=order.registered_delivery,
             group_id=order.group_id,
         )
+        return self._with_fit_routes(message)
 
-    def _find_way(self, account: Account, to: str) -> tuple[Number, tuple[CarrierId, ...], bool]:
-        """Return the number, its carriers in order, and whether the first has wide references."""
+    def _find_way(self, account: Account, to: str) -> tuple[Number, tuple[CarrierId, ...]]:
+        """Return the number, and its carriers in order."""
         number = parse_number(to, default_country=self.settings.default_country)
         if isinstance(number, Ineligible):
             raise Rejected(number.code.value, number.detail, field="to")
         routes = self.tables.routes.candidates(number.e164, number.country, account.id)
         if not routes:
             raise Rejected("no_route", "no carrier is configured for this number", field="to")
-        return number, routes, routes[0] in self.tables.wide_carriers
+        return number, routes
+
+    def _style(self, carrier_id: CarrierId) -> TextStyle:
+        return self.tables.styles.get(carrier_id, PLAIN)
+
+    def _with_fit_routes(self, message: Message) -> Message:
+        """Return the message without the carriers that would need more segments than are paid for.
+
+        It was measured for the first one of its route, and that is what its client is told.
+        """
+        if len(message.routes) == 1 or not self.tables.styles:
+            return message
+        first = self._style(message.routes[0])
+        fit = tuple([c for c in message.routes if fits(message, self._style(c), first)])
+        return message if fit == message.routes else msgspec.structs.replace(message, routes=fit)
 
     def _sum_up(
         self,
         account: Account,
         number: Number,
         routes: tuple[CarrierId, ...],
+        content: Content,
         measured: Measured,
-        field: str,
     ) -> Assessed:
         if measured.segments > account.segments_max:
             raise Rejected(
                 "too_many_segments",
                 f"{measured.segments} segments, and this account may send {account.segments_max}"
                 " in one message",
-                field=field,
+                field=content.field,
             )
         each = Micros(0)
         if self.tables.prices is not None:
@@ -199,6 +221,7 @@ class Intake:
             number.e164,
             number.country,
             routes,
+            content,
             measured,
             Micros(each * measured.segments),
         )
@@ -248,81 +271,6 @@ class Intake:
 def hash_request(request: SendRequest) -> bytes:
     """Return what tells whether two requests with one key ask for the same."""
     return hashlib.blake2b(msgspec.json.encode(request), digest_size=16).digest()
-
-
-def _measure(request: SendRequest, text: str, data: bytes, udh: bytes, wide: bool) -> Measured:
-    if request.data is not None:
-        try:
-            return measure_binary(data, udh, wide)
-        except TooManySegments as error:
-            raise Rejected("too_many_segments", str(error), field="data") from error
-        except TextError as error:
-            field = "udh" if udh else "data"
-            raise Rejected("data_not_sendable", str(error), field=field) from error
-    encoding = None if request.encoding == "auto" else ENCODINGS[request.encoding]
-    try:
-        return measure(text, encoding, wide)
-    except TooManySegments as error:
-        raise Rejected("too_many_segments", str(error), field="text") from error
-    except TextError as error:
-        raise Rejected("text_not_encodable", str(error), field="text") from error
-
-
-def _measure_order(order: Order, wide: bool) -> Measured:
-    try:
-        if not order.data:
-            return measure(order.text, order.encoding, wide)
-        if order.encoding is None or order.encoding is Encoding.BINARY:
-            return measure_binary(order.data, order.udh, wide)
-        return measure_segment(order.data, order.udh, order.encoding)
-    except TextError as error:
-        if order.data:
-            raise Rejected("data_not_sendable", str(error), field="data") from error
-        too_long = isinstance(error, TooManySegments)
-        code = "too_many_segments" if too_long else "text_not_encodable"
-        raise Rejected(code, str(error), field="text") from error
-
-
-def _read_content(request: SendRequest, text_chars_max: int) -> tuple[str, bytes, bytes]:
-    """Return text, data and user data header; exactly one of the first two is there."""
-    if request.encoding != "auto" and request.encoding not in ENCODINGS:
-        known = _one_of(["auto", *ENCODINGS])
-        raise Rejected("encoding_unknown", f"encoding is {known}", field="encoding")
-    if request.data is None:
-        if request.text is None:
-            raise Rejected("text_missing", "a message needs text or data", field="text")
-        if request.udh is not None:
-            raise Rejected("udh_without_data", "udh goes with data", field="udh")
-        if request.encoding == Encoding.BINARY.wire:
-            raise Rejected("encoding_unknown", "text is gsm7 or ucs2", field="encoding")
-        _check_text(request.text, text_chars_max)
-        return request.text, b"", b""
-    if request.text is not None:
-        raise Rejected("text_and_data", "a message has text or data, not both", field="data")
-    if request.encoding not in ("auto", Encoding.BINARY.wire):
-        raise Rejected("encoding_unknown", "data is binary", field="encoding")
-    data = _read_hex(request.data, "data", DATA_OCTETS_MAX)
-    if not data:
-        raise Rejected("data_empty", "data has no octets", field="data")
-    return "", data, _read_hex(request.udh or "", "udh", 140)
-
-
-def _check_text(text: str, chars_max: int) -> None:
-    if not text:
-        raise Rejected("text_empty", "the text is empty", field="text")
-    if len(text) > chars_max:
-        raise Rejected("text_too_long", f"a text has at most {chars_max} characters", field="text")
-    if "\0" in text:
-        raise Rejected("text_not_encodable", "the text holds a NUL character", field="text")
-
-
-def _read_hex(raw: str, field: str, octets_max: int) -> bytes:
-    if len(raw) > octets_max * 2:
-        raise Rejected(f"{field}_too_long", f"{field} has at most {octets_max} octets", field=field)
-    try:
-        return bytes.fromhex(raw)
-    except ValueError:
-        raise Rejected(f"{field}_not_hex", f"{field} is not hexadecimal", field=field) from None
 
 
 def _read_sender(asked: str | None, default: str) -> str:
@@ -375,8 +323,3 @@ def _read_url(raw: str | None) -> str:
             field="callback_url",
         )
     return raw
-
-
-def _one_of(words: Collection[str]) -> str:
-    *most, last = words
-    return f"{', '.join(most)} or {last}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from gateway.lifecycle import SEGMENT_AFTER, EventKind, Status, aggregate, settle_segment
 from gateway.model import CarrierId, Message
 from gateway.outcomes import Event
+from gateway.text.segment import Cut
 
 NOT_TAKEN = "not taken"
 """The error of a RETRY that counts as no attempt: the carrier was throttling, or no bind could
@@ -32,8 +33,8 @@ class Job:
     """One a segment; shared with what matches its receipts."""
     unsent: list[int]
     """Indexes of segments that still have to leave, in order."""
-    payloads: list[bytes] = field(default_factory=list)
-    """Octets of each segment, made when the first one leaves."""
+    cut: Cut | None = None
+    """The octets of each segment as its carrier wants them, made when the first one leaves."""
     in_flight: int = 0
     attempts: dict[int, int] = field(default_factory=dict)
     """By index: submissions of a segment that failed on the present carrier."""
@@ -84,7 +85,7 @@ class Job:
         self.carrier_id = carrier_id
         self.attempts.clear()
         self.not_before = 0.0
-        self.payloads = []
+        self.cut = None
 
 
 @dataclass(slots=True, eq=False)

@@ -23,6 +23,10 @@ from gateway.smpp.pdu import SubmitTemplate
 from gateway.smpp.settings import BindMode, BindSettings, Pace
 from gateway.smpp.status import StatusClass
 from gateway.smpp.timers import Timings
+from gateway.text.coding import ClassForm
+from gateway.text.national import LANGUAGES
+from gateway.text.sender import SenderForm
+from gateway.text.style import DefaultAlphabet, LongForm, TextStyle
 from gateway.throttle.adaptive import AdaptiveRate
 
 
@@ -45,20 +49,36 @@ def build_line(carrier: Carrier, carrier_id: CarrierId, metrics: Metrics) -> Lin
                 dest_addr_npi=carrier.destination_npi,
                 protocol_id=carrier.protocol_id,
             ),
+            style=build_style(carrier),
             source_ton=carrier.source_ton,
             source_npi=carrier.source_npi,
+            sender_form=SenderForm(carrier.sender_alphabet),
             data_codings=(
                 carrier.data_coding_gsm7,
                 carrier.data_coding_ucs2,
                 carrier.data_coding_binary,
+                carrier.data_coding_gsm7,
             ),
+            class_form=ClassForm(carrier.data_coding_class),
+            other_codings={int(k, 0): v for k, v in carrier.data_codings.items()},
             send_validity=carrier.send_validity,
         ),
         dialect=dialect,
         ids=named if named != IdRule() else dialect.ids,
         metrics=metrics.carrier(carrier.name),
-        wide_reference=carrier.wide_reference,
         hold=carrier.lost == "hold",
+    )
+
+
+def build_style(carrier: Carrier) -> TextStyle:
+    """Return how a carrier wants text written."""
+    return TextStyle(
+        alphabet=DefaultAlphabet(carrier.alphabet),
+        national=tuple(LANGUAGES[name] for name in carrier.national),
+        packed=carrier.packed,
+        long=LongForm(carrier.long),
+        wide_reference=carrier.wide_reference,
+        smart=carrier.smart,
     )
 
 
@@ -148,9 +168,7 @@ def build_tables(
             for index, route in enumerate(config.route)
         ),
         prices=_build_prices(config),
-        wide_carriers=frozenset(
-            carrier_ids[carrier.name] for carrier in config.carrier if carrier.wide_reference
-        ),
+        styles={carrier_ids[carrier.name]: build_style(carrier) for carrier in config.carrier},
     )
 
 

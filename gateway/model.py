@@ -24,6 +24,8 @@ class Encoding(enum.IntEnum):
     GSM7 = 0
     UCS2 = 1
     BINARY = 2
+    LATIN1 = 3
+    """The default alphabet of carriers that say so; never asked for by a client."""
 
     @property
     def wire(self) -> str:
@@ -42,7 +44,8 @@ class Lane(enum.IntEnum):
         return self.name.lower()
 
 
-ENCODINGS = {e.wire: e for e in Encoding}
+ENCODINGS = {e.wire: e for e in Encoding if e is not Encoding.LATIN1}
+"""What a client may ask for."""
 LANES = {lane.wire: lane for lane in Lane}
 
 
@@ -77,7 +80,8 @@ class Message(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     send_at: float | None = None
     expires_at: float
     data_coding: int | None = None
-    """An explicit SMPP data_coding from the client; None lets the encoding decide."""
+    """What the client wants said besides the encoding, such as a message class, as a data_coding;
+    each carrier is told it in its own form. None: only the encoding."""
     registered_delivery: int = 0
     """The receipts that an SMPP customer asked for; 0: none."""
     group_id: MessageId | None = None
@@ -116,6 +120,11 @@ class SendRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_un
     """User data header in hex, with its length octet first; goes with `data`."""
     encoding: str = "auto"
     """auto, gsm7, ucs2 or binary."""
+    message_class: int | None = None
+    """0 to 3; 0 is shown at once and kept nowhere ("flash")."""
+    smart: bool | None = None
+    """Whether typographic characters are replaced where that saves the text from UCS-2; None:
+    as the carrier's settings say."""
     client_ref: str | None = None
     tag: str | None = None
     send_at: str | None = None

@@ -6,6 +6,7 @@ Not here: when it leaves (`dispatch.py`), its sequence number (the session's).
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 
 import msgspec
 
@@ -13,12 +14,15 @@ from gateway.jobs import Job
 from gateway.model import Encoding, Message, MessageId
 from gateway.routing.numbers import Ineligible
 from gateway.routing.sender import parse_sender
+from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import InvalidField
-from gateway.smpp.pdu import SubmitTemplate
+from gateway.smpp.pdu import NO_TLVS, SubmitTemplate
+from gateway.text.coding import ClassForm, adapt_coding
 from gateway.text.errors import TextError
-from gateway.text.segment import split, split_binary
+from gateway.text.segment import Cut, split, split_binary, write_segment
+from gateway.text.sender import SenderForm, write_sender
+from gateway.text.style import PLAIN, LongForm, TextStyle
 
-ESM_CLASS_UDHI = 0x40
 _GOLDEN = 0x9E3779B97F4A7C15
 _WORD = (1 << 64) - 1
 
@@ -27,40 +31,42 @@ class Writing(msgspec.Struct, frozen=True, kw_only=True):
     """How one carrier wants a submission written."""
 
     template: SubmitTemplate
+    style: TextStyle = PLAIN
     source_ton: int = -1
     """-1: from the sender's form."""
     source_npi: int = -1
-    data_codings: tuple[int, int, int] = (0, 8, 4)
+    sender_form: SenderForm = SenderForm.LATIN1
+    data_codings: tuple[int, int, int, int] = (0, 8, 4, 0)
     """By Encoding."""
+    class_form: ClassForm = ClassForm.GENERAL
+    other_codings: Mapping[int, int] = {}
+    """What it wants instead of a data_coding, whoever chose that."""
     send_validity: bool = True
 
 
-def build_payloads(message: Message, wide_reference: bool) -> list[bytes]:
-    """Return the octets of each segment: as many as were counted and paid for.
+def build_cut(message: Message, style: TextStyle) -> Cut:
+    """Return the octets of each segment as a carrier wants them: as many as were counted.
 
-    They were counted for the first carrier of the route. Where another one's width of reference
-    makes more or fewer of them, the parts are numbered in the width that was counted with.
-    Raises InvalidField when neither makes as many.
+    They were counted by the style of the first carrier of the route. Raises InvalidField when
+    this one can't do with as many, or can't write the text at all.
     """
-    detail = f"can't be cut into the {message.segments} segments that were counted"
-    for wide in (wide_reference, not wide_reference):
-        try:
-            payloads = _cut(message, wide)
-        except TextError as error:
-            detail = str(error)
-            continue
-        if len(payloads) == message.segments:
-            return payloads
-    raise InvalidField("short_message", detail)
+    try:
+        return _cut(message, style)
+    except TextError as error:
+        raise InvalidField("short_message", str(error)) from error
 
 
-def _cut(message: Message, wide_reference: bool) -> list[bytes]:
-    reference = reference_of(message.id)
-    if message.data and message.encoding is not Encoding.BINARY:
-        return [message.udh + message.data]
-    if message.encoding is Encoding.BINARY:
-        return split_binary(message.data, message.udh, reference, wide_reference)
-    return split(message.text, message.encoding, reference, wide_reference)
+def _cut(message: Message, style: TextStyle) -> Cut:
+    encoding, segments = message.encoding, message.segments
+    if message.data:
+        if encoding is not Encoding.BINARY:
+            return write_segment(message.data, message.udh, encoding, style)
+        reference = reference_of(message.id)
+        return split_binary(message.data, message.udh, reference, style, segments)
+    # What is not UCS-2 is in the default alphabet, which is another one at each carrier: where it
+    # lacks a character, UCS-2 may carry the text in as many segments.
+    asked = encoding if encoding is Encoding.UCS2 else None
+    return split(message.text, asked, reference_of(message.id), style, segments)
 
 
 def reference_of(message_id: MessageId) -> int:
@@ -75,9 +81,11 @@ def reference_of(message_id: MessageId) -> int:
 def build_submission(job: Job, index: int, writing: Writing, wall: float) -> bytes:
     """Return the body of the `submit_sm` of one segment; raises InvalidField.
 
-    `job.payloads` must be there.
+    The message is cut when its first one leaves.
     """
-    message = job.message
+    message, cut = job.message, job.cut
+    if cut is None:
+        cut = job.cut = build_cut(message, writing.style)
     ton, npi = writing.source_ton, writing.source_npi
     if ton < 0 or npi < 0:
         natural_ton, natural_npi = _address_type(message.sender)
@@ -85,17 +93,37 @@ def build_submission(job: Job, index: int, writing: Writing, wall: float) -> byt
         npi = natural_npi if npi < 0 else npi
     data_coding = message.data_coding
     if data_coding is None:
-        data_coding = writing.data_codings[message.encoding]
+        data_coding = writing.data_codings[cut.encoding]
+    else:
+        data_coding = adapt_coding(data_coding, cut.encoding, writing.class_form)
+    if writing.other_codings:
+        data_coding = writing.other_codings.get(data_coding, data_coding)
+    payload, tlvs = cut.payloads[index], NO_TLVS
+    if cut.long is not LongForm.UDH:
+        payload, tlvs = _by_tlvs(cut, index, message.id)
     return writing.template.body(
         ton,
         npi,
-        message.sender,
+        write_sender(message.sender, writing.sender_form),
         message.recipient,
-        job.payloads[index],
-        esm_class=ESM_CLASS_UDHI if message.segments > 1 or message.udh else 0,
+        payload,
+        esm_class=v.ESM_CLASS_UDHI if cut.has_header else 0,
         validity_period=_relative_time(message.expires_at - wall) if writing.send_validity else "",
         data_coding=data_coding,
+        tlvs=tlvs,
     )
+
+
+def _by_tlvs(cut: Cut, index: int, message_id: MessageId) -> tuple[bytes, Mapping[int, bytes]]:
+    """Return the short_message and the TLVs of a long message that no header ties together."""
+    payload = cut.payloads[index]
+    if cut.long is LongForm.PAYLOAD:
+        return b"", {v.TAG_MESSAGE_PAYLOAD: payload}
+    return payload, {
+        v.TAG_SAR_MSG_REF_NUM: reference_of(message_id).to_bytes(2, "big"),
+        v.TAG_SAR_TOTAL_SEGMENTS: bytes((len(cut.payloads),)),
+        v.TAG_SAR_SEGMENT_SEQNUM: bytes((index + 1,)),
+    }
 
 
 @functools.lru_cache(maxsize=4096)

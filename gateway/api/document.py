@@ -14,7 +14,7 @@ from typing import Any
 from gateway.api.problems import title_of
 from gateway.api.queries import READABLE_STATUSES
 from gateway.lifecycle import EventKind
-from gateway.model import ENCODINGS, LANES
+from gateway.model import ENCODINGS, LANES, Encoding
 
 Json = dict[str, Any]
 
@@ -30,6 +30,15 @@ _CONTENT_FIELDS: dict[str, Json] = {
     "encoding": {
         "description": "auto takes GSM 03.38 where the text fits into it, else UCS-2.",
         "enum": ["auto", *ENCODINGS],
+    },
+    "message_class": {
+        "description": "0 is shown at once and kept nowhere (flash), 1 is for the phone, 2 for the "
+        "SIM card, 3 for what is connected to it.",
+    },
+    "smart": {
+        "description": "Replaces curly quotes, dashes, ellipses, special spaces and the like, "
+        "where that is enough for the text to need no UCS-2. The text that is kept is what is "
+        "sent. Without it as the carrier's settings say.",
     },
     "client_ref": {"description": "Your own reference; it also makes a repeat harmless."},
     "tag": {"description": "Your own label, to search by."},
@@ -67,7 +76,7 @@ _FIELDS: dict[str, dict[str, Json]] = {
     "MessageView": {
         "to": {"description": "The recipient in E.164 digits."},
         "status": {"enum": list(READABLE_STATUSES)},
-        "encoding": {"enum": list(ENCODINGS)},
+        "encoding": {"enum": [encoding.wire for encoding in Encoding]},
         "priority": {"enum": list(LANES)},
         "price": {"description": "What the whole message costs; an exact decimal."},
         "country": {"description": "ISO 3166 alpha-2 of the recipient's number, or empty."},

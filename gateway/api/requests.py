@@ -27,6 +27,8 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     data: str | None = None
     udh: str | None = None
     encoding: str = "auto"
+    message_class: int | None = None
+    smart: bool | None = None
     client_ref: str | None = None
     tag: str | None = None
     send_at: str | None = None

@@ -171,6 +171,30 @@ def pack_septets(septets: bytes, fill: int = 0) -> bytes:
     return (int(bits, 2) << fill).to_bytes(size_octets, "little")
 
 
+def unpack_message(octets: bytes, header_octets: int = 0) -> bytes:
+    """Return the septets of a whole packed message that stood behind a header.
+
+    Where they leave room for exactly one more, a carriage return or seven zero bits fill it, and
+    nobody wrote those: SMPP's length counts octets (3GPP TS 23.038 §6.1.2.3.1).
+    """
+    fill = fill_bits(header_octets)
+    septets = unpack_septets(octets, fill=fill)
+    if (len(octets) * 8 - fill) % 7 == 0 and septets[-1:] in (b"\0", b"\r"):
+        return septets[:-1]
+    return septets
+
+
+def pack_message(septets: bytes, header_octets: int = 0) -> bytes:
+    """Return what `unpack_message` reads as these septets, to stand behind a header.
+
+    Room for exactly one more is filled with a carriage return, because zeros would be read as "@".
+    """
+    fill = fill_bits(header_octets)
+    if septets and (fill + 7 * len(septets)) % 8 == 1:
+        septets += b"\r"
+    return pack_septets(septets, fill)
+
+
 def unpack_septets(octets: bytes, count: int | None = None, fill: int = 0) -> bytes:
     """Return `count` septets out of packed `octets` that start with `fill` bits.
 

@@ -1,9 +1,10 @@
 """The errors of this room: a content that can't travel as it was asked to.
 
     TextError
-    ├── NotInAlphabet        a character has no place in the chosen 7-bit alphabet
+    ├── NotInAlphabet        a character has no place in the alphabet that was asked for
     ├── NotEncodable         a lone surrogate: no encoding can carry it
     ├── TooManySegments      longer than what one concatenated message can hold
+    ├── PayloadTooLong       more octets than message_payload can hold
     ├── MalformedUdh         a user data header whose lengths don't agree
     ├── HeaderTooLong        a user data header that leaves no room for content
     └── AlreadyConcatenated  the client numbered this part itself, and it is too long for one
@@ -23,10 +24,10 @@ class TextError(GatewayError):
 class NotInAlphabet(TextError):
     """`character`, at index `position` of the text, is not in the alphabet; UCS-2 has it."""
 
-    def __init__(self, character: str, position: int) -> None:
+    def __init__(self, character: str, position: int, alphabet: str = "GSM 7-bit") -> None:
         super().__init__(
             f"character {character!r} (U+{ord(character):04X}) at position {position} "
-            "is not in the GSM 7-bit alphabet"
+            f"is not in the {alphabet} alphabet"
         )
         self.character = character
         self.position = position
@@ -50,6 +51,14 @@ class TooManySegments(TextError):
         super().__init__(f"{segments} segments needed, {segments_max} are possible")
         self.segments = segments
         self.segments_max = segments_max
+
+
+class PayloadTooLong(TextError):
+    """The content takes `octets`, more than the one TLV that it should travel in."""
+
+    def __init__(self, octets: int, octets_max: int) -> None:
+        super().__init__(f"{octets} octets for message_payload, which holds {octets_max}")
+        self.octets = octets
 
 
 class MalformedUdh(TextError):

@@ -1,132 +1,173 @@
-"""How many segments a content takes, and the octets of each.
+"""How many segments a content takes on one carrier, and the octets of each PDU.
 
-`measure*` and `split*` cut with the same code, so that what was counted (and paid for) is what
-is sent. The references that number parts are the caller's; a ceiling below 255 segments is
-`intake`'s.
-
-A segment holds 140 octets of payload, any user data header included (3GPP TS 23.040
-§9.2.3.24.1): 160 septets, 70 UTF-16 units or 140 octets alone, 153 / 67 / 134 beside an 8-bit
-reference, 152 / 66 / 133 beside a 16-bit one. A pair that means one character (escape and
-septet, two surrogates) is never split, so a segment may hold one less than that.
+`measure*` and `split*` go by the same form (`forms.py`) and cut with the same code, so that what
+was counted (and paid for) is what is sent. The references that number parts are the caller's,
+the TLVs around a PDU `gateway/outgoing.py`'s; a ceiling below 255 segments is `intake`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import msgspec
 
 from gateway.model import Encoding
-from gateway.text.alphabet import GSM7, fill_bits, pack_septets
+from gateway.text.alphabet import pack_message
 from gateway.text.errors import (
     AlreadyConcatenated,
     HeaderTooLong,
     MalformedUdh,
-    NotEncodable,
+    NotInAlphabet,
+    PayloadTooLong,
     TooManySegments,
 )
-from gateway.text.tables import ESCAPE
+from gateway.text.forms import (
+    PAYLOAD_OCTETS_MAX,
+    SEGMENTS_MAX,
+    Form,
+    choose_form,
+    find_borders,
+    stretch_borders,
+    write_in_default,
+)
+from gateway.text.national import alphabet_of
+from gateway.text.style import PLAIN, DefaultAlphabet, LongForm, TextStyle, narrow
 from gateway.text.udh import (
     IEI_CONCATENATION_8,
     IEI_CONCATENATION_16,
     concatenation,
     header_size,
     parse_udh,
+    shifts,
 )
 
-PAYLOAD_OCTETS_MAX = 140
-SEGMENTS_MAX = 255  # a message's total is one octet
+MESSAGE_PAYLOAD_OCTETS_MAX = 0xFFFF  # a TLV's length has two octets
+
+# Looked up for every long text; through the enumeration it costs more than a cut.
+_UDH, _SAR, _PAYLOAD = LongForm.UDH, LongForm.SAR, LongForm.PAYLOAD
 
 
 class Measured(msgspec.Struct, frozen=True, gc=False):
-    """How a content will travel. `units` are septets (GSM7), UTF-16 units or octets of data."""
+    """How a content will travel. `units` are septets (GSM7), UTF-16 units, or octets."""
 
     encoding: Encoding
     segments: int
     units: int
 
 
-class _Form(msgspec.Struct, frozen=True, gc=False):
-    """How an encoding fills a segment, in octets of `short_message` after any header."""
+class Cut(msgspec.Struct, frozen=True):
+    """A content as one carrier's PDUs.
 
-    unit_octets: int
-    single: int
-    parted: int
-    parted_wide: int
-    splits_pair: Callable[[bytes, int], bool]
-    """Whether a border at this offset would cut one character in two."""
+    With a header each payload begins with one, and UDHI goes into `esm_class`. `long` is what
+    ties more than one segment together: with SAR every payload is a part to be numbered by TLVs,
+    with PAYLOAD the only one holds all segments. A content of one segment always says UDH.
+    """
 
-
-def _splits_escape(octets: bytes, border: int) -> bool:
-    # An escape is never the second septet of a pair, so this one begins a pair.
-    return octets[border - 1] == ESCAPE
+    encoding: Encoding
+    payloads: Sequence[bytes]
+    has_header: bool = False
+    long: LongForm = LongForm.UDH
 
 
-def _splits_surrogates(octets: bytes, border: int) -> bool:
-    return 0xD8 <= octets[border - 2] <= 0xDB  # a high surrogate just before the border
-
-
-_GSM7 = _Form(1, 160, 153, 152, _splits_escape)
-_UCS2 = _Form(2, 140, 134, 132, _splits_surrogates)
-
-
-def measure(text: str, encoding: Encoding | None = None, wide_reference: bool = False) -> Measured:
+def measure(text: str, encoding: Encoding | None = None, style: TextStyle = PLAIN) -> Measured:
     """Return the exact size of `text`; without an encoding, GSM7 where it can carry the text.
 
-    Raises NotInAlphabet (when GSM7 is asked for), NotEncodable and TooManySegments.
+    GSM7 means the carrier's default alphabet, whatever that is. Raises NotInAlphabet (when GSM7
+    is asked for), NotEncodable, TooManySegments and PayloadTooLong.
     """
-    form, octets = _encode(text, encoding)
+    form, octets = choose_form(text, encoding, style)
     size = len(octets)
-    segments = 1 if size <= form.single else len(_borders(octets, form, wide_reference))
-    if form is _GSM7:
-        return Measured(Encoding.GSM7, segments, size)
-    return Measured(Encoding.UCS2, segments, size // 2)
+    if size <= form.single:
+        return Measured(form.encoding, 1, size // form.unit_octets)
+    segments = len(find_borders(octets, form, style.wide_reference))
+    if style.long is _PAYLOAD:
+        _check_payload(form.write(octets))
+    return Measured(form.encoding, segments, size // form.unit_octets)
 
 
 def split(
-    text: str, encoding: Encoding | None, reference: int, wide_reference: bool = False
-) -> list[bytes]:
-    """Return each segment's payload as `short_message` wants it: as many as `measure` counted.
+    text: str,
+    encoding: Encoding | None,
+    reference: int,
+    style: TextStyle = PLAIN,
+    segments: int = 0,
+) -> Cut:
+    """Return `text` as PDUs: as many parts as `measure` counted.
 
-    GSM7 is unpacked, one octet a septet. More than one segment means that each begins with a
-    header (and goes with UDHI in `esm_class`); of `reference` the low 8 or 16 bits are used.
+    GSM7 is unpacked, one octet a septet, unless the style says otherwise. Of `reference` the low
+    8 or 16 bits are used. `segments` is what was counted by another carrier's style: where this
+    one needs fewer the parts are made smaller; where it needs more they are numbered with 8 bits,
+    and when that does not help either TooManySegments is raised.
     Raises what `measure` raises.
     """
-    form, octets = _encode(text, encoding)
-    if len(octets) <= form.single:
-        return [octets]
-    borders = _borders(octets, form, wide_reference)
-    return _parts(octets, borders, reference, wide_reference)
+    if segments > 1 and style.national and style.long is not _UDH:
+        # Tables are for the one segment that they save; parts have no header to name them in.
+        style = msgspec.structs.replace(style, national=())
+    form, octets = choose_form(text, encoding, style)
+    if len(octets) <= form.single and segments <= 1:
+        if form.as_is and not style.packed:
+            return Cut(form.encoding, [octets])
+        return _alone(octets, form, style)
+    wide = style.wide_reference
+    borders = [len(octets)] if len(octets) <= form.single else find_borders(octets, form, wide)
+    if segments and len(borders) > segments:
+        if wide:
+            return split(text, encoding, reference, narrow(style), segments)
+        raise TooManySegments(len(borders), segments)
+    if style.long is _PAYLOAD:
+        octets = _check_payload(form.write(octets))
+        return Cut(form.encoding, [_pack(b"", octets, form.encoding, style)], False, style.long)
+    if len(borders) < segments:
+        borders = stretch_borders(octets, form, wide, segments)
+    bodies = _between(octets, borders)
+    if form.rewrite is not None:
+        bodies = [form.rewrite(body) for body in bodies]
+    return _number(bodies, form.encoding, form.elements, reference, style)
 
 
-def measure_binary(data: bytes, udh: bytes = b"", wide_reference: bool = False) -> Measured:
+def measure_binary(data: bytes, udh: bytes = b"", style: TextStyle = PLAIN) -> Measured:
     """Return the size of binary content that goes with the client's own header (or none).
 
     Raises MalformedUdh, HeaderTooLong, AlreadyConcatenated and TooManySegments.
     """
-    borders = _binary_borders(data, udh, wide_reference)
+    borders = _binary_borders(data, udh, style.wide_reference)
     return Measured(Encoding.BINARY, len(borders), len(data))
 
 
 def split_binary(
-    data: bytes, udh: bytes, reference: int, wide_reference: bool = False
-) -> list[bytes]:
-    """Return each segment's payload, header first: as many as `measure_binary` counted.
+    data: bytes, udh: bytes, reference: int, style: TextStyle = PLAIN, segments: int = 0
+) -> Cut:
+    """Return binary content as PDUs, headers first: as many parts as `measure_binary` counted.
 
     What fits into one segment goes with `udh` as it is. Longer content repeats the client's
-    elements in every segment, behind the one that numbers it (each part has to name its port).
-    Raises what `measure_binary` raises.
+    elements in every segment, behind the one that numbers it (each part has to name its port),
+    whatever the style says: where there is a header, nothing else may number a part. `segments`
+    as for `split`. Raises what `measure_binary` raises.
     """
-    borders = _binary_borders(data, udh, wide_reference)
-    if len(borders) == 1:
-        return [udh + data]
-    return _parts(data, borders, reference, wide_reference, elements=udh[1:])
+    borders = _binary_borders(data, udh, style.wide_reference)
+    if segments and len(borders) > segments:
+        if style.wide_reference:
+            return split_binary(data, udh, reference, narrow(style), segments)
+        raise TooManySegments(len(borders), segments)
+    if len(borders) == 1 and segments <= 1:
+        return Cut(Encoding.BINARY, [udh + data], bool(udh))
+    if udh and style.long is not _UDH:
+        style = msgspec.structs.replace(style, long=_UDH)
+    if style.long is _PAYLOAD:
+        return Cut(Encoding.BINARY, [data], False, style.long)
+    if len(borders) < segments:
+        borders = [len(data) * part // segments for part in range(1, segments + 1)]
+    return _number(_between(data, borders), Encoding.BINARY, udh[1:], reference, style)
 
 
-def measure_segment(data: bytes, udh: bytes, encoding: Encoding) -> Measured:
+def measure_segment(
+    data: bytes, udh: bytes, encoding: Encoding, style: TextStyle = PLAIN
+) -> Measured:
     """Return the size of one segment that the client encoded and numbered itself; it stays whole.
 
-    GSM7 is unpacked. Raises MalformedUdh, and TooManySegments for more than a segment holds.
+    GSM7 is unpacked, and counted in septets even for a carrier that wants other octets: that is
+    what the client counted. Raises MalformedUdh, TooManySegments for more than a segment holds,
+    and NotInAlphabet.
     """
     if udh:
         _check_own_header(udh)
@@ -135,42 +176,60 @@ def measure_segment(data: bytes, udh: bytes, encoding: Encoding) -> Measured:
         room = room * 8 // 7
     if len(data) > room:
         raise TooManySegments(-(-len(data) // max(room, 1)), 1)
+    write_segment(data, udh, encoding, style)
     return Measured(encoding, 1, len(data) // 2 if encoding is Encoding.UCS2 else len(data))
 
 
-def pack_segment(payload: bytes, has_header: bool) -> bytes:
-    """Return a GSM7 payload of `split` in packed septets, for the few carriers that want that."""
-    header_octets = payload[0] + 1 if has_header else 0
-    header, septets = payload[:header_octets], payload[header_octets:]
-    return header + pack_septets(septets, fill_bits(header_octets))
+def write_segment(data: bytes, udh: bytes, encoding: Encoding, style: TextStyle = PLAIN) -> Cut:
+    """Return a segment that the client cut, in the octets that this carrier wants.
+
+    Raises NotInAlphabet when the carrier's alphabet has no place for a character, or when what has
+    to be packed or rewritten are no septets.
+    """
+    as_it_came = style.alphabet is DefaultAlphabet.GSM7 and not style.packed
+    if encoding is Encoding.GSM7 and not as_it_came:
+        _check_septets(data)
+    if encoding is Encoding.GSM7 and style.alphabet is not DefaultAlphabet.GSM7:
+        text = alphabet_of(shifts(udh)).decode(data)
+        encoding, data = write_in_default(text, style.alphabet)
+    return Cut(encoding, [_pack(udh, data, encoding, style)], bool(udh))
 
 
-def _encode(text: str, encoding: Encoding | None) -> tuple[_Form, bytes]:
-    assert encoding is not Encoding.BINARY, "text is never binary content"
-    if encoding is Encoding.GSM7:
-        return _GSM7, GSM7.encode(text)
-    if encoding is None:
-        septets = GSM7.try_encode(text)
-        if septets is not None:
-            return _GSM7, septets
-    try:
-        return _UCS2, text.encode("utf-16-be")
-    except UnicodeEncodeError as error:
-        raise NotEncodable(text[error.start], error.start) from None
+def _alone(octets: bytes, form: Form, style: TextStyle) -> Cut:
+    if form.elements:
+        header = bytes((len(form.elements),)) + form.elements
+        return Cut(form.encoding, [_pack(header, octets, form.encoding, style)], True)
+    return Cut(form.encoding, [_pack(b"", form.write(octets), form.encoding, style)])
 
 
-def _borders(octets: bytes, form: _Form, wide: bool) -> list[int]:
-    """Return the offset after each segment of a content that is too long for one."""
-    room = form.parted_wide if wide else form.parted
-    borders = []
-    border, end = 0, len(octets)
-    while end - border > room:
-        border += room
-        if form.splits_pair(octets, border):
-            border -= form.unit_octets
-        borders.append(border)
-    borders.append(end)
-    return _checked(borders)
+def _number(
+    bodies: list[bytes], encoding: Encoding, elements: bytes, reference: int, style: TextStyle
+) -> Cut:
+    """Return the parts of a long message, each saying which it is (or to be said of, by TLVs)."""
+    if style.long is _SAR:
+        assert not elements, "a header beside SAR"
+        payloads = [_pack(b"", body, encoding, style) for body in bodies]
+        return Cut(encoding, payloads, False, _SAR)
+    total = len(bodies)
+    if style.wide_reference:
+        element = bytes((IEI_CONCATENATION_16, 4, reference >> 8 & 0xFF, reference & 0xFF, total))
+    else:
+        element = bytes((IEI_CONCATENATION_8, 3, reference & 0xFF, total))
+    head = bytes((len(element) + 1 + len(elements),)) + element
+    payloads = []
+    for sequence, body in enumerate(bodies, start=1):
+        if style.packed:
+            payloads.append(_pack(b"%b%c%b" % (head, sequence, elements), body, encoding, style))
+        else:
+            payloads.append(b"%b%c%b%b" % (head, sequence, elements, body))
+    return Cut(encoding, payloads, True)
+
+
+def _pack(header: bytes, body: bytes, encoding: Encoding, style: TextStyle) -> bytes:
+    """Return a PDU's payload, septets packed if the carrier wants them so."""
+    if style.packed and encoding is Encoding.GSM7:
+        body = pack_message(body, len(header))
+    return header + body
 
 
 def _binary_borders(data: bytes, udh: bytes, wide: bool) -> list[int]:
@@ -183,7 +242,10 @@ def _binary_borders(data: bytes, udh: bytes, wide: bool) -> list[int]:
     room = PAYLOAD_OCTETS_MAX - max(len(udh), 1) - (6 if wide else 5)
     if room < 1:
         raise HeaderTooLong(len(udh), PAYLOAD_OCTETS_MAX)
-    return _checked([*range(room, len(data), room), len(data)])
+    borders = [*range(room, len(data), room), len(data)]
+    if len(borders) > SEGMENTS_MAX:
+        raise TooManySegments(len(borders), SEGMENTS_MAX)
+    return borders
 
 
 def _check_own_header(udh: bytes) -> None:
@@ -192,25 +254,22 @@ def _check_own_header(udh: bytes) -> None:
         raise MalformedUdh(f"the header says {header_size(udh)} octets and has {len(udh)}")
 
 
-def _checked(borders: list[int]) -> list[int]:
-    if len(borders) > SEGMENTS_MAX:
-        raise TooManySegments(len(borders), SEGMENTS_MAX)
-    return borders
+def _check_septets(octets: bytes) -> None:
+    if not octets.isascii():
+        position = next(i for i, octet in enumerate(octets) if octet > 0x7F)
+        raise NotInAlphabet(chr(octets[position]), position)
 
 
-def _parts(
-    octets: bytes, borders: list[int], reference: int, wide: bool, elements: bytes = b""
-) -> list[bytes]:
-    """Return the pieces between `borders`, each behind a header that numbers it."""
-    total = len(borders)
-    if wide:
-        element = bytes((IEI_CONCATENATION_16, 4, reference >> 8 & 0xFF, reference & 0xFF, total))
-    else:
-        element = bytes((IEI_CONCATENATION_8, 3, reference & 0xFF, total))
-    head = bytes((len(element) + 1 + len(elements),)) + element
-    parts = []
+def _check_payload(octets: bytes) -> bytes:
+    if len(octets) > MESSAGE_PAYLOAD_OCTETS_MAX:
+        raise PayloadTooLong(len(octets), MESSAGE_PAYLOAD_OCTETS_MAX)
+    return octets
+
+
+def _between(octets: bytes, borders: list[int]) -> list[bytes]:
+    pieces = []
     start = 0
-    for sequence, border in enumerate(borders, start=1):
-        parts.append(b"%b%c%b%b" % (head, sequence, elements, octets[start:border]))
+    for border in borders:
+        pieces.append(octets[start:border])
         start = border
-    return parts
+    return pieces

@@ -1,4 +1,4 @@
-"""The user data header: its information elements, and the one that numbers a message's parts.
+"""The user data header: its elements, what numbers a message's parts, which tables it names.
 
 3GPP TS 23.040 §9.2.3.24. `udh` means the header with its length octet first; what follows the
 header is left alone. Elements are known by number and passed through unread.
@@ -14,6 +14,8 @@ from gateway.text.errors import MalformedUdh
 
 IEI_CONCATENATION_8 = 0x00
 IEI_CONCATENATION_16 = 0x08
+IEI_SINGLE_SHIFT = 0x24
+IEI_LOCKING_SHIFT = 0x25
 
 
 class Element(msgspec.Struct, frozen=True, gc=False):
@@ -31,6 +33,16 @@ class Concatenation(msgspec.Struct, frozen=True, gc=False):
     sequence: int
     wide: bool = False
     """True for a 16-bit reference."""
+
+
+class Shifts(msgspec.Struct, frozen=True, gc=False):
+    """The national language tables that a header names, by language; 0 is the default table."""
+
+    single: int = 0
+    locking: int = 0
+
+
+NO_SHIFTS = Shifts()
 
 
 def header_size(udh: bytes) -> int:
@@ -67,10 +79,36 @@ def concatenation(udh: bytes) -> Concatenation | None:
     one holds (3GPP TS 23.040 §9.2.3.24).
     """
     found = None
-    size = min(udh[0] + 1, len(udh)) if udh else 0
-    for element, _ in _walk(udh, size):
+    for element, _ in _walk(udh, _size_there(udh)):
         found = _read_concatenation(element) or found
     return found
+
+
+def shifts(udh: bytes) -> Shifts:
+    """Return the tables that the header names (3GPP TS 23.040 §9.2.3.24.15 and .16).
+
+    Never raises, as `concatenation`; of several the last one holds.
+    """
+    single = locking = 0
+    for element, _ in _walk(udh, _size_there(udh)):
+        if len(element.data) == 1:
+            if element.iei == IEI_SINGLE_SHIFT:
+                single = element.data[0]
+            elif element.iei == IEI_LOCKING_SHIFT:
+                locking = element.data[0]
+    return Shifts(single, locking) if single or locking else NO_SHIFTS
+
+
+def shift_elements(named: Shifts) -> bytes:
+    """Return the elements that name these tables, without a header around them."""
+    single = bytes((IEI_SINGLE_SHIFT, 1, named.single)) if named.single else b""
+    locking = bytes((IEI_LOCKING_SHIFT, 1, named.locking)) if named.locking else b""
+    return single + locking
+
+
+def _size_there(udh: bytes) -> int:
+    """Return the octets of a header that may say more than there are."""
+    return min(udh[0] + 1, len(udh)) if udh else 0
 
 
 def _walk(udh: bytes, size: int) -> Iterator[tuple[Element, int]]:

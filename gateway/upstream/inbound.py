@@ -8,17 +8,21 @@ Not here: putting parts together and reading them (`gateway/inbound/`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from gateway.model import Encoding
 from gateway.outcomes import InboundMessage
-from gateway.outgoing import ESM_CLASS_UDHI, reference_of
+from gateway.outgoing import reference_of
+from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import TEXT_ENCODING
 from gateway.smpp.pdu import DeliverSm, encode_short_message
 from gateway.smpp.specification import ADDRESS_SIZE
 from gateway.text.alphabet import GSM7
 from gateway.text.errors import TextError
-from gateway.text.segment import PAYLOAD_OCTETS_MAX, split, split_binary
+from gateway.text.forms import PAYLOAD_OCTETS_MAX
+from gateway.text.segment import split, split_binary
 from gateway.upstream.addresses import address_type
 from gateway.upstream.content import DefaultAlphabet
 from gateway.upstream.terms import Terms
@@ -34,7 +38,7 @@ _CODECS = {
 class _Written(msgspec.Struct, frozen=True):
     """The user data of each deliver_sm, header included, and how it is to be read."""
 
-    parts: list[bytes]
+    parts: Sequence[bytes]
     data_coding: int
     has_header: bool
 
@@ -54,7 +58,7 @@ def build_inbound(terms: Terms, message: InboundMessage) -> list[bytes]:
                 dest_addr_ton=dest_ton,
                 dest_addr_npi=dest_npi,
                 destination_addr=destination,
-                esm_class=ESM_CLASS_UDHI if written.has_header else 0,
+                esm_class=v.ESM_CLASS_UDHI if written.has_header else 0,
                 data_coding=written.data_coding,
                 short_message=part,
             )
@@ -74,13 +78,13 @@ def _write(alphabet: DefaultAlphabet, message: InboundMessage) -> _Written:
 
 def _write_parts(alphabet: DefaultAlphabet, message: InboundMessage, reference: int) -> _Written:
     if not message.exact:
-        parts = split_binary(message.content, message.udh, reference)
-        return _Written(parts, message.data_coding, bool(message.udh) or len(parts) > 1)
+        cut = split_binary(message.content, message.udh, reference)
+        return _Written(cut.payloads, message.data_coding, cut.has_header)
     text = message.body
     if alphabet is DefaultAlphabet.GSM7:
         if GSM7.try_encode(text) is not None:
-            parts = split(text, Encoding.GSM7, reference)
-            return _Written(parts, 0, len(parts) > 1)
+            cut = split(text, Encoding.GSM7, reference)
+            return _Written(cut.payloads, 0, cut.has_header)
     else:
         try:
             octets = text.encode(_CODECS[alphabet])
@@ -89,10 +93,10 @@ def _write_parts(alphabet: DefaultAlphabet, message: InboundMessage, reference: 
         else:
             # Cut between octets, UTF-8 would not read as such in each part.
             if octets.isascii() or len(octets) <= PAYLOAD_OCTETS_MAX:
-                parts = split_binary(octets, b"", reference)
-                return _Written(parts, 0, len(parts) > 1)
-    parts = split(text, Encoding.UCS2, reference)
-    return _Written(parts, _DATA_CODING_UCS2, len(parts) > 1)
+                cut = split_binary(octets, b"", reference)
+                return _Written(cut.payloads, 0, cut.has_header)
+    cut = split(text, Encoding.UCS2, reference)
+    return _Written(cut.payloads, _DATA_CODING_UCS2, cut.has_header)
 
 
 def _address(raw: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
 
 import pytest
+from msgspec.structs import replace
 
 from bench.fuzz.corpus import CORPUS, read_cases
 from bench.fuzz.engine import run_target
@@ -12,7 +13,7 @@ from bench.fuzz.target import Target
 from bench.fuzz.targets import TARGETS
 from gateway.smpp.owed import Owed
 from gateway.smpp.window import Entry, Window
-from gateway.text import segment
+from gateway.text import forms
 
 CASES = 300
 SEED = 20261122
@@ -56,8 +57,7 @@ def _settle_twice(owed: Owed, sequence: int, *commands: int) -> int:
     return owed._commands.get(sequence, 0)
 
 
-def _split_anywhere(octets: bytes, border: int) -> bool:
-    return False
+SPLITTING_FORM = replace(forms.GSM7_FORM, splits_pair=lambda octets, border: False)
 
 
 @pytest.mark.parametrize(
@@ -65,15 +65,15 @@ def _split_anywhere(octets: bytes, border: int) -> bool:
     [
         ("carrier", Window, "resolve", _resolve_for_ever),
         ("customer", Owed, "settle", _settle_twice),
-        ("segments", segment, "_GSM7", segment._Form(1, 160, 153, 152, _split_anywhere)),
-        ("segments", segment, "_UCS2", segment._Form(2, 140, 136, 132, _split_anywhere)),
+        ("segments", forms, "_DEFAULT_FORMS", defaultdict(lambda: SPLITTING_FORM)),
+        ("segments", forms, "UCS2_FORM", replace(forms.UCS2_FORM, parted=136)),
     ],
 )
 def test_a_planted_fault_is_found(
     name: str,
     owner: object,
     attribute: str,
-    fault: Callable[..., object],
+    fault: object,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(owner, attribute, fault)

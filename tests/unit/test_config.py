@@ -49,6 +49,7 @@ def test_the_example_shows_the_defaults(example: Config) -> None:
         assert getattr(example, name) == getattr(plain, name), name
     alpha = example.carrier[0]
     shown = {"name", "host", "system_id", "password", "rate_per_s", "binds", "statuses"}
+    shown |= {"data_codings"}
     for field in Carrier.__struct_fields__:
         if field not in shown:
             default = getattr(Carrier(name="x", host="x", system_id="x"), field)
@@ -79,6 +80,7 @@ def test_the_example_names_every_setting() -> None:
             written[table].add(key[1])
     known = {path: set(kind.__struct_fields__) for path, kind in sections(Config).items()}
     known["carrier.statuses"] = {"0x45"}
+    known["carrier.data_codings"] = {"0x18"}
     assert written == known
 
 
@@ -161,6 +163,10 @@ def test_an_unknown_key_like_no_other_is_just_refused() -> None:
         ({"carrier": [carrier(window_size=0)]}, "carrier[0].window_size"),
         ({"carrier": [carrier(interface_version=0x35)]}, "carrier[0].interface_version"),
         ({"carrier": [carrier(lost="maybe")]}, "carrier[0].lost"),
+        ({"carrier": [carrier(alphabet="latin1")]}, "carrier[0].alphabet"),
+        ({"carrier": [carrier(national=["klingon"])]}, "carrier[0].national[0]"),
+        ({"carrier": [carrier(long="longer")]}, "carrier[0].long"),
+        ({"carrier": [carrier(data_codings={"0x18": 256})]}, "carrier[0].data_codings[...]"),
         ({"carrier": [{"name": "alpha", "host": "h"}]}, "carrier[0]"),
         ({"route": [{"carriers": []}]}, "route[0].carriers"),
         ({"price": [{"price": 0.5}]}, "price[0].price"),
@@ -188,6 +194,18 @@ def test_a_value_out_of_range_or_of_the_wrong_type_is_refused_by_its_key(
         (
             {"carrier": [carrier(statuses={"ESME_RSYSERR": "retry"})]},
             "'ESME_RSYSERR' is not a number like 0x45",
+        ),
+        (
+            {"carrier": [carrier(data_codings={"flash": 0xF0})]},
+            "'flash' is not a number like 0x45",
+        ),
+        (
+            {"carrier": [carrier(alphabet="latin-1", national=["spanish"])]},
+            'goes with alphabet = "gsm7" alone',
+        ),
+        (
+            {"carrier": [carrier(alphabet="ascii", packed=True)]},
+            'goes with alphabet = "gsm7" alone',
         ),
         ({"price": [{"price": "1"}, {"price": "2"}]}, "'' is priced twice"),
         (

@@ -13,21 +13,24 @@ from gateway.text.alphabet import (
     fill_bits,
     pack_septets,
     septet_count,
+    unpack_message,
     unpack_septets,
 )
 from gateway.text.errors import MalformedUdh, NotInAlphabet, TextError
+from gateway.text.forms import PAYLOAD_OCTETS_MAX, SEGMENTS_MAX
+from gateway.text.national import Language, alphabet_of
 from gateway.text.reassembly import Complete, Duplicate, Part, Partial, Reassembler, Waiting
 from gateway.text.segment import (
-    PAYLOAD_OCTETS_MAX,
-    SEGMENTS_MAX,
+    Cut,
     measure,
     measure_binary,
     measure_segment,
-    pack_segment,
     split,
     split_binary,
+    write_segment,
 )
-from gateway.text.udh import Element, concatenation, header_size, parse_udh
+from gateway.text.style import DefaultAlphabet, LongForm, TextStyle
+from gateway.text.udh import Element, concatenation, header_size, parse_udh, shifts
 
 # ── alphabets ────────────────────────────────────────────────────────────────────────────────
 
@@ -110,32 +113,46 @@ def _numbers(element: Element) -> bool:
 
 
 def check_segments(case: bytes) -> None:
-    """A text is cut into as many segments as were counted, each fits, each reads by itself, and
-    together they are the text; or it is a TextError."""
+    """A text is cut into as many segments as were counted, in any carrier's style, each fits, each
+    reads by itself, and together they are the text; or it is a TextError."""
     source = Source(case)
     encoding = source.pick((None, Encoding.GSM7, Encoding.UCS2))
-    wide, reference, repeats = source.flag(), source.number(2), source.number() % 40 + 1
+    style = _pick_style(source)
+    more, reference, repeats = source.flag(), source.number(2), source.number() % 40 + 1
     text = _read_text(source.rest()) * repeats
+    if style.packed:  # at the end of a part these can't be told from what fills its last octet
+        text = text.replace("@", "").replace("\r", "")
     try:
-        measured = measure(text, encoding, wide)
+        measured = measure(text, encoding, style)
     except TextError:
-        _refuses(lambda: split(text, encoding, reference, wide))
+        _refuses(lambda: split(text, encoding, reference, style))
         return
-    parts = split(text, encoding, reference, wide)
-    assert len(parts) == measured.segments <= SEGMENTS_MAX
-    headed = len(parts) > 1
-    contents = [
-        _open_part(part, i, len(parts), wide) if headed else part for i, part in _numbered(parts)
-    ]
-    if measured.encoding is Encoding.GSM7:
-        assert b"".join(contents) == GSM7.encode(text)
-        assert "".join(map(decode_gsm7, contents)) == text
-        assert all(len(pack_segment(part, headed)) <= PAYLOAD_OCTETS_MAX for part in parts)
-        assert measured.units == sum(map(len, contents))
+    cut = split(text, encoding, reference, style)
+    assert cut.encoding is measured.encoding
+    assert measured.segments <= SEGMENTS_MAX
+    if cut.long is LongForm.PAYLOAD:
+        assert measured.segments > len(cut.payloads) == 1
     else:
-        assert "".join(content.decode("utf-16-be") for content in contents) == text
-        assert all(len(part) <= PAYLOAD_OCTETS_MAX for part in parts)
-        assert measured.units * 2 == sum(map(len, contents))
+        assert len(cut.payloads) == measured.segments
+        assert all(_air_octets(part, cut, style) <= PAYLOAD_OCTETS_MAX for part in cut.payloads)
+    _check_numbers(cut, style)
+    assert "".join(_read_part(part, cut, style) for part in cut.payloads) == text
+    if more and len(text) > measured.segments:
+        _check_stretching(text, encoding, reference, style, measured.segments + 1)
+
+
+def _check_stretching(
+    text: str, encoding: Encoding | None, reference: int, style: TextStyle, segments: int
+) -> None:
+    """Cut a text into more segments than it needs, as another carrier's style has counted."""
+    try:
+        cut = split(text, encoding, reference, style, segments)
+    except TextError:
+        # National tables have no place in parts that TLVs number; UCS-2 may need more of them.
+        assert style.national and style.long is not LongForm.UDH
+        return
+    assert len(cut.payloads) == (1 if cut.long is LongForm.PAYLOAD else segments)
+    assert "".join(_read_part(part, cut, style) for part in cut.payloads) == text
 
 
 def check_binary(case: bytes) -> None:
@@ -143,49 +160,113 @@ def check_binary(case: bytes) -> None:
     the client's elements and within its size, and together they are the content; or it is a
     TextError."""
     source = Source(case)
-    wide, reference, repeats = source.flag(), source.number(2), source.number() % 40 + 1
+    style = _pick_style(source)
+    reference, repeats = source.number(2), source.number() % 40 + 1
     udh = source.some(40)
     data = source.rest() * repeats
-    _check_own_segment(data, udh)
+    _check_own_segment(data, udh, style)
     try:
-        measured = measure_binary(data, udh, wide)
+        measured = measure_binary(data, udh, style)
     except TextError:
-        _refuses(lambda: split_binary(data, udh, reference, wide))
+        _refuses(lambda: split_binary(data, udh, reference, style))
         return
-    parts = split_binary(data, udh, reference, wide)
-    assert len(parts) == measured.segments <= SEGMENTS_MAX
+    cut = split_binary(data, udh, reference, style)
     assert measured.units == len(data)
-    assert all(len(part) <= PAYLOAD_OCTETS_MAX for part in parts)
-    if len(parts) == 1:
-        assert parts == [udh + data]
+    assert measured.segments <= SEGMENTS_MAX
+    if measured.segments == 1:
+        assert cut.payloads == [udh + data]
         return
-    assert b"".join(_open_part(part, i, len(parts), wide) for i, part in _numbered(parts)) == data
+    headers = [_header_of(part, cut) for part in cut.payloads]
+    contents = [part[len(h) :] for part, h in zip(cut.payloads, headers, strict=True)]
+    assert b"".join(contents) == data
+    if cut.long is LongForm.PAYLOAD:
+        assert len(cut.payloads) == 1
+        return
+    assert len(cut.payloads) == measured.segments
+    assert all(len(part) <= PAYLOAD_OCTETS_MAX for part in cut.payloads)
+    _check_numbers(cut, style)
     own = parse_udh(udh) if udh else ()
-    assert all(parse_udh(part)[1:] == own for part in parts)
+    assert all(parse_udh(h)[1:] == own for h in headers if h)
 
 
-def _check_own_segment(data: bytes, udh: bytes) -> None:
-    for encoding in Encoding:
+def _pick_style(source: Source) -> TextStyle:
+    alphabet = source.pick(tuple(DefaultAlphabet))
+    septets = alphabet is DefaultAlphabet.GSM7
+    languages = tuple(language for language in Language if source.flag())
+    packed = source.flag()
+    return TextStyle(
+        alphabet=alphabet,
+        national=languages if septets else (),
+        packed=packed and septets,
+        long=source.pick(tuple(LongForm)),
+        wide_reference=source.flag(),
+    )
+
+
+def _header_of(part: bytes, cut: Cut) -> bytes:
+    return part[: header_size(part)] if cut.has_header else b""
+
+
+def _read_part(part: bytes, cut: Cut, style: TextStyle) -> str:
+    """Read a part as its carrier would."""
+    header = _header_of(part, cut)
+    body = part[len(header) :]
+    if cut.encoding is Encoding.UCS2:
+        return body.decode("utf-16-be")
+    if style.alphabet is not DefaultAlphabet.GSM7:
+        return body.decode(style.alphabet.value)
+    septets = unpack_message(body, len(header)) if style.packed else body
+    return alphabet_of(shifts(header)).decode(septets)
+
+
+def _air_octets(part: bytes, cut: Cut, style: TextStyle) -> int:
+    """Return what a part takes on the air, where septets are always packed."""
+    if cut.encoding is not Encoding.GSM7 or style.packed:
+        return len(part)
+    header = _header_of(part, cut)
+    body = part[len(header) :]
+    if style.alphabet is not DefaultAlphabet.GSM7:
+        body = GSM7.encode(body.decode())
+    return len(header) + len(pack_septets(body, fill_bits(len(header))))
+
+
+def _check_numbers(cut: Cut, style: TextStyle) -> None:
+    """Look at what the parts' headers say of their number."""
+    total = len(cut.payloads)
+    for sequence, part in enumerate(cut.payloads, start=1):
+        number = concatenation(_header_of(part, cut))
+        if total > 1 and cut.long is LongForm.UDH:
+            assert number is not None
+            said = (number.sequence, number.total, number.wide)
+            assert said == (sequence, total, style.wide_reference)
+        else:
+            assert number is None
+    assert cut.has_header or total == 1 or cut.long is not LongForm.UDH
+
+
+def _check_own_segment(data: bytes, udh: bytes, style: TextStyle) -> None:
+    for encoding in (Encoding.GSM7, Encoding.UCS2, Encoding.BINARY):
         try:
             measured = measure_segment(data, udh, encoding)
         except TextError:
             continue
         assert measured.segments == 1
+        _check_writing(data, udh, encoding, style)
         septets = encoding is Encoding.GSM7 and not data.strip(bytes(range(128)))
         sent = udh + (pack_septets(data, fill_bits(len(udh))) if septets else data)
         assert len(sent) <= PAYLOAD_OCTETS_MAX or (encoding is Encoding.GSM7 and not septets)
 
 
-def _numbered(parts: list[bytes]) -> enumerate[bytes]:
-    return enumerate(parts, start=1)
-
-
-def _open_part(part: bytes, sequence: int, total: int, wide: bool) -> bytes:
-    """Return a part's content after looking at what its header says."""
-    number = concatenation(part)
-    assert number is not None
-    assert (number.sequence, number.total, number.wide) == (sequence, total, wide)
-    return part[header_size(part) :]
+def _check_writing(data: bytes, udh: bytes, encoding: Encoding, style: TextStyle) -> None:
+    """Write a client's own segment for a carrier: in one PDU behind its header, or a TextError."""
+    try:
+        cut = write_segment(data, udh, encoding, style)
+    except TextError:
+        assert encoding is Encoding.GSM7
+        return
+    [part] = cut.payloads
+    assert part.startswith(udh)
+    assert cut.has_header is bool(udh)
 
 
 def _refuses(cut: object) -> None:
@@ -264,6 +345,8 @@ _TEXT_WORDS = (
     "€".encode(),
     b"{}[]",
     "Ωñ@".encode(),
+    "ış".encode(),
+    "áç".encode(),
     "你好".encode(),
     "😀".encode(),
     b"\xed\xa0\x80",
@@ -274,13 +357,30 @@ _TEXT_WORDS = (
     b"\x06\x05\x04\x0b\x84\x23\xf0",
 )
 
+# An encoding, then the choices of `_pick_style`.
+_PLAIN = bytes(8)
+_WIDE = bytes(7) + b"\1"
+_TURKISH = b"\0\0\1\0\0\0\0\0"
+
 TARGETS = (
     Target("alphabet", check_alphabet, _TEXT_WORDS, (b"Price: 5 \x1be {ok}", "10 € {ok}".encode())),
     Target("packing", check_packing, (), (b"\x01\x08hellohello",)),
     Target("udh", check_udh, _TEXT_WORDS, (b"\x05\x00\x03\x07\x02\x01hi", b"\x03\x24\x01\x01hi")),
-    Target("segments", check_segments, _TEXT_WORDS, (b"\0\0\0\x07\x10hello", b"\0\1\0\x07\x20{}")),
     Target(
-        "binary", check_binary, _TEXT_WORDS, (b"\0\0\x07\x20\x07\x06\x05\x04\x0b\x84\x23\xf0data",)
+        "segments",
+        check_segments,
+        _TEXT_WORDS,
+        (
+            _PLAIN + b"\0\0\x07\x10hello",
+            _WIDE + b"\1\0\x07\x20{}",
+            _TURKISH + b"\0\0\x07\x20" + "ış{".encode(),
+        ),
+    ),
+    Target(
+        "binary",
+        check_binary,
+        _TEXT_WORDS,
+        (_PLAIN[1:] + b"\0\x07\x20\x07\x06\x05\x04\x0b\x84\x23\xf0data",),
     ),
     Target("reassembly", check_reassembly, (), (b"\0\0\1\2\1\1a\0\0\1\2\2\1b",)),
 )

@@ -13,7 +13,8 @@ from gateway.smpp import vocabulary as v
 from gateway.smpp.client import CarrierBind
 from gateway.smpp.pdu import DeliverSm, SubmitTemplate
 from gateway.smpp.settings import BindSettings, Pace
-from gateway.text.segment import pack_segment, split
+from gateway.text.segment import split
+from gateway.text.style import TextStyle
 
 PEER = "node smpp 0.5"
 ROLE = "SMSC for our binds"
@@ -128,8 +129,7 @@ async def test_a_long_content_travels_as_message_payload(
 async def test_packed_septets_arrive_as_they_were_packed(
     smsc: Any, bind: CarrierBind, listener: Listener
 ) -> None:
-    parts = split("y" * 200, None, reference=7)
-    packed = pack_segment(parts[0], has_header=True)
+    packed = split("y" * 200, None, 7, TextStyle(packed=True)).payloads[0]
     body = TEMPLATE.body(5, 0, "Shop", TO, packed, esm_class=v.ESM_CLASS_UDHI, data_coding=4)
     bind.submit(body, "packed")
     message = (await expect(smsc, "submit_sm"))["short_message"]

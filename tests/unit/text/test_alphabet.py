@@ -13,8 +13,10 @@ from gateway.text.alphabet import (
     decode_gsm7,
     encode_gsm7,
     fill_bits,
+    pack_message,
     pack_septets,
     septet_count,
+    unpack_message,
     unpack_septets,
 )
 from gateway.text.errors import NotInAlphabet
@@ -194,6 +196,40 @@ def test_without_a_count_every_whole_septet_is_unpacked() -> None:
 def test_fill_bits_end_at_a_septet_border(header_octets: int, bits: int) -> None:
     assert fill_bits(header_octets) == bits
     assert (header_octets * 8 + bits) % 7 == 0
+
+
+@pytest.mark.parametrize(
+    ("septets", "header_octets", "packed"),
+    [
+        (b"hellohello", 0, "e8329bfd4697d9ec37"),
+        (b"12345678", 0, "31d98c56b3dd70"),
+        # seven septets leave room for an eighth
+        (b"1234567", 0, "31d98c56b3dd1a"),
+        (b"a", 6, "c2"),
+        # three bits up to the next septet, and again room for one more at the end
+        (b"\x1b\x73", 4, "d8cc1b"),
+        (b"", 0, ""),
+        (b"", 6, ""),
+    ],
+)
+def test_a_packed_message_says_its_length_in_octets(
+    septets: bytes, header_octets: int, packed: str
+) -> None:
+    assert pack_message(septets, header_octets).hex() == packed
+    assert unpack_message(bytes.fromhex(packed), header_octets) == septets
+
+
+def test_zeros_that_fill_a_packed_message_are_no_at_sign() -> None:
+    assert unpack_message(bytes.fromhex("31d98c56b3dd00")) == b"1234567"
+    assert unpack_message(bytes.fromhex("d8cc01"), 4) == b"\x1b\x73"
+
+
+@given(septet_strings, st.integers(0, 13))
+def test_a_packed_message_comes_back_but_for_a_filler_at_its_end(
+    septets: bytes, header_octets: int
+) -> None:
+    restored = unpack_message(pack_message(septets, header_octets), header_octets)
+    assert restored == septets or (restored == septets[:-1] and septets[-1] in b"\0\r")
 
 
 def test_packing_refuses_what_is_not_a_septet() -> None:

@@ -21,6 +21,7 @@ from gateway.text.reassembly import (
     Waiting,
 )
 from gateway.text.segment import split
+from gateway.text.style import TextStyle
 from gateway.text.udh import concatenation, header_size
 
 
@@ -201,7 +202,7 @@ def test_every_part_comes_out_exactly_once_whatever_arrives(data: st.DataObject)
 
 @given(st.text(st.sampled_from("ab€{"), min_size=161, max_size=900), st.randoms(), st.booleans())
 def test_a_text_that_was_cut_is_put_together(text: str, random: object, wide: bool) -> None:
-    payloads = split(text, Encoding.GSM7, 0x1234, wide)
+    payloads = split(text, Encoding.GSM7, 0x1234, TextStyle(wide_reference=wide)).payloads
     random.shuffle(payloads)  # type: ignore[attr-defined]  # hypothesis draws a random.Random
     reassembler = Reassembler()
     outcome: Outcome = Duplicate()

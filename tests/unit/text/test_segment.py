@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.model import Encoding
-from gateway.text.alphabet import decode_gsm7, encode_gsm7, unpack_septets
+from gateway.text.alphabet import decode_gsm7, encode_gsm7, unpack_message
 from gateway.text.errors import (
     AlreadyConcatenated,
     HeaderTooLong,
     MalformedUdh,
     NotEncodable,
     NotInAlphabet,
+    PayloadTooLong,
     TooManySegments,
 )
+from gateway.text.national import Language, alphabet_of
 from gateway.text.segment import (
+    Cut,
     Measured,
     measure,
     measure_binary,
     measure_segment,
-    pack_segment,
     split,
     split_binary,
+    write_segment,
 )
-from gateway.text.udh import Concatenation, Element, concatenation, header_size, parse_udh
+from gateway.text.style import PLAIN, DefaultAlphabet, LongForm, TextStyle, narrow
+from gateway.text.udh import (
+    Concatenation,
+    Element,
+    concatenation,
+    header_size,
+    parse_udh,
+    shifts,
+)
 
 GSM7, UCS2, BINARY = Encoding.GSM7, Encoding.UCS2, Encoding.BINARY
 EMOJI = "😀"
+WIDE = TextStyle(wide_reference=True)
 PORT = bytes.fromhex("060504 0b84 23f0")  # both ports, 7 octets
 
 gsm_texts = st.text(st.sampled_from("aZ0 @_é\n€{}[]~|^\\"), max_size=700)
@@ -48,6 +61,10 @@ paired_texts = st.builds(
     st.sampled_from(["€", EMOJI, "€a", EMOJI + "a"]),
     st.integers(0, 400),
 )
+
+
+def styled(wide: bool) -> TextStyle:
+    return WIDE if wide else PLAIN
 
 
 def body_of(payload: bytes, parts: int) -> bytes:
@@ -104,7 +121,7 @@ def test_a_text_is_measured_exactly(
     text: str, encoding: Encoding, segments: int, units: int
 ) -> None:
     assert measure(text) == Measured(encoding, segments, units)
-    assert len(split(text, encoding, 7)) == segments
+    assert len(split(text, encoding, 7).payloads) == segments
 
 
 @pytest.mark.parametrize(
@@ -124,16 +141,16 @@ def test_a_text_is_measured_exactly(
     ],
 )
 def test_a_wide_reference_leaves_152_septets_or_66_units(text: str, segments: int) -> None:
-    measured = measure(text, wide_reference=True)
+    measured = measure(text, style=WIDE)
     assert measured.segments == segments
-    assert len(split(text, measured.encoding, 7, wide_reference=True)) == segments
+    assert len(split(text, measured.encoding, 7, WIDE).payloads) == segments
 
 
 def test_an_encoding_that_is_asked_for_is_taken() -> None:
     assert measure("a" * 71, UCS2) == Measured(UCS2, 2, 71)
     assert measure("a" * 71, GSM7) == Measured(GSM7, 1, 71)
-    assert split("Hi", UCS2, 0) == [b"\0H\0i"]
-    assert split("Hi", None, 0) == [b"Hi"]
+    assert split("Hi", UCS2, 0).payloads == [b"\0H\0i"]
+    assert split("Hi", None, 0).payloads == [b"Hi"]
 
 
 def test_gsm_that_is_asked_for_is_refused_where_it_cannot_carry_the_text() -> None:
@@ -156,19 +173,19 @@ def test_half_a_surrogate_pair_is_refused_with_its_position(
 
 
 def test_the_octets_of_a_long_text_are_these() -> None:
-    assert split("a" * 153 + "€" * 4, GSM7, 0x2A) == [
+    assert split("a" * 153 + "€" * 4, GSM7, 0x2A).payloads == [
         bytes.fromhex("0500032a0201") + b"a" * 153,
         bytes.fromhex("0500032a0202") + b"\x1b\x65" * 4,
     ]
-    assert split("ш" * 65 + EMOJI * 3, UCS2, 0x1234, wide_reference=True) == [
+    assert split("ш" * 65 + EMOJI * 3, UCS2, 0x1234, WIDE).payloads == [
         bytes.fromhex("06080412340201") + b"\x04\x48" * 65,
         bytes.fromhex("06080412340202") + b"\xd8\x3d\xde\x00" * 3,
     ]
 
 
 def test_a_reference_wraps_at_its_width() -> None:
-    assert split("a" * 161, GSM7, 0x1FF)[0][3] == 0xFF
-    assert split("a" * 161, GSM7, 0x1FFFE, wide_reference=True)[0][3:5] == b"\xff\xfe"
+    assert split("a" * 161, GSM7, 0x1FF).payloads[0][3] == 0xFF
+    assert split("a" * 161, GSM7, 0x1FFFE, WIDE).payloads[0][3:5] == b"\xff\xfe"
 
 
 @pytest.mark.parametrize(
@@ -179,11 +196,12 @@ def test_255_segments_are_possible_and_256_are_refused(
     character: str, encoding: Encoding, room: int, wide: bool
 ) -> None:
     longest = character * (255 * room)
-    assert measure(longest, wide_reference=wide).segments == 255
-    assert concatenation(split(longest, encoding, 1, wide)[-1]) == Concatenation(1, 255, 255, wide)
+    assert measure(longest, style=styled(wide)).segments == 255
+    last = split(longest, encoding, 1, styled(wide)).payloads[-1]
+    assert concatenation(last) == Concatenation(1, 255, 255, wide)
     for refused in (
-        lambda: measure(longest + character, wide_reference=wide),
-        lambda: split(longest + character, encoding, 1, wide),
+        lambda: measure(longest + character, style=styled(wide)),
+        lambda: split(longest + character, encoding, 1, styled(wide)),
     ):
         with pytest.raises(TooManySegments, match="256 segments") as caught:
             refused()
@@ -193,10 +211,10 @@ def test_255_segments_are_possible_and_256_are_refused(
 @given(st.one_of(texts, paired_texts), st.integers(0, 0x1FFFF), st.booleans())
 @settings(max_examples=300)
 def test_what_is_measured_is_what_is_cut(text: str, reference: int, wide: bool) -> None:
-    measured = measure(text, wide_reference=wide)
-    parts = split(text, measured.encoding, reference, wide)
+    measured = measure(text, style=styled(wide))
+    parts = split(text, measured.encoding, reference, styled(wide)).payloads
     assert len(parts) == measured.segments
-    assert split(text, None, reference, wide) == parts
+    assert split(text, None, reference, styled(wide)).payloads == parts
 
     # nothing is lost, and every segment is whole characters by itself
     assert "".join(text_of(p, len(parts), measured.encoding) for p in parts) == text
@@ -229,27 +247,6 @@ def test_gsm_is_chosen_exactly_when_it_can_carry_the_text(text: str) -> None:
         assert measure(text).units == len(septets)
 
 
-@given(gsm_texts, st.booleans())
-def test_packed_segments_hold_at_most_140_octets_and_the_same_text(text: str, wide: bool) -> None:
-    parts = split(text, GSM7, 1, wide)
-    has_header = len(parts) > 1
-    restored = ""
-    for part in parts:
-        packed = pack_segment(part, has_header)
-        assert len(packed) <= 140
-        header = header_size(part) if has_header else 0
-        assert packed[:header] == part[:header]
-        fill = -header * 8 % 7
-        restored += decode_gsm7(unpack_septets(packed[header:], len(part) - header, fill))
-    assert restored == text
-
-
-def test_a_full_segment_packed_is_exactly_140_octets() -> None:
-    assert len(pack_segment(b"a" * 160, has_header=False)) == 140
-    for wide in (False, True):
-        assert len(pack_segment(split("a" * 200, GSM7, 1, wide)[0], has_header=True)) == 140
-
-
 @pytest.mark.parametrize(
     ("octets", "udh", "wide", "segments"),
     [
@@ -273,19 +270,19 @@ def test_binary_content_is_measured_with_its_header(
     octets: int, udh: bytes, wide: bool, segments: int
 ) -> None:
     data = bytes(i % 256 for i in range(octets))
-    assert measure_binary(data, udh, wide) == Measured(BINARY, segments, octets)
-    assert len(split_binary(data, udh, 1, wide)) == segments
+    assert measure_binary(data, udh, styled(wide)) == Measured(BINARY, segments, octets)
+    assert len(split_binary(data, udh, 1, styled(wide)).payloads) == segments
 
 
 def test_binary_content_that_fits_goes_as_it_is() -> None:
-    assert split_binary(b"\x01\x02", PORT, 9) == [PORT + b"\x01\x02"]
-    assert split_binary(b"\x01\x02", b"", 9) == [b"\x01\x02"]
+    assert split_binary(b"\x01\x02", PORT, 9).payloads == [PORT + b"\x01\x02"]
+    assert split_binary(b"\x01\x02", b"", 9).payloads == [b"\x01\x02"]
     own = bytes.fromhex("0500032a0201")
-    assert split_binary(b"a" * 134, own, 9) == [own + b"a" * 134]
+    assert split_binary(b"a" * 134, own, 9).payloads == [own + b"a" * 134]
 
 
 def test_a_client_s_own_elements_are_in_every_part_behind_the_number() -> None:
-    assert split_binary(b"x" * 134, PORT, 0x2A) == [
+    assert split_binary(b"x" * 134, PORT, 0x2A).payloads == [
         bytes.fromhex("0b" + "00032a0201" + "05040b8423f0") + b"x" * 128,
         bytes.fromhex("0b" + "00032a0202" + "05040b8423f0") + b"x" * 6,
     ]
@@ -302,8 +299,8 @@ def test_binary_parts_are_full_and_make_the_content_again(
 ) -> None:
     own = b"".join(bytes((iei, len(value))) + value for iei, value in elements)
     udh = bytes((len(own),)) + own if own else b""
-    parts = split_binary(data, udh, reference, wide)
-    assert len(parts) == measure_binary(data, udh, wide).segments
+    parts = split_binary(data, udh, reference, styled(wide)).payloads
+    assert len(parts) == measure_binary(data, udh, styled(wide)).segments
     assert all(len(part) == 140 for part in parts[:-1])
     assert len(parts[-1]) <= 140
     if len(parts) == 1:
@@ -339,9 +336,9 @@ def test_content_that_the_client_numbered_itself_is_never_numbered_again() -> No
 def test_a_header_without_room_for_content_is_refused(size: int, wide: bool) -> None:
     udh = bytes((size - 1, 0x70, size - 3)) + b"\x00" * (size - 3)
     with pytest.raises(HeaderTooLong):
-        measure_binary(b"x" * 100, udh, wide)
+        measure_binary(b"x" * 100, udh, styled(wide))
     with pytest.raises(HeaderTooLong):
-        split_binary(b"x" * 100, udh, 0, wide)
+        split_binary(b"x" * 100, udh, 0, styled(wide))
 
 
 def test_binary_content_has_255_parts_at_most() -> None:
@@ -372,3 +369,386 @@ def test_a_segment_that_the_client_cut_stays_whole_or_is_refused(
 def test_a_segment_whose_header_does_not_add_up_is_refused() -> None:
     with pytest.raises(MalformedUdh):
         measure_segment(b"x", bytes.fromhex("0500032a02"), GSM7)
+
+
+# ── carriers that want text in another style ─────────────────────────────────────────────────
+
+TURKISH = TextStyle(national=(Language.TURKISH,))
+SPANISH = TextStyle(national=(Language.SPANISH,))
+PORTUGUESE = TextStyle(national=(Language.PORTUGUESE,))
+PACKED = TextStyle(packed=True)
+SAR = TextStyle(long=LongForm.SAR)
+PAYLOAD = TextStyle(long=LongForm.PAYLOAD)
+LATIN1 = TextStyle(alphabet=DefaultAlphabet.LATIN1)
+ASCII = TextStyle(alphabet=DefaultAlphabet.ASCII)
+UTF8 = TextStyle(alphabet=DefaultAlphabet.UTF8)
+
+styles = st.builds(
+    lambda alphabet, national, packed, long, wide: TextStyle(
+        alphabet=alphabet,
+        national=national if alphabet is DefaultAlphabet.GSM7 else (),
+        packed=packed and alphabet is DefaultAlphabet.GSM7,
+        long=long,
+        wide_reference=wide,
+    ),
+    st.sampled_from(DefaultAlphabet),
+    st.lists(st.sampled_from(Language), unique=True, max_size=3).map(tuple),
+    st.booleans(),
+    st.sampled_from(LongForm),
+    st.booleans(),
+)
+styled_texts = st.one_of(
+    st.text(st.sampled_from("aZ @{€[şığİçáíúãõΦéø"), max_size=700),
+    st.text(st.sampled_from("aşш😀"), max_size=300),
+    paired_texts,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "style", "segments", "units"),
+    [
+        ("á" + "a" * 153, SPANISH, 1, 155),
+        ("á" + "a" * 154, SPANISH, 2, 156),
+        ("á" + "a" * 296, SPANISH, 2, 298),
+        ("á" + "a" * 297, SPANISH, 3, 299),
+        ("á" * 148, SPANISH, 2, 296),  # 74 pairs a part
+        ("á" * 149, SPANISH, 3, 298),
+        ("ğ" * 155, TURKISH, 1, 155),  # by the locking table
+        ("ğ" * 298, TURKISH, 2, 298),
+        ("ğ" * 299, TURKISH, 3, 299),
+        ("ã" * 150 + "Φ", PORTUGUESE, 1, 152),
+        ("ã" * 151 + "Φ", PORTUGUESE, 2, 153),
+        ("ã" * 290 + "Φ", PORTUGUESE, 2, 292),
+        ("ã" * 291 + "Φ", PORTUGUESE, 3, 293),
+        ("a" * 160, SAR, 1, 160),
+        ("a" * 306, SAR, 2, 306),
+        ("a" * 307, PAYLOAD, 3, 307),
+        ("ш" * 135, PAYLOAD, 3, 135),
+        ("á" * 140, LATIN1, 1, 140),
+        ("á" * 141, LATIN1, 2, 141),
+        ("á" * 268, LATIN1, 2, 268),
+        ("á" * 269, LATIN1, 3, 269),
+        ("[" * 80, ASCII, 1, 160),
+        ("[" * 81, UTF8, 2, 162),
+        ("é" * 160, UTF8, 1, 160),
+    ],
+)
+def test_a_text_is_measured_as_the_carrier_counts_it(
+    text: str, style: TextStyle, segments: int, units: int
+) -> None:
+    measured = measure(text, style=style)
+    assert (measured.segments, measured.units) == (segments, units)
+
+
+@pytest.mark.parametrize(
+    ("text", "room"), [("ğ" * 4 + "a" * 400, 148), ("ğ" * 400, 148), ("ã" * 400 + "Φ", 145)]
+)
+def test_tables_beside_a_wide_reference_leave_148_or_145_septets(text: str, room: int) -> None:
+    style = TextStyle(national=tuple(Language), wide_reference=True)
+    cut = split(text, None, 1, style)
+    assert len(body_of(cut.payloads[0], 2)) == room
+
+
+def test_the_octets_of_a_text_with_national_tables_are_these() -> None:
+    assert split("ışık", None, 9, TURKISH) == Cut(
+        GSM7, [bytes.fromhex("03 240101 1b69 1b73 1b69 6b")], has_header=True
+    )
+    assert split("ş" * 200, None, 0x2A, TURKISH) == Cut(
+        GSM7,
+        [
+            bytes.fromhex("08 00032a0201 250101") + b"\x1d" * 149,
+            bytes.fromhex("08 00032a0202 250101") + b"\x1d" * 51,
+        ],
+        has_header=True,
+    )
+    wide = TextStyle(national=(Language.PORTUGUESE,), wide_reference=True)
+    assert split("ã" * 150 + "Φ€", None, 0x1234, wide) == Cut(
+        GSM7,
+        [
+            bytes.fromhex("0c 080412340201 240103 250103") + b"\x7b" * 145,
+            bytes.fromhex("0c 080412340202 240103 250103") + b"\x7b" * 5 + b"\x1b\x12\x18",
+        ],
+        has_header=True,
+    )
+
+
+def test_parts_numbered_by_tlvs_have_no_header() -> None:
+    assert split("a" * 161, None, 7, SAR) == Cut(
+        GSM7, [b"a" * 153, b"a" * 8], has_header=False, long=LongForm.SAR
+    )
+    assert split("a" * 160, None, 7, SAR) == Cut(GSM7, [b"a" * 160])
+    assert split_binary(b"x" * 141, b"", 7, SAR) == Cut(
+        BINARY, [b"x" * 134, b"x" * 7], has_header=False, long=LongForm.SAR
+    )
+
+
+def test_a_payload_holds_all_segments_in_one() -> None:
+    assert split("a" * 1000, None, 7, PAYLOAD) == Cut(
+        GSM7, [b"a" * 1000], has_header=False, long=LongForm.PAYLOAD
+    )
+    assert split("a" * 160, None, 7, PAYLOAD) == Cut(GSM7, [b"a" * 160])
+    assert split_binary(b"x" * 141, b"", 7, PAYLOAD) == Cut(
+        BINARY, [b"x" * 141], has_header=False, long=LongForm.PAYLOAD
+    )
+
+
+@pytest.mark.parametrize("style", [SAR, PAYLOAD])
+def test_a_client_s_header_is_never_mixed_with_another_way_of_numbering(style: TextStyle) -> None:
+    assert split_binary(b"x" * 134, PORT, 0x2A, style) == split_binary(b"x" * 134, PORT, 0x2A)
+    assert split_binary(b"x", PORT, 0x2A, style) == Cut(BINARY, [PORT + b"x"], has_header=True)
+
+
+def test_a_payload_has_as_many_octets_as_a_tlv_holds() -> None:
+    style = TextStyle(alphabet=DefaultAlphabet.UTF8, long=LongForm.PAYLOAD)
+    longest = "é" * 32_767  # two octets each
+    assert measure(longest, style=style).segments == 215
+    assert len(split(longest, None, 1, style).payloads[0]) == 65_534
+    for refused in (measure, lambda text, **kwargs: split(text, None, 1, **kwargs)):
+        with pytest.raises(PayloadTooLong, match="65536 octets"):
+            refused(longest + "é", style=style)
+
+
+@pytest.mark.parametrize(
+    ("text", "style", "payload"),
+    [
+        ("é@$ß", LATIN1, b"\xe9@$\xdf"),
+        ("a@$[", ASCII, b"a@$["),
+        ("é€Δ", UTF8, "é€Δ".encode()),
+        ("ш", UTF8, b"\x04\x48"),
+    ],
+)
+def test_a_text_is_written_in_the_carrier_s_alphabet(
+    text: str, style: TextStyle, payload: bytes
+) -> None:
+    assert split(text, None, 1, style).payloads == [payload]
+
+
+def test_parts_in_the_carrier_s_alphabet_end_between_characters() -> None:
+    cut = split("€" * 80 + "é", None, 0x2A, UTF8)
+    assert cut.payloads == [
+        bytes.fromhex("0500032a0201") + ("€" * 76).encode(),
+        bytes.fromhex("0500032a0202") + ("€" * 4 + "é").encode(),
+    ]
+    assert split("á" * 141, None, 0x2A, LATIN1).payloads == [
+        bytes.fromhex("0500032a0201") + b"\xe1" * 134,
+        bytes.fromhex("0500032a0202") + b"\xe1" * 7,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "style", "packed"),
+    [
+        ("hellohello", PACKED, "e8329bfd4697d9ec37"),
+        # seven septets leave room for an eighth, which is a carriage return and not an "@"
+        ("1234567", PACKED, "31d98c56b3dd1a"),
+        ("12345678", PACKED, "31d98c56b3dd70"),
+        # after a header of four octets, three bits up to the next septet
+        ("ş", TextStyle(national=(Language.TURKISH,), packed=True), "03240101" + "d8cc1b"),
+        # UCS-2 has no septets
+        ("ш", PACKED, "0448"),
+    ],
+)
+def test_septets_are_packed_for_carriers_that_want_it(
+    text: str, style: TextStyle, packed: str
+) -> None:
+    assert split(text, None, 1, style).payloads[0].hex() == packed
+
+
+@pytest.mark.parametrize(
+    ("text", "style"),
+    [
+        ("a" * 160, PACKED),
+        ("a" * 320, PACKED),
+        ("a" * 320, TextStyle(packed=True, wide_reference=True)),
+        ("ğ" * 155, TextStyle(packed=True, national=(Language.TURKISH,))),
+        ("ğ" * 320, TextStyle(packed=True, national=(Language.TURKISH,))),
+        ("ğ" * 320, TextStyle(packed=True, national=(Language.TURKISH,), wide_reference=True)),
+        ("ã" * 150 + "Φ", TextStyle(packed=True, national=(Language.PORTUGUESE,))),
+        ("ã" * 320 + "Φ", TextStyle(packed=True, national=(Language.PORTUGUESE,))),
+        (
+            "ã" * 320 + "Φ",
+            TextStyle(packed=True, national=(Language.PORTUGUESE,), wide_reference=True),
+        ),
+    ],
+)
+def test_a_full_segment_packed_is_exactly_140_octets(text: str, style: TextStyle) -> None:
+    assert len(split(text, None, 1, style).payloads[0]) == 140
+
+
+def air_octets(payload: bytes, cut: Cut, style: TextStyle) -> int:
+    """Return what a part takes on the air, where septets are always packed."""
+    header = header_size(payload) if cut.has_header else 0
+    body = payload[header:]
+    if cut.encoding is not GSM7 or style.packed:
+        return len(payload)
+    if style.alphabet is not DefaultAlphabet.GSM7:
+        body = encode_gsm7(body.decode())
+    return -(-(header * 8 + -header * 8 % 7 + 7 * len(body)) // 8)
+
+
+def header_of(payload: bytes, cut: Cut) -> bytes:
+    return payload[: header_size(payload)] if cut.has_header else b""
+
+
+def read_part(payload: bytes, cut: Cut, style: TextStyle) -> str:
+    """Read one payload as an SMSC or a handset would."""
+    header = header_of(payload, cut)
+    body = payload[len(header) :]
+    if cut.encoding is UCS2:
+        return body.decode("utf-16-be")
+    if style.alphabet is not DefaultAlphabet.GSM7:
+        return body.decode(style.alphabet.value)
+    septets = unpack_message(body, len(header)) if style.packed else body
+    return alphabet_of(shifts(header)).decode(septets)
+
+
+def readable(text: str, style: TextStyle) -> str:
+    """Return a text without what can't be told from the filler of a packed part's last octet."""
+    return text.replace("@", "a") if style.packed else text
+
+
+def read_whole(cut: Cut, style: TextStyle) -> str:
+    return "".join(read_part(payload, cut, style) for payload in cut.payloads)
+
+
+@given(styled_texts, styles, st.integers(0, 0xFFFF))
+@settings(max_examples=400)
+def test_whatever_the_style_what_is_measured_is_cut_and_reads_as_it_was_written(
+    text: str, style: TextStyle, reference: int
+) -> None:
+    text = readable(text, style)
+    measured = measure(text, style=style)
+    cut = split(text, None, reference, style)
+    assert cut.encoding is measured.encoding
+    whole = cut.long is LongForm.PAYLOAD
+    assert len(cut.payloads) == (1 if whole else measured.segments)
+    assert whole == (style.long is LongForm.PAYLOAD and measured.segments > 1)
+    assert cut.long in (LongForm.UDH, style.long)
+    assert not (cut.has_header and cut.long is not LongForm.UDH)
+
+    # every part is whole characters by itself
+    assert read_whole(cut, style) == text
+    assert whole or all(air_octets(payload, cut, style) <= 140 for payload in cut.payloads)
+    for number, payload in enumerate(cut.payloads, start=1):
+        numbered = concatenation(header_of(payload, cut))
+        if cut.long is LongForm.UDH and measured.segments > 1:
+            mask = 0xFFFF if style.wide_reference else 0xFF
+            assert numbered == Concatenation(
+                reference & mask, len(cut.payloads), number, style.wide_reference
+            )
+        else:
+            assert numbered is None
+
+
+@given(styled_texts, styles, styles)
+@settings(max_examples=400)
+def test_a_text_counted_for_one_carrier_is_cut_so_for_another_or_refused(
+    text: str, counted: TextStyle, style: TextStyle
+) -> None:
+    text = readable(text, style)
+    segments = measure(text, style=counted).segments
+    usable = narrow(style)
+    if segments > 1 and style.long is not LongForm.UDH:
+        usable = msgspec.structs.replace(usable, national=())
+    needed = measure(text, style=usable).segments
+    if needed > segments:
+        with pytest.raises(TooManySegments) as caught:
+            split(text, None, 1, style, segments)
+        assert (caught.value.segments, caught.value.segments_max) == (needed, segments)
+        return
+    cut = split(text, None, 1, style, segments)
+    assert read_whole(cut, style) == text
+    if style.long is LongForm.PAYLOAD and segments > 1:
+        assert len(cut.payloads) == 1
+    else:
+        assert len(cut.payloads) == segments
+        assert all(air_octets(payload, cut, style) <= 140 for payload in cut.payloads)
+
+
+@given(
+    st.binary(min_size=1, max_size=2000), st.sampled_from([b"", PORT]), styles, st.integers(0, 3)
+)
+def test_binary_content_counted_for_one_carrier_is_cut_so_for_another(
+    data: bytes, udh: bytes, style: TextStyle, more: int
+) -> None:
+    segments = measure_binary(data, udh, style).segments + more
+    if len(data) < segments:
+        return
+    cut = split_binary(data, udh, 7, style, segments)
+    sizes = [header_size(payload) if cut.has_header else 0 for payload in cut.payloads]
+    bodies = [payload[size:] for payload, size in zip(cut.payloads, sizes, strict=True)]
+    assert b"".join(bodies) == data
+    if cut.long is not LongForm.PAYLOAD:
+        assert len(bodies) == segments
+        assert all(bodies)
+        assert all(len(payload) <= 140 for payload in cut.payloads)
+
+
+def test_binary_content_counted_smaller_than_a_carrier_needs_is_refused() -> None:
+    with pytest.raises(TooManySegments, match="3 segments needed, 2 are possible"):
+        split_binary(bytes(269), b"", 1, WIDE, segments=2)
+
+
+@pytest.mark.parametrize("long", [LongForm.SAR, LongForm.PAYLOAD])
+def test_parts_without_a_header_have_no_tables_to_be_read_with(long: LongForm) -> None:
+    style = TextStyle(national=(Language.TURKISH,), long=long)
+    assert split("ş" * 100, None, 1, style).encoding is GSM7
+    assert split("ş" * 100, None, 1, style, segments=2).encoding is UCS2
+    with pytest.raises(TooManySegments):
+        split("ş" * 150, None, 1, style, segments=2)
+
+
+def test_parts_that_are_counted_narrow_are_numbered_narrow() -> None:
+    assert split("a" * 306, None, 0x122A, WIDE, 2) == split("a" * 306, None, 0x2A)
+    assert split_binary(bytes(268), b"", 0x122A, WIDE, 2) == split_binary(bytes(268), b"", 0x2A)
+
+
+NUMBERED = bytes.fromhex("0500032a0201")
+
+
+@pytest.mark.parametrize(
+    ("data", "udh", "encoding", "style", "payload", "as_encoding"),
+    [
+        (b"a\x00\x05", NUMBERED, GSM7, PLAIN, NUMBERED + b"a\x00\x05", GSM7),
+        (b"hello", b"", GSM7, PACKED, bytes.fromhex("e8329bfd06"), GSM7),
+        (b"a", NUMBERED, GSM7, PACKED, NUMBERED + b"\xc2", GSM7),
+        (b"a\x00\x05", NUMBERED, GSM7, LATIN1, NUMBERED + b"a@\xe9", Encoding.LATIN1),
+        (b"a\x00", NUMBERED, GSM7, ASCII, NUMBERED + b"a@", GSM7),
+        (b"\x1b\x53", bytes.fromhex("03240101"), GSM7, UTF8, b"\x03\x24\x01\x01\xc5\x9e", GSM7),
+        (b"\x04\x48", NUMBERED, UCS2, LATIN1, NUMBERED + b"\x04\x48", UCS2),
+        (b"\xff", PORT, BINARY, PACKED, PORT + b"\xff", BINARY),
+    ],
+)
+def test_a_segment_that_the_client_cut_is_written_as_the_carrier_reads_it(
+    data: bytes,
+    udh: bytes,
+    encoding: Encoding,
+    style: TextStyle,
+    payload: bytes,
+    as_encoding: Encoding,
+) -> None:
+    assert write_segment(data, udh, encoding, style) == Cut(
+        as_encoding, [payload], has_header=bool(udh)
+    )
+    # its encoding stays what the client called it: other carriers write it in other octets
+    assert measure_segment(data, udh, encoding, style).encoding is encoding
+
+
+def test_a_segment_of_the_client_is_as_long_as_it_counted_whatever_its_octets_become() -> None:
+    assert measure_segment(b"\x05" * 153, NUMBERED, GSM7, LATIN1).segments == 1
+    assert len(write_segment(b"\x05" * 153, NUMBERED, GSM7, UTF8).payloads[0]) == 6 + 306
+
+
+@pytest.mark.parametrize("style", [PACKED, UTF8, LATIN1])
+def test_octets_that_are_no_septets_are_passed_on_or_refused_but_never_guessed(
+    style: TextStyle,
+) -> None:
+    assert write_segment(b"a\xe9", NUMBERED, GSM7).payloads == [NUMBERED + b"a\xe9"]
+    with pytest.raises(NotInAlphabet, match="at position 1"):
+        write_segment(b"a\xe9", NUMBERED, GSM7, style)
+
+
+def test_a_segment_of_the_client_that_the_carrier_can_t_write_is_refused() -> None:
+    for refused in (measure_segment, write_segment):
+        with pytest.raises(NotInAlphabet, match="latin-1"):
+            refused(b"\x10", NUMBERED, GSM7, LATIN1)

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.text.errors import MalformedUdh
-from gateway.text.udh import Concatenation, Element, concatenation, header_size, parse_udh
+from gateway.text.udh import (
+    NO_SHIFTS,
+    Concatenation,
+    Element,
+    Shifts,
+    concatenation,
+    header_size,
+    parse_udh,
+    shift_elements,
+    shifts,
+)
 
 
 def udh(hexadecimal: str) -> bytes:
@@ -91,10 +101,53 @@ def test_elements_behind_the_header_are_text() -> None:
     assert concatenation(udh("03 240101") + udh("0003 2a0201")) is None
 
 
+@pytest.mark.parametrize(
+    ("octets", "named"),
+    [
+        ("03 2401 01", Shifts(single=1)),
+        ("03 2501 03", Shifts(locking=3)),
+        ("06 2401 02 2501 01", Shifts(2, 1)),
+        ("06 2501 01 2401 02", Shifts(2, 1)),
+        ("08 0003 2a 02 01 2401 01", Shifts(single=1)),
+        ("08 2401 01 0003 2a 02 01", Shifts(single=1)),
+        # a language that has no name yet is for the tables to judge
+        ("03 2401 ff", Shifts(single=255)),
+        # of two the last one holds
+        ("06 2401 01 2401 03", Shifts(single=3)),
+        # one of another size names nothing; what comes before a broken end still counts
+        ("04 2402 0101", NO_SHIFTS),
+        ("02 2400", NO_SHIFTS),
+        ("05 2401 01 2505", Shifts(single=1)),
+        ("20 2501 01", Shifts(locking=1)),
+        ("05 0003 2a 02 01", NO_SHIFTS),
+        ("00", NO_SHIFTS),
+        ("", NO_SHIFTS),
+    ],
+)
+def test_the_tables_that_a_header_names_are_found_wherever_they_stand(
+    octets: str, named: Shifts
+) -> None:
+    assert shifts(udh(octets)) == named
+
+
+def test_tables_in_the_text_behind_a_header_are_text() -> None:
+    assert shifts(udh("05 0003 2a 02 01") + udh("2401 01")) == NO_SHIFTS
+
+
+@given(st.integers(0, 255), st.integers(0, 255))
+def test_tables_that_were_named_are_found(single: int, locking: int) -> None:
+    elements = shift_elements(Shifts(single, locking))
+    assert len(elements) == 3 * (bool(single) + bool(locking))
+    header = bytes((len(elements),)) + elements
+    assert shifts(header) == Shifts(single, locking)
+    assert b"".join(bytes((e.iei, 1)) + e.data for e in parse_udh(header)) == elements
+
+
 @given(st.binary(max_size=150))
 def test_any_octets_are_walked_or_refused_and_searched(octets: bytes) -> None:
     found = concatenation(octets)
     assert found is None or 1 <= found.sequence <= found.total <= 255
+    assert 0 <= shifts(octets).single <= 255
     try:
         elements = parse_udh(octets)
     except MalformedUdh:

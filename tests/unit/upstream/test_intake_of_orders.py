@@ -13,8 +13,9 @@ from gateway.errors import Rejected
 from gateway.ids import IdGenerator
 from gateway.intake import Intake, Tables
 from gateway.model import Account, AccountId, CarrierId, Encoding, Lane, Message, Micros, Order
-from gateway.outgoing import build_payloads
+from gateway.outgoing import build_cut
 from gateway.routing.table import Route, RouteTable
+from gateway.text.style import PLAIN, LongForm, TextStyle
 
 NOW = 1_800_000_000.0
 UDH = bytes.fromhex("0500032a0201")
@@ -63,8 +64,8 @@ def test_a_segment_of_the_client_goes_out_as_it_came(intake: Intake) -> None:
     septets = b"\x00" * 153
     message = decide(intake, data=septets, udh=UDH, encoding=Encoding.GSM7, data_coding=0xF0)
     assert (message.segments, message.price_micros, message.data_coding) == (1, 10, 0xF0)
-    assert build_payloads(message, wide_reference=False) == [UDH + septets]
-    assert build_payloads(message, wide_reference=True) == [UDH + septets]
+    for style in (PLAIN, TextStyle(wide_reference=True), TextStyle(long=LongForm.SAR)):
+        assert build_cut(message, style).payloads == [UDH + septets]
 
 
 def test_a_segment_that_holds_too_much_is_refused(intake: Intake) -> None:
@@ -75,7 +76,7 @@ def test_a_segment_that_holds_too_much_is_refused(intake: Intake) -> None:
 def test_binary_content_is_cut_like_everybodys(intake: Intake) -> None:
     message = decide(intake, data=bytes(141), encoding=Encoding.BINARY)
     assert message.segments == 2
-    assert len(build_payloads(message, wide_reference=False)) == 2
+    assert len(build_cut(message, PLAIN).payloads) == 2
 
 
 def test_what_the_customer_wants_to_hear_is_kept(intake: Intake) -> None:
