@@ -27,10 +27,9 @@ from gateway.hooks.webhooks import WebhookSender
 from gateway.housekeeping import Housekeeper
 from gateway.ids import IdGenerator, accepted_at
 from gateway.inbound.book import Origin
-from gateway.inbound.content import DefaultAlphabet
 from gateway.inbound.desk import InboundDesk
 from gateway.intake import Intake
-from gateway.lines import build_binds, build_line, build_state, build_tables
+from gateway.lines import build_binds, build_line, build_state, build_style, build_tables
 from gateway.logs import get_logger
 from gateway.metrics import Metrics
 from gateway.model import AccountId, CarrierId, Lane, Message
@@ -214,7 +213,7 @@ class Gateway:
             inbound_store,
             ids,
             {
-                carrier_ids[carrier.name]: Origin(carrier.name, DefaultAlphabet(carrier.alphabet))
+                carrier_ids[carrier.name]: Origin(carrier.name, build_style(carrier))
                 for carrier in config.carrier
             },
             self.metrics,

@@ -15,7 +15,7 @@ from typing import Protocol
 import msgspec
 
 from gateway.ids import IdGenerator
-from gateway.inbound.content import DefaultAlphabet, Run, read_content
+from gateway.inbound.content import Run, read_content
 from gateway.inbound.handover import Handover, build_event
 from gateway.inbound.numbers import NOBODY
 from gateway.inbound.parts import (
@@ -31,6 +31,7 @@ from gateway.model import AccountId, CarrierId
 from gateway.outcomes import Acknowledge, Delivery, InboundMessage, Notice
 from gateway.smpp.pdu import DeliverSm
 from gateway.text.reassembly import Complete, Duplicate, Part, Partial, Reassembler, Waiting
+from gateway.text.style import PLAIN, TextStyle
 
 FindOwner = Callable[[CarrierId, str], AccountId]
 """Returns whose number it is, or NOBODY (`numbers.Owners.find`)."""
@@ -44,7 +45,8 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
     """A carrier as it matters here."""
 
     name: str
-    alphabet: DefaultAlphabet = DefaultAlphabet.GSM7
+    style: TextStyle = PLAIN
+    """How it writes text; of that only the alphabet and the packing matter."""
 
 
 class Sink(Protocol):
@@ -98,7 +100,7 @@ class InboundBook:
         wall: float,
     ) -> None:
         """Take what a phone sent; `acknowledge` is called once it is committed."""
-        arrival = read_arrival(pdu)
+        arrival = read_arrival(pdu, packed=self._origin(carrier_id).style.packed)
         if arrival.numbering is None:
             message = self._read(carrier_id, arrival, [arrival.run], wall, wall)
             self._hand_over(message, (), wall)
@@ -179,7 +181,7 @@ class InboundBook:
         received_at: float,
         wall: float,
     ) -> InboundMessage:
-        content = read_content(runs, self._origin(carrier_id).alphabet)
+        content = read_content(runs, self._origin(carrier_id).style.alphabet)
         return InboundMessage(
             id=self._ids.next(wall),
             carrier_id=carrier_id,

@@ -9,26 +9,18 @@ Not here: the user data header and which octets belong together (`parts.py`).
 from __future__ import annotations
 
 import codecs
-import enum
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from gateway.text.alphabet import decode_gsm7
+from gateway.text.national import alphabet_of, is_known
+from gateway.text.style import DefaultAlphabet
+from gateway.text.udh import NO_SHIFTS, Shifts
 
 GSM7 = "gsm7"
 UCS2 = "ucs2"
 BINARY = "binary"
-
-
-class DefaultAlphabet(enum.StrEnum):
-    """What a carrier means by data_coding 0, and wherever else "the default alphabet" is meant."""
-
-    GSM7 = "gsm7"
-    LATIN1 = "latin-1"
-    ASCII = "ascii"
-    UTF8 = "utf-8"
 
 
 class Content(msgspec.Struct, frozen=True, gc=False):
@@ -45,8 +37,8 @@ class Run(NamedTuple):
 
     data_coding: int
     octets: bytes
-    shifted: bool = False
-    """Whether a header says that they are in a national language's table."""
+    shifts: Shifts = NO_SHIFTS
+    """The national language tables that a header says they are in."""
 
 
 # SMPP 3.4 §5.2.19. 5 (JIS X 0208), 9 (pictograms) and 13 (JIS X 0212) are read differently by
@@ -94,24 +86,28 @@ def read_content(runs: Sequence[Run], alphabet: DefaultAlphabet) -> Content:
     read by its own.
     """
     codings = [coding_of(run.data_coding, alphabet) for run in runs]
-    read = [decode(run.octets, coding) for run, coding in zip(runs, codings, strict=True)]
-    # Most letters of the national tables stand where the default one has them.
-    shifted = any(run.shifted for run in runs) and GSM7 in codings
+    read = [
+        decode(run.octets, coding, run.shifts) for run, coding in zip(runs, codings, strict=True)
+    ]
     return Content(
         text="".join(text for text, _ in read),
         encoding=BINARY if BINARY in codings else codings[0],
-        exact=all(exact for _, exact in read) and not shifted,
+        exact=all(exact for _, exact in read),
     )
 
 
-def decode(octets: bytes, coding: str) -> tuple[str, bool]:
-    """Return the text of `octets` and whether it says all of them; it holds no NUL."""
+def decode(octets: bytes, coding: str, shifts: Shifts = NO_SHIFTS) -> tuple[str, bool]:
+    """Return the text of `octets` and whether it says all of them; it holds no NUL.
+
+    A language whose tables we lack is read by the default ones, which have most of its letters
+    where it has them.
+    """
     match coding:
         case "binary":
             return "", False
         case "gsm7":
             # An octet above 0x7F is no septet: the carrier's alphabet is another one.
-            return decode_gsm7(octets), octets.isascii()
+            return alphabet_of(shifts).decode(octets), octets.isascii() and is_known(shifts)
         case "ucs2":
             return _without_nul(*_decode_utf16(octets))
         case _:

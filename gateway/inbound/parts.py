@@ -15,28 +15,28 @@ from contextlib import suppress
 
 import msgspec
 
-from gateway.inbound.content import Run
+from gateway.inbound.content import GSM7, Run, coding_of
 from gateway.inbound.numbers import plain_number
 from gateway.model import CarrierId, MessageId
 from gateway.smpp import vocabulary as v
 from gateway.smpp.pdu import DeliverSm
+from gateway.text.alphabet import unpack_message
 from gateway.text.errors import MalformedUdh
 from gateway.text.reassembly import Part
+from gateway.text.style import DefaultAlphabet
 from gateway.text.udh import (
     IEI_CONCATENATION_8,
     IEI_CONCATENATION_16,
     concatenation,
     header_size,
     parse_udh,
+    shifts,
 )
 
 PARTS_MAX = 255
 """What the one octet of a total can say."""
 
 DATA_CODING_OCTETS = 0x04
-
-_IEI_LANGUAGES = frozenset({0x24, 0x25})
-"""National language single shift and locking shift."""
 
 # The three ways to number parts are three spaces of references: a phone that counts to 7 in
 # 8 bits and one that does in 16 are not speaking of the same message.
@@ -84,25 +84,31 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
         return Run(
             DATA_CODING_OCTETS if headless else self.data_coding,
             self.content,
-            _is_shifted(self.udh),
+            shifts(self.udh),
         )
 
 
-def read_arrival(pdu: DeliverSm) -> Arrival:
-    """Return what a deliver_sm brings; whatever its octets, none of them is lost."""
+def read_arrival(pdu: DeliverSm, *, packed: bool = False) -> Arrival:
+    """Return what a deliver_sm brings; whatever its octets, none of them is lost.
+
+    With `packed` the carrier writes GSM 7-bit in packed septets; the content has them unpacked.
+    """
     octets = pdu.content
     size = 0
     if pdu.esm_class & v.ESM_CLASS_UDHI:
         with suppress(MalformedUdh):
             size = header_size(octets)
-    udh = octets[:size]
+    udh, content = octets[:size], octets[size:]
+    headless = pdu.esm_class & v.ESM_CLASS_UDHI and not udh
+    if packed and not headless and coding_of(pdu.data_coding, DefaultAlphabet.GSM7) == GSM7:
+        content = unpack_message(content, size)
     return Arrival(
         sender=plain_number(pdu.source_addr),
         recipient=plain_number(pdu.destination_addr),
         data_coding=pdu.data_coding,
         esm_class=pdu.esm_class,
         udh=udh,
-        content=octets[size:],
+        content=content,
         numbering=_numbering(udh, pdu.tlvs),
     )
 
@@ -130,9 +136,9 @@ def join_runs(parts: Iterable[InboundPart]) -> list[Run]:
     runs: list[Run] = []
     before = None
     for part in parts:
-        run = Run(part.data_coding, part.content, _is_shifted(part.udh))
+        run = Run(part.data_coding, part.content, shifts(part.udh))
         follows = before is not None and before.sequence + 1 == part.sequence
-        if follows and (runs[-1].data_coding, runs[-1].shifted) == (run.data_coding, run.shifted):
+        if follows and runs[-1]._replace(octets=run.octets) == run:
             run = run._replace(octets=runs.pop().octets + run.octets)
         runs.append(run)
         before = part
@@ -144,16 +150,6 @@ def inbound_parts(parts: Sequence[Part]) -> tuple[InboundPart, ...]:
     kept = tuple(part for part in parts if isinstance(part, InboundPart))
     assert len(kept) == len(parts)
     return kept
-
-
-def _is_shifted(udh: bytes) -> bool:
-    """Say whether a header names a national language's table (3GPP TS 23.040 §9.2.3.24.15)."""
-    if not udh:
-        return False
-    try:
-        return any(element.iei in _IEI_LANGUAGES for element in parse_udh(udh))
-    except MalformedUdh:
-        return False
 
 
 def _numbering(udh: bytes, tlvs: Mapping[int, bytes]) -> Numbering | None:

@@ -10,7 +10,6 @@ from bench.fuzz.target import Target
 from bench.fuzz.wellformed import make_body
 from gateway.ids import IdGenerator
 from gateway.inbound.book import InboundBook, Origin
-from gateway.inbound.content import DefaultAlphabet as CarriersAlphabet
 from gateway.inbound.handover import Handover
 from gateway.inbound.parts import InboundPart
 from gateway.model import Account, AccountId, CarrierId, Order
@@ -18,6 +17,8 @@ from gateway.outcomes import Acknowledge
 from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import MalformedPdu
 from gateway.smpp.pdu import DeliverSm, Frame, SubmitSm, decode, decode_submit_sm
+from gateway.text.style import DefaultAlphabet as CarriersAlphabet
+from gateway.text.style import TextStyle
 from gateway.upstream.content import DefaultAlphabet, Unusable
 from gateway.upstream.orders import read_submission, read_submit_multi
 from gateway.upstream.terms import Terms
@@ -27,6 +28,8 @@ _CARRIER = CarrierId(1)
 _REASSEMBLY_S = 10.0
 _STORABLE_OCTETS_MAX = 65_536
 """No PDU is longer."""
+
+_STYLES = (*(TextStyle(alphabet=alphabet) for alphabet in CarriersAlphabet), TextStyle(packed=True))
 
 # ── from phones ──────────────────────────────────────────────────────────────────────────────
 
@@ -70,7 +73,7 @@ def check_inbound(case: bytes) -> None:
     rows = _Rows()
     book = InboundBook(
         rows,
-        {_CARRIER: Origin("alpha", source.pick(tuple(CarriersAlphabet)))},
+        {_CARRIER: Origin("alpha", source.pick(_STYLES))},
         IdGenerator(0),
         reassembly_s=_REASSEMBLY_S,
         find_owner=lambda carrier, recipient: AccountId(1),

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from gateway.ids import IdGenerator
 from gateway.inbound.book import InboundBook, Origin
-from gateway.inbound.content import DefaultAlphabet
 from gateway.inbound.handover import Handover
 from gateway.inbound.numbers import OwnedNumber, Owners
 from gateway.inbound.parts import InboundPart
@@ -21,6 +20,7 @@ from gateway.model import AccountId, CarrierId, MessageId
 from gateway.outcomes import Acknowledge, Delivery, InboundMessage
 from gateway.smpp import vocabulary as v
 from gateway.smpp.pdu import DeliverSm
+from gateway.text.style import DefaultAlphabet, TextStyle
 
 ALPHA, BETA = CarrierId(1), CarrierId(2)
 SHOP = AccountId(7)
@@ -78,7 +78,7 @@ class Gateway:
             store,
             {
                 ALPHA: Origin("alpha"),
-                BETA: Origin("beta", DefaultAlphabet.LATIN1),
+                BETA: Origin("beta", TextStyle(alphabet=DefaultAlphabet.LATIN1)),
             },
             self.ids,
             reassembly_s=LIFE_S,

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from gateway.inbound.content import (
     BINARY,
     Content,
-    DefaultAlphabet,
     Run,
     coding_of,
     decode,
     read_content,
 )
 from gateway.text.alphabet import encode_gsm7
+from gateway.text.style import DefaultAlphabet
+from gateway.text.udh import Shifts
 
 GSM7 = DefaultAlphabet.GSM7
 LATIN1 = DefaultAlphabet.LATIN1
@@ -150,9 +151,26 @@ def test_runs_of_different_codings_are_each_read_by_their_own() -> None:
     assert read_content(runs, GSM7) == Content("vCard ", "binary", False)
 
 
-def test_a_text_in_a_national_table_is_marked_until_we_have_it() -> None:
-    assert read_content([Run(0x00, b"abc", shifted=True)], GSM7) == Content("abc", "gsm7", False)
-    assert read_content([Run(0x08, b"\0a", shifted=True)], GSM7) == Content("a", "ucs2", True)
+@pytest.mark.parametrize(
+    ("octets", "shifts", "text"),
+    [
+        (b"\x1b\x53\x07\x1b\x65", Shifts(single=1), "Şì€"),
+        (b"\x07\x1c\x1b\x65", Shifts(locking=1), "ıŞ€"),
+        (b"d\x1b\x69as", Shifts(single=2), "días"),
+        (b"\x7b\x1b\x12", Shifts(single=3, locking=3), "ãΦ"),
+    ],
+)
+def test_a_text_in_a_national_table_is_read_by_it(octets: bytes, shifts: Shifts, text: str) -> None:
+    assert read_content([Run(0x00, octets, shifts)], GSM7) == Content(text, "gsm7", True)
+
+
+def test_a_text_in_a_national_table_that_we_lack_is_marked() -> None:
+    hindi = Shifts(single=6)
+    assert read_content([Run(0x00, b"abc", hindi)], GSM7) == Content("abc", "gsm7", False)
+    spanish_has_none = Shifts(locking=2)
+    assert not read_content([Run(0x00, b"abc", spanish_has_none)], GSM7).exact
+    assert read_content([Run(0x08, b"\0a", hindi)], GSM7) == Content("a", "ucs2", True)
+    assert read_content([Run(0x00, b"\xe9", hindi)], LATIN1) == Content("é", "latin-1", True)
 
 
 def test_a_carriers_latin_1_is_read_as_such() -> None:

@@ -17,6 +17,7 @@ from gateway.inbound.parts import (
 from gateway.model import CarrierId, MessageId
 from gateway.smpp import vocabulary as v
 from gateway.smpp.pdu import DeliverSm
+from gateway.text.udh import Shifts
 
 PORTS = b"\x05\x04\x0b\x84\x23\xf0"
 """A ports element: WAP push."""
@@ -180,5 +181,27 @@ def test_another_data_coding_or_table_ends_a_run() -> None:
     ]
     assert join_runs([part(1, b"a"), part(2, b"b", udh=turkish)]) == [
         Run(0, b"a"),
-        Run(0, b"b", shifted=True),
+        Run(0, b"b", Shifts(locking=1)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("octets", "data_coding", "udhi", "content"),
+    [
+        (bytes.fromhex("e8329bfd4697d9ec37"), 0x00, False, b"hellohello"),
+        (bytes.fromhex("e8329bfd4697d9ec37"), 0xF1, False, b"hellohello"),
+        # from the first septet border behind the header on
+        (headed(b"\x00\x03\x07\x02\x01") + b"\xc2", 0x00, True, b"a"),
+        (headed(b"\x24\x01\x01") + bytes.fromhex("d8cc1b"), 0x00, True, b"\x1b\x73"),
+        # what is no septets is not packed, and what can't be told from its header is left alone
+        (b"\x04\x48", 0x08, False, b"\x04\x48"),
+        (b"\xde\xad", 0x04, False, b"\xde\xad"),
+        (b"caf\xe9", 0x03, False, b"caf\xe9"),
+        (b"\x20\x01", 0x00, True, b"\x20\x01"),
+    ],
+)
+def test_a_carrier_that_packs_septets_is_read_so(
+    octets: bytes, data_coding: int, udhi: bool, content: bytes
+) -> None:
+    pdu = deliver(octets, udhi=udhi, data_coding=data_coding)
+    assert read_arrival(pdu, packed=True).content == content
