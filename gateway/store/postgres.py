@@ -75,6 +75,10 @@ def is_unavailable(error: BaseException) -> bool:
             # the pool" is what a borrower reads whose connection was cut between two calls.
             text = str(error)
             return any(word in text for word in ("closed", "closing", "released back to the pool"))
+        case asyncpg.InternalClientError():
+            # The server ended the session between our last answer and this call: the protocol is
+            # in a state from which nothing more can be asked.
+            return True
         case asyncpg.TargetServerAttributeNotMatched():
             return True  # every host of the URL is a standby: a failover is under way
         case OSError() | EOFError():

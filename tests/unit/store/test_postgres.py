@@ -30,6 +30,7 @@ AWAY = [
     asyncpg.InterfaceError("cannot perform operation: connection is closed"),
     asyncpg.InterfaceError("pool is closing"),
     asyncpg.InterfaceError("connection has been released back to the pool"),
+    asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress"),
     asyncpg.TargetServerAttributeNotMatched("none of the hosts match"),
 ]
 
