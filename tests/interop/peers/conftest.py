@@ -167,6 +167,19 @@ class Gateway:
         )
         self.key = json.loads(made)["key"]
 
+    def give_smpp(self, system_id: str, password: str, **settings: Any) -> None:
+        """Let the account bind. The gateway knows of it within seconds."""
+        settings |= {"system_id": system_id, "password": password}
+        done = subprocess.run(
+            [sys.executable, "-c", _GIVE_SMPP, str(self._config), json.dumps(settings)],
+            env={**os.environ, **_ENVIRONMENT},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
     def run(self, *words: str) -> str:
         """Run a `gateway` command and return what it printed."""
         done = subprocess.run(
@@ -239,6 +252,18 @@ class Gateway:
 
 _ENVIRONMENT = {"DATABASE_URL": ""}  # its own PostgreSQL, whatever the other tests use
 
+_GIVE_SMPP = """
+import json, sys
+from pathlib import Path
+from gateway.cli.session import Session
+from gateway.model import AccountId
+from gateway.store.upstream_accounts import save_smpp_account
+session = Session()
+session.named_file = Path(sys.argv[1])
+settings = json.loads(sys.argv[2])
+session.run(lambda database: save_smpp_account(database, AccountId(1), **settings))
+"""
+
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
@@ -276,6 +301,11 @@ def start_gateway(folder: Path) -> Iterator[Callable[[str], Gateway]]:
             return gateway
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def find_free_port() -> Callable[[], int]:
+    return free_port
 
 
 @pytest.fixture(scope="session")

@@ -60,15 +60,16 @@ const ANSWER_FIELDS = {
 };
 const UNANSWERED = new Set(['outbind', 'alert_notification']);
 
-function hold(session) {
+function hold(session, ownName) {
   const id = sessions.push(session) - 1;
-  let name = String(id);
+  let name = ownName || String(id);
+  session.peerName = name;
   session.on('pdu', (pdu) => {
     if (pdu.isResponse()) {
       say({ event: 'response', session: name, ...describe(pdu) });
       return;
     }
-    if (pdu.system_id) session.peerName = name = pdu.system_id;
+    if (pdu.system_id && !ownName) session.peerName = name = pdu.system_id;
     const status = plannedStatus(pdu);
     const fields = status ? {} : (ANSWER_FIELDS[pdu.command] || (() => ({})))();
     const answer = { command_status: status, ...fields };
@@ -85,17 +86,17 @@ function hold(session) {
   session.on('error', (error) => say({ event: 'error', session: name, error: String(error) }));
 }
 
-// The newest live session of a system_id, or of whoever came last.
+// The newest live session of a name (ours, or the peer's system_id), or of whoever came last.
 function find(name) {
   const live = sessions.filter((s) => !s.gone && (name === undefined || s.peerName === name));
   return live[live.length - 1];
 }
 
 const ORDERS = {
-  connect({ port, tls }) {
+  connect({ port, tls, name }) {
     const session = smpp.connect({ host: '127.0.0.1', port, tls, rejectUnauthorized: false });
-    hold(session);
-    session.on(tls ? 'secureConnect' : 'connect', () => say({ event: 'connected' }));
+    hold(session, name);
+    session.on(tls ? 'secureConnect' : 'connect', () => say({ event: 'connected', session: name }));
   },
   send({ session, command, fields }) {
     const pdu = new smpp.PDU(command, build(fields || {}));
@@ -122,7 +123,7 @@ const ORDERS = {
 const [mode, port, key, cert] = process.argv.slice(2);
 if (mode === 'listen') {
   const tls = key ? { key: fs.readFileSync(key), cert: fs.readFileSync(cert) } : {};
-  const server = smpp.createServer(tls, hold);
+  const server = smpp.createServer(tls, (session) => hold(session));
   server.listen(Number(port || 0), '127.0.0.1', () => {
     say({ event: 'listening', port: server.address().port });
   });
