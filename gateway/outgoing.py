@@ -143,4 +143,5 @@ def _write_relative(seconds: int) -> str:
     hours, minute = divmod(minutes, 60)
     days, hour = divmod(hours, 24)
     months, day = divmod(days, 30)
-    return f"00{months:02d}{day:02d}{hour:02d}{minute:02d}{second:02d}000R"
+    years, month = divmod(months, 12)
+    return f"{years:02d}{month:02d}{day:02d}{hour:02d}{minute:02d}{second:02d}000R"

@@ -228,3 +228,68 @@ def test_septets_are_packed_where_the_carrier_wants_it() -> None:
 def test_references_of_neighbours_differ() -> None:
     references = {reference_of(MessageId((1 << 40) + i)) & 0xFF for i in range(64)}
     assert len(references) > 50
+
+
+@pytest.mark.parametrize(
+    ("sender", "ton", "npi"), [("Shop", 5, 0), ("12345", 3, 0), ("447700900123", 1, 1)]
+)
+def test_the_senders_form_says_its_type(sender: str, ton: int, npi: int) -> None:
+    pdu = submission(message("a", sender=sender))
+    assert (pdu.source_addr, pdu.source_addr_ton, pdu.source_addr_npi) == (sender, ton, npi)
+
+
+def test_a_carrier_may_want_other_types_of_sender() -> None:
+    number = message("a", sender="447700900123")
+    assert submission(number, source_ton=0).source_addr_ton == 0
+    assert submission(number, source_ton=0).source_addr_npi == 1
+    assert submission(number, source_npi=9).source_addr_npi == 9
+
+
+def test_the_contracts_fields_are_the_templates_and_every_part_asks_for_a_receipt() -> None:
+    template = SubmitTemplate(service_type="CMT", dest_addr_ton=2, dest_addr_npi=8, protocol_id=7)
+    job = new_job(message("a" * 161))
+    for index in (0, 1):
+        body = build_submission(job, index, Writing(template=template), 0.0)
+        pdu = decode_submit_sm(body)
+        assert (pdu.service_type, pdu.protocol_id) == ("CMT", 7)
+        assert (pdu.dest_addr_ton, pdu.dest_addr_npi) == (2, 8)
+        assert (pdu.destination_addr, pdu.registered_delivery) == ("491701234567", 1)
+
+
+@pytest.mark.parametrize(("counted", "wide"), [(2, False), (2, True), (3, False), (3, True)])
+def test_as_many_parts_leave_as_were_paid_for_whoever_carries_them(
+    counted: int, wide: bool
+) -> None:
+    # 306 septets are two parts beside 8 bits of reference and three beside 16.
+    text = "a" * 153 + "b" * 153
+    sent = message(text, encoding=GSM7, segments=counted)
+    cut = build_cut(sent, TextStyle(wide_reference=wide))
+    assert len(cut.payloads) == counted
+    numbered = [found for part in cut.payloads if (found := concatenation(part)) is not None]
+    assert [number.total for number in numbered] == [counted] * counted
+    assert b"".join(part[part[0] + 1 :] for part in cut.payloads) == text.encode()
+
+
+@pytest.mark.parametrize(
+    ("left_s", "written"),
+    [
+        (3_600.0, "000000010000000R"),
+        (59.9, "000000000059000R"),
+        (0.2, "000000000001000R"),
+        (-5.0, "000000000001000R"),
+        (86_400.0, "000001000000000R"),
+        (30 * 86_400.0, "000100000000000R"),
+        (400 * 86_400.0 + 61, "010110000101000R"),
+    ],
+)
+def test_the_rest_of_its_validity_goes_with_it(left_s: float, written: str) -> None:
+    assert submission(message("a", expires_at=left_s)).validity_period == written
+
+
+def test_a_carrier_may_be_spared_the_validity() -> None:
+    assert submission(message("a"), send_validity=False).validity_period == ""
+
+
+def test_what_does_not_fit_its_field_is_named() -> None:
+    with pytest.raises(InvalidField, match="source_addr"):
+        submission(message("a", sender="x" * 30))
