@@ -145,6 +145,13 @@ def write_stats(path: Path, stats: list[dict[str, Any]]) -> None:
     beside.replace(path)
 
 
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65_535:
+        raise argparse.ArgumentTypeError(f"{port} is not in 0 … 65535")
+    return port
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     options = _parser().parse_args(arguments)
@@ -203,9 +210,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("--host", default="127.0.0.1")
-    add("--port", type=int, action="append", help="a carrier's port; repeat for more (2775)")
+    add("--port", type=_port, action="append", help="a carrier's port; repeat for more (2775)")
     add("--script", type=Path, action="append", default=[], help="TOML, for each port or for all")
-    add("--control-port", type=int, help="JSON lines over TCP: counts and commands; 0 for any")
+    add("--control-port", type=_port, help="JSON lines over TCP: counts and commands; 0 for any")
     add("--stats-file", type=Path, help="keep the counts there, written in one piece")
     add("--tls-cert", type=Path, help="PEM chain; every port then speaks TLS")
     add("--tls-key", type=Path, help="PEM key, when it is not in the chain's file")

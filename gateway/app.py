@@ -62,6 +62,8 @@ HTTP_STOP_S = 10.0
 WEBHOOKS_STOP_S = 5.0
 FLUSH_STOP_S = 30.0
 KEEP_ALIVE_S = 0.5
+REVIVE_PAUSE_S = 5.0
+"""After a failure that more haste will not mend: a full disk, a folder that is gone."""
 
 
 class Gateway:
@@ -95,7 +97,10 @@ class Gateway:
             await self._run_on(url, embedded, on_ready)
         finally:
             if embedded is not None:
-                await asyncio.to_thread(embedded.stop)
+                try:
+                    await asyncio.to_thread(embedded.stop)
+                except (GatewayError, OSError) as error:
+                    log.error("database_not_stopped", error=str(error))
 
     async def _run_on(
         self, url: str, embedded: EmbeddedPostgres | None, on_ready: Callable[[], None]
@@ -120,7 +125,7 @@ class Gateway:
         owner: Owner,
         on_ready: Callable[[], None],
     ) -> None:
-        await self._build(url, database)
+        await self._build(url, database, owner)
         async with asyncio.TaskGroup() as group:
             background = [
                 group.create_task(owner.watch(), name="owner"),
@@ -156,7 +161,7 @@ class Gateway:
                 await self._stop_in_order(http, intake, outcomes, hooks, background)
         log.info("stopped")
 
-    async def _build(self, url: str, database: Database) -> None:
+    async def _build(self, url: str, database: Database, owner: Owner) -> None:
         config = self.config
         maintenance = Maintenance(database)
         await maintenance.ensure_partitions(time.time())
@@ -277,7 +282,11 @@ class Gateway:
             on_batch=self.metrics.intake_commits.committed,
         )
         self._condition = Condition(
-            self._lines, self._dispatcher, self._intake_writer, self._outcome_writer
+            self._lines,
+            self._dispatcher,
+            self._intake_writer,
+            self._outcome_writer,
+            lambda: owner.away or any(line.away for line in self._lines_of_writers),
         )
         self._condition.watch(self.metrics)
         reader = Reader(database)
@@ -314,6 +323,7 @@ class Gateway:
                     log.warning("database_revived")
             except (GatewayError, OSError) as error:
                 log.error("database_not_revived", error=str(error))
+                await asyncio.sleep(REVIVE_PAUSE_S)
 
     async def _recover(self) -> None:
         self._book.restore_parked(await self._backlog.fetch_parked())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from gateway.carriers import Line
 from gateway.dispatch import Dispatcher
@@ -24,7 +24,10 @@ class Condition:
         dispatcher: Dispatcher,
         intake: IntakeWriter,
         outcomes: OutcomeWriter,
+        database_away: Callable[[], bool],
     ) -> None:
+        """`database_away` says whether any of the node's own connections has lost it."""
+        self._database_away = database_away
         self._lines = lines
         self._dispatcher = dispatcher
         self._intake = intake
@@ -34,11 +37,14 @@ class Condition:
 
     def problems(self) -> list[str]:
         problems = [] if self.serving else ["not started, or stopping"]
-        if not self._intake.available or self._outcomes.away:
+        if self._away():
             problems.append("the database is away")
         if self._lines and not any(line.bound for line in self._lines.values()):
             problems.append("no carrier is bound")
         return problems
+
+    def _away(self) -> bool:
+        return not self._intake.available or self._outcomes.away or self._database_away()
 
     def carriers(self) -> list[CarrierView]:
         return [self._view(line) for line in self._lines.values()]
@@ -46,7 +52,7 @@ class Condition:
     def watch(self, metrics: Metrics) -> None:
         """Have the gauges read from here."""
         metrics.watch(
-            database_up=lambda: float(self._intake.available),
+            database_up=lambda: float(not self._away()),
             tasks=lambda: float(len(asyncio.all_tasks())),
             intake_waiting=lambda: float(self._intake.waiting),
             outcomes_waiting=lambda: float(self._outcomes.waiting),

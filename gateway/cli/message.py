@@ -123,6 +123,8 @@ def list_messages(
         ("id", "accepted", "status", "to", "from", "segments", "price", "carrier", "text"),
         (_row(view) for view in page.messages),
         right=("segments", "price"),
+        elastic=("text",),
+        spare=("from", "carrier", "segments", "price", "accepted"),
     )
     if page.next_cursor:
         print_note(f"There may be more: --before {page.next_cursor}")

@@ -14,6 +14,7 @@ from datetime import datetime
 import click
 import msgspec
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -21,6 +22,8 @@ from rich.text import Text
 
 from gateway.credit.prices import format_micros
 
+ELASTIC_CELLS_MIN = 8
+COLUMN_GAP_CELLS = 2
 PIPED_COLUMNS = 240
 """Columns of a table that goes into a pipe: nothing is cut off."""
 
@@ -40,16 +43,43 @@ def print_note(text: str) -> None:
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Sequence[str] = (),
+    elastic: Sequence[str] = (),
+    spare: Sequence[str] = (),
 ) -> None:
-    """Write rows under a header; columns named in `right` are numbers."""
+    """Write rows under a header; columns named in `right` are numbers.
+
+    What one copies stays whole: on a narrow terminal `spare` columns are left out, the first
+    named first, and `elastic` ones give way.
+    """
+    cells = [[visible(str(cell)) for cell in row] for row in rows]
+    console = _console()
+    widths = {
+        column: max([cell_len(column), *(cell_len(row[place]) for row in cells)])
+        for place, column in enumerate(columns)
+    }
+    least = widths | {column: min(widths[column], ELASTIC_CELLS_MIN) for column in elastic}
+    shown = list(columns)
+    for column in spare:
+        if sum(least[name] + COLUMN_GAP_CELLS for name in shown) <= console.width:
+            break
+        shown.remove(column)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", no_wrap=True)
-    for row in rows:
+    for column in shown:
+        table.add_column(
+            column,
+            justify="right" if column in right else "left",
+            no_wrap=True,
+            min_width=least[column],
+        )
+    for row in cells:
         # Text, not str: what customers wrote is never read as markup.
-        table.add_row(*(Text(visible(str(cell)), overflow="fold") for cell in row))
-    _console().print(table)
+        picked = (row[place] for place, column in enumerate(columns) if column in shown)
+        table.add_row(*(Text(cell, overflow="ellipsis") for cell in picked))
+    console.print(table)
 
 
 def print_fields(fields: Iterable[tuple[str, object]]) -> None:

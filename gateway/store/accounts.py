@@ -19,6 +19,8 @@ import msgspec
 from gateway.credit.prices import format_micros
 from gateway.errors import Rejected
 from gateway.model import Account, AccountId, Micros
+from gateway.routing.numbers import Ineligible
+from gateway.routing.sender import parse_sender
 from gateway.store.postgres import Database, unavailable_as_503
 from gateway.store.queries import query
 
@@ -346,6 +348,11 @@ def _check_settings(settings: AccountSettings) -> None:
         raise Rejected("out_of_range", "must be 0 (none) to 1,000,000", field="submit_per_s")
     if abs(settings.get("floor_micros", 0)) > DEPOSIT_MICROS_MAX:
         raise Rejected("out_of_range", "is beyond a billion units", field="floor")
+    sender = settings.get("default_sender", "")
+    if sender:
+        parsed = parse_sender(sender)
+        if isinstance(parsed, Ineligible):
+            raise Rejected(parsed.code.value, parsed.detail, field="default_sender")
     url = settings.get("webhook_url", "")
     if url and not url.startswith(("https://", "http://")):
         raise Rejected("out_of_range", "must be an http(s) URL", field="webhook_url")
