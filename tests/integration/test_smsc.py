@@ -193,7 +193,7 @@ async def settle(condition: Callable[[], bool]) -> None:
     """Wait until the simulator has come to `condition`."""
     async with asyncio.timeout(TIMEOUT_S):
         # Counts have no event to wait on.
-        while not condition():  # noqa: ASYNC110
+        while not condition():
             await asyncio.sleep(0.001)
 
 
