@@ -35,6 +35,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     hold: bool = False
     """At most once: what was lost in flight is not sent again."""
+    whole: bool = False
+    """Long messages leave in one PDU, which counts against the rate by its segments."""
     statuses: Mapping[int, StatusClass] = {}
 
 
@@ -66,7 +68,7 @@ class CarrierState:
     prepared: int = 0
     in_flight: int = 0
     unwritten: int = 0
-    """Segments that it took and of which that is not committed yet."""
+    """Submissions that it took and of which that is not committed yet."""
     breaker: Breaker = field(default_factory=Breaker)
     bound: bool = False
     """Whether a bind can take submissions."""
@@ -96,6 +98,12 @@ class CarrierState:
             if now >= failover_at:
                 return Away(now + FAILOVER_AFTER_S)
         return worst(USABLE, self.breaker.availability(now))
+
+    def note_sent(self, submission: Submission, now: float) -> None:
+        """Note that what the rate granted one segment for is on its way."""
+        if submission.rest:
+            self.rate.owe(len(submission.rest), now)
+        self.breaker.sent(now)
 
     def put_returned(self) -> None:
         """Put what came back in front, in its order: what a pause has collected leaves first."""

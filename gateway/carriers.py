@@ -255,6 +255,7 @@ class CarrierDesk:
                     context.job.states,
                     _party(message) if self._wanted(message) else None,
                     wall,
+                    context.rest,
                 ),
             )
         elif meaning is StatusClass.SESSION_FAULT:

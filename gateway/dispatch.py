@@ -184,8 +184,8 @@ class Dispatcher:
                 job = self._head(carrier, now, wall)
             if job is None:
                 break  # everything that came back has ended meanwhile
-            carrier.breaker.sent(now)
-            taken.append(self._take_segment(job, carrier, now))
+            taken.append(self._take_next(job, carrier, now))
+            carrier.note_sent(taken[-1], now)
         return taken, None
 
     def prepare(self, carrier_id: CarrierId, now: float, wall: float) -> list[Submission]:
@@ -199,7 +199,7 @@ class Dispatcher:
             job = self._head(carrier, now, wall)
             if job is None:
                 break
-            submission = self._take_segment(job, carrier, now)
+            submission = self._take_next(job, carrier, now)
             carrier.prepared += 1
             self._journal.waits(submission, EventKind.LEAVING, wall)
             prepared.append(submission)
@@ -230,7 +230,7 @@ class Dispatcher:
         else:  # a refusal, too, is an answer of a carrier that works
             carrier.breaker.succeeded(now)
         if status_class is StatusClass.OK:
-            carrier.rate.succeeded(1, now)
+            carrier.rate.succeeded(len(submission.indexes), now)
             carrier.unwritten += 1
             self._journal.submitted(submission, carrier_message_id, wall)
         else:
@@ -249,18 +249,17 @@ class Dispatcher:
             self.carriers[submissions[0].carrier_id].breaker.failed(now)
         for submission in submissions:
             job, carrier = self._land(submission)
-            index = submission.index
             if carrier.policy.hold:
                 self._journal.ended(
-                    job, [index], EventKind.HELD, wall, carrier.id, error="bind lost"
+                    job, submission.indexes, EventKind.HELD, wall, carrier.id, error="bind lost"
                 )
             elif job.closed:
                 self._journal.give_up(submission, wall, error="bind lost")
-            elif job.failed(index) >= self._limits.attempts_max:
+            elif job.failed(submission.index) >= self._limits.attempts_max:
                 self._journal.give_up(submission, wall, error="lost too often")
             else:
                 self._journal.waits(submission, EventKind.RETRY, wall, error="bind lost")
-                self._requeue(job, index)
+                self._requeue(submission)
             if job.refused:
                 self._move_on(job, now, wall)
 
@@ -273,7 +272,7 @@ class Dispatcher:
                 continue
             if carrier.policy.hold:
                 self._journal.waits(submission, EventKind.RETRY, wall, error=NOT_TAKEN)
-            self._requeue(job, submission.index)
+            self._requeue(submission)
             if job.refused:
                 self._move_on(job, now, wall)
 
@@ -406,14 +405,15 @@ class Dispatcher:
     def written(self, events: Iterable[Event]) -> None:
         """Forget the messages whose closing event is committed."""
         for event in events:
-            if event.kind is EventKind.SUBMITTED and event.carrier_id in self.carriers:
+            job = self._jobs.get(event.message_id)
+            # Of a submission with several segments, the last event closes.
+            whole = event.closes or job is None or not job.whole
+            if whole and event.kind is EventKind.SUBMITTED and event.carrier_id in self.carriers:
                 self.carriers[event.carrier_id].unwritten -= 1
                 self.ready.add(event.carrier_id)
-            if not event.closes:
+            if job is None or not event.closes:
                 continue
-            job = self._jobs.pop(event.message_id, None)
-            if job is None:
-                continue
+            del self._jobs[event.message_id]
             shelf = self._shelf_of(job.message)
             if shelf is not None:
                 shelf.held -= 1
@@ -510,7 +510,7 @@ class Dispatcher:
                 if isinstance(granted, Wait):
                     return taken, granted.until
                 submission.sent_at = now
-                carrier.breaker.sent(now)
+                carrier.note_sent(submission, now)
                 taken.append(submission)
             else:
                 self.unsend([submission], now, wall)
@@ -523,15 +523,14 @@ class Dispatcher:
         self.unsend(carrier.cleared, now, wall)
         carrier.cleared.clear()
 
-    def _take_segment(self, job: Job, carrier: CarrierState, now: float) -> Submission:
-        """Take the next segment of the job at the head of its carrier's queue."""
-        index = job.unsent.pop(0)
-        job.in_flight += 1
+    def _take_next(self, job: Job, carrier: CarrierState, now: float) -> Submission:
+        """Take the next segment of the job at the head of its carrier's queue, or all of them."""
+        index, rest = job.take(carrier.policy.whole)
         carrier.in_flight += 1
         if not job.unsent:
             carrier.queue.pop()
             job.queued = False
-        return Submission(job, index, carrier.id, now)
+        return Submission(job, index, carrier.id, now, rest)
 
     def _land(self, submission: Submission) -> tuple[Job, CarrierState]:
         """Count a submission as in flight no more."""
@@ -540,9 +539,10 @@ class Dispatcher:
         carrier.in_flight -= 1
         return job, carrier
 
-    def _requeue(self, job: Job, index: int) -> None:
-        """Put a segment back where it was taken from, in front of everything of its account."""
-        job.put_back(index)
+    def _requeue(self, submission: Submission) -> None:
+        """Put back what was taken, in front of everything of its account."""
+        job = submission.job
+        submission.put_back()
         if not job.queued:
             carrier = self.carriers[job.carrier_id]
             carrier.returned.append(job)
@@ -572,10 +572,10 @@ class Dispatcher:
             case Requeue():
                 if self.carriers[submission.carrier_id].policy.hold:
                     self._journal.waits(submission, EventKind.RETRY, wall, status, NOT_TAKEN)
-                self._requeue(job, index)
+                self._requeue(submission)
             case SendAgain(after_s):
                 self._journal.waits(submission, EventKind.RETRY, wall, status)
-                job.put_back(index)
+                submission.put_back()
                 job.not_before = max(job.not_before, now + after_s)
                 if not job.queued:
                     self._arm(job, job.not_before)
@@ -592,12 +592,13 @@ class Dispatcher:
             for c in job.message.routes
             if c in self.carriers and c not in job.tried and c != job.carrier_id
         ]
-        taken = job.message.segments - len(job.unsent) - job.in_flight > 1
+        under_way = len(job.unsent) + job.in_flight + len(submission.indexes)
+        taken = job.message.segments > under_way
         if taken or not others:
             self._journal.give_up(submission, wall, status)
             return
         self._journal.waits(submission, EventKind.RETRY, wall, status)
-        job.put_back(submission.index)
+        submission.put_back()
         if not job.refused:
             job.tried = (*job.tried, job.carrier_id)
 

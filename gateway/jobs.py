@@ -33,6 +33,8 @@ class Job:
     """One a segment; shared with what matches its receipts."""
     unsent: list[int]
     """Indexes of segments that still have to leave, in order."""
+    whole: bool = False
+    """Whether all of it left in one PDU the last time that any of it did."""
     cut: Cut | None = None
     """The octets of each segment as its carrier wants them, made when the first one leaves."""
     in_flight: int = 0
@@ -70,6 +72,19 @@ class Job:
     def status(self) -> Status:
         return self.states[0] if len(self.states) == 1 else aggregate(self.states)
 
+    def take(self, whole: bool) -> tuple[int, tuple[int, ...]]:
+        """Note that the next segment leaves, or with `whole` all of them in one PDU; return which.
+
+        A header of the client's own ties its parts together, so they leave one by one.
+        """
+        index = self.unsent.pop(0)
+        self.whole = whole and bool(self.unsent) and not self.message.udh
+        rest = tuple(self.unsent) if self.whole else ()
+        if rest:
+            self.unsent = []
+        self.in_flight += 1
+        return index, rest
+
     def put_back(self, index: int) -> None:
         """Note that a segment has to leave again."""
         insort(self.unsent, index)
@@ -90,13 +105,25 @@ class Job:
 
 @dataclass(slots=True, eq=False)
 class Submission:
-    """One segment sent once; what a window holds on to."""
+    """One segment sent once, or all of a message in one PDU; what a window holds on to."""
 
     job: Job
     index: int
     carrier_id: CarrierId
     sent_at: float
     """Monotonic seconds."""
+    rest: tuple[int, ...] = ()
+    """The message's other segments, where its carrier takes them with the first (message_payload).
+    What becomes of one becomes of all."""
+
+    @property
+    def indexes(self) -> tuple[int, ...]:
+        return (self.index, *self.rest)
+
+    def put_back(self) -> None:
+        """Note that what it carried has to leave again."""
+        for index in self.indexes:
+            self.job.put_back(index)
 
 
 def new_job(message: Message) -> Job:
@@ -144,26 +171,27 @@ class Journal:
         self._record = record
 
     def submitted(self, submission: Submission, carrier_message_id: str, wall: float) -> None:
-        """Record that the carrier took a segment."""
-        job, index = submission.job, submission.index
-        job.states[index] = Status.SUBMITTED
-        closes = not (job.in_flight or job.unsent)
-        job.closed = job.closed or closes
-        self._record(
-            Event(
-                job.message.id,
-                job.message.account_id,
-                wall,
-                EventKind.SUBMITTED,
-                index + 1,
-                Status.SUBMITTED,
-                job.status(),
-                closes,
-                submission.carrier_id,
-                carrier_message_id,
-                posted_micros=job.segment_price_micros,
+        """Record that the carrier took what was submitted; the last event may close."""
+        job, indexes = submission.job, submission.indexes
+        done = not (job.in_flight or job.unsent)
+        job.closed = job.closed or done
+        for index in indexes:
+            job.states[index] = Status.SUBMITTED
+            self._record(
+                Event(
+                    job.message.id,
+                    job.message.account_id,
+                    wall,
+                    EventKind.SUBMITTED,
+                    index + 1,
+                    Status.SUBMITTED,
+                    job.status(),
+                    done and index == indexes[-1],
+                    submission.carrier_id,
+                    carrier_message_id,
+                    posted_micros=job.segment_price_micros,
+                )
             )
-        )
 
     def waits(
         self,
@@ -173,24 +201,25 @@ class Journal:
         code: int | None = None,
         error: str | None = None,
     ) -> None:
-        """Record an event that leaves the segment as it was: waiting."""
+        """Record an event that leaves what was submitted as it was: waiting."""
         job = submission.job
-        self._record(
-            Event(
-                job.message.id,
-                job.message.account_id,
-                wall,
-                kind,
-                submission.index + 1,
-                Status.ACCEPTED,
-                job.status(),
-                False,
-                submission.carrier_id,
-                None,
-                code,
-                error,
+        for index in submission.indexes:
+            self._record(
+                Event(
+                    job.message.id,
+                    job.message.account_id,
+                    wall,
+                    kind,
+                    index + 1,
+                    Status.ACCEPTED,
+                    job.status(),
+                    False,
+                    submission.carrier_id,
+                    None,
+                    code,
+                    error,
+                )
             )
-        )
 
     def give_up(
         self,
@@ -199,13 +228,13 @@ class Journal:
         code: int | None = None,
         error: str | None = None,
     ) -> None:
-        """Record a segment as refused, and with it what has not left: a text with a hole is no
-        text."""
+        """Record what was submitted as refused, and with it what has not left: a text with a hole
+        is no text."""
         job = submission.job
         dropped, job.unsent = job.unsent, []
         job.closed = True
         kind, carrier_id = EventKind.REFUSED, submission.carrier_id
-        self.ended(job, [submission.index], kind, wall, carrier_id, code, error, more=bool(dropped))
+        self.ended(job, submission.indexes, kind, wall, carrier_id, code, error, more=bool(dropped))
         self.ended(job, dropped, kind, wall, carrier_id, error=PART_FAILED)
 
     def end_rest(self, job: Job, kind: EventKind, wall: float, error: str | None = None) -> None:

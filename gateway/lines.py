@@ -89,6 +89,7 @@ def build_state(carrier: Carrier, carrier_id: CarrierId) -> CarrierState:
         Policy(
             name=carrier.name,
             hold=carrier.lost == "hold",
+            whole=carrier.long == "payload",
             statuses={int(k, 0): StatusClass(v) for k, v in carrier.statuses.items()},
         ),
         AdaptiveRate(carrier.rate_per_s, carrier.burst),

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from gateway.jobs import Job
+from gateway.lifecycle import Status
 from gateway.model import Encoding, Message, MessageId
 from gateway.routing.numbers import Ineligible
 from gateway.routing.sender import parse_sender
@@ -98,9 +99,10 @@ def build_submission(job: Job, index: int, writing: Writing, wall: float) -> byt
         data_coding = adapt_coding(data_coding, cut.encoding, writing.class_form)
     if writing.other_codings:
         data_coding = writing.other_codings.get(data_coding, data_coding)
-    payload, tlvs = cut.payloads[index], NO_TLVS
-    if cut.long is not LongForm.UDH:
-        payload, tlvs = _by_tlvs(cut, index, message.id)
+    if cut.long is LongForm.UDH:
+        payload, tlvs = cut.payloads[index], NO_TLVS
+    else:
+        payload, tlvs = _by_tlvs(job, cut, index)
     return writing.template.body(
         ton,
         npi,
@@ -114,13 +116,15 @@ def build_submission(job: Job, index: int, writing: Writing, wall: float) -> byt
     )
 
 
-def _by_tlvs(cut: Cut, index: int, message_id: MessageId) -> tuple[bytes, Mapping[int, bytes]]:
+def _by_tlvs(job: Job, cut: Cut, index: int) -> tuple[bytes, Mapping[int, bytes]]:
     """Return the short_message and the TLVs of a long message that no header ties together."""
-    payload = cut.payloads[index]
     if cut.long is LongForm.PAYLOAD:
-        return b"", {v.TAG_MESSAGE_PAYLOAD: payload}
-    return payload, {
-        v.TAG_SAR_MSG_REF_NUM: reference_of(message_id).to_bytes(2, "big"),
+        if any(state is not Status.ACCEPTED for state in job.states):
+            # Some of it left in parts, before the carrier's settings were changed.
+            raise InvalidField("message_payload", "a part of it was sent by itself")
+        return b"", {v.TAG_MESSAGE_PAYLOAD: cut.payloads[0]}
+    return cut.payloads[index], {
+        v.TAG_SAR_MSG_REF_NUM: reference_of(job.message.id).to_bytes(2, "big"),
         v.TAG_SAR_TOTAL_SEGMENTS: bytes((len(cut.payloads),)),
         v.TAG_SAR_SEGMENT_SEQNUM: bytes((index + 1,)),
     }

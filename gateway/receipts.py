@@ -44,6 +44,8 @@ class Reference:
     """Who is to be told; None when nobody asked to be."""
     submitted_at: float
     """Wall clock."""
+    rest: tuple[int, ...] = ()
+    """The other segments of a message that went in one PDU: its receipt is about all of them."""
 
 
 class References:
@@ -103,6 +105,7 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     states: list[Status]
     party: Party
     submitted_at: float
+    rest: tuple[int, ...] = ()
 
 
 class Sink(Protocol):
@@ -261,45 +264,26 @@ class ReceiptBook:
             states,
             party if wanted else None,
             found.submitted_at,
+            found.rest,
         )
         self.references.put(key, reference)
         return reference
 
     def _apply(self, reference: Reference, receipt: ArrivedReceipt) -> None:
-        states, index = reference.states, reference.index
-        before = states[index]
-        # The submission is what this receipt is about, so the segment has left, whatever else
-        # (a bind lost after the carrier took it) made us think that it has not.
-        after = settle_segment(
-            Status.SUBMITTED if before is Status.ACCEPTED else before, receipt.status
-        )
-        carrier_id, carrier_message_id = receipt.key
         self._acknowledge(receipt)
-        if after is before and (before.final or receipt.status is not Status.SUBMITTED):
+        states = reference.states
+        message_before = states[0] if len(states) == 1 else aggregate(states)
+        settled = self._settle(reference, reference.index, receipt)
+        for index in reference.rest:
+            settled = self._settle(reference, index, receipt) or settled
+        carrier_id = receipt.key[0]
+        if not settled:
             self._on_duplicate(carrier_id)
             return
-        message_before = before if len(states) == 1 else aggregate(states)
-        states[index] = after
-        message_after = after if len(states) == 1 else aggregate(states)
         self._on_applied(carrier_id, receipt.status, receipt.received_at - reference.submitted_at)
-        self._sink.record(
-            Event(
-                reference.message_id,
-                reference.account_id,
-                receipt.received_at,
-                EventKind.RECEIPT,
-                index + 1,
-                after,
-                message_after,
-                False,
-                carrier_id,
-                carrier_message_id,
-                receipt.code,
-                receipt.error or None,
-            )
-        )
         if reference.party is None:
             return
+        message_after = states[0] if len(states) == 1 else aggregate(states)
         ended = message_after.final and message_after != message_before
         on_its_way = not message_after.final and not receipt.status.final
         if ended or on_its_way:
@@ -311,6 +295,37 @@ class ReceiptBook:
                 receipt.error,
                 receipt.received_at,
             )
+
+    def _settle(self, reference: Reference, index: int, receipt: ArrivedReceipt) -> bool:
+        """Record what a receipt says of one segment; return whether that is anything new."""
+        states = reference.states
+        before = states[index]
+        # The submission is what this receipt is about, so the segment has left, whatever else
+        # (a bind lost after the carrier took it) made us think that it has not.
+        after = settle_segment(
+            Status.SUBMITTED if before is Status.ACCEPTED else before, receipt.status
+        )
+        if after is before and (before.final or receipt.status is not Status.SUBMITTED):
+            return False
+        carrier_id, carrier_message_id = receipt.key
+        states[index] = after
+        self._sink.record(
+            Event(
+                reference.message_id,
+                reference.account_id,
+                receipt.received_at,
+                EventKind.RECEIPT,
+                index + 1,
+                after,
+                after if len(states) == 1 else aggregate(states),
+                False,
+                carrier_id,
+                carrier_message_id,
+                receipt.code,
+                receipt.error or None,
+            )
+        )
+        return True
 
 
 class _NoticeBody(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ import msgspec
 
 from gateway.errors import Rejected
 from gateway.jobs import Job, rebuild_job
-from gateway.lifecycle import Status, settle_segment
+from gateway.lifecycle import EventKind, Status, settle_segment
 from gateway.model import AccountId, CarrierId, Lane, Message, MessageId
 from gateway.outcomes import Event, ParkedReceipt, Party
 from gateway.receipts import Found, Key
@@ -200,9 +200,22 @@ async def find_submissions(
                 row["group_id"],
             ),
             row["at"],
+            _others_named(row, events[row["message_id"]]),
         )
         for row in rows
     }
+
+
+def _others_named(row: asyncpg.Record, events: Sequence[Event]) -> tuple[int, ...]:
+    """Return the segments besides the row's own that its carrier gave the same id: they went in
+    one PDU."""
+    return tuple(
+        event.segment - 1
+        for event in events
+        if event.kind is EventKind.SUBMITTED
+        and event.segment != row["segment"]
+        and (event.carrier_id, event.carrier_message_id) == (row["carrier_id"], row["id"])
+    )
 
 
 def _fold(segments: int, events: Sequence[Event]) -> list[Status]:

@@ -79,6 +79,10 @@ class AdaptiveRate:
         """Take `count` segments, all or none; see `TokenBucket.take`."""
         return self._bucket.take(count, now)
 
+    def owe(self, count: int, now: float) -> None:
+        """Count segments that went with one that was granted; see `TokenBucket.owe`."""
+        self._bucket.owe(count, now)
+
     def throttled(self, now: float) -> None:
         """Note ESME_RTHROTTLED or ESME_RMSGQFUL: cut the rate and pause, at most once a pause."""
         if self.slowed and now < self._grown_at:

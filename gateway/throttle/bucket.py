@@ -75,6 +75,14 @@ class TokenBucket:
         self._full_at = (full_at if full_at > now else now) + count * interval_s
         return SEND
 
+    def owe(self, count: int, now: float) -> None:
+        """Take `count` segments that can't wait, because they left with one that was granted.
+
+        What leaves next waits for them, so the bound holds over `count / rate` seconds.
+        """
+        if count and self._interval_s:
+            self._full_at = max(self._full_at, now) + count * self._interval_s
+
     def change_rate(self, rate_per_s: float | None, now: float) -> None:
         """Go on at another rate; what the bucket holds or owes stays the same in segments."""
         interval_s = _interval(rate_per_s)

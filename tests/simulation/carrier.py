@@ -41,10 +41,11 @@ class Carrier:
         self.id = carrier_id
         self.window = world.plan.window
         self.hold = carrier_id in world.plan.hold
+        self.whole = carrier_id in world.plan.whole
         self._sessions: list[Session] = []
         self.sent: list[tuple[float, MessageId, int]] = []
         """Every submission that the gateway made: when, and which segment."""
-        self.taken: dict[str, tuple[MessageId, int]] = {}
+        self.taken: dict[str, tuple[MessageId, tuple[int, ...]]] = {}
         """By the carrier's id of it."""
         self.final: dict[str, Status] = {}
         """What the receipt says, or will say, of those that get one."""
@@ -107,7 +108,9 @@ class Carrier:
         assert self._world.now >= self._put_off.get((node, message_id, index), 0.0), "too early"
         assert (node, message_id) not in self._unwanted, "offered what it does not take"
         session.window.append(submission)
-        self.sent.append((self._world.now, message_id, index))
+        assert not submission.rest or self.whole
+        assert not self.whole or len(submission.indexes) == submission.job.message.segments
+        self.sent += [(self._world.now, message_id, each) for each in submission.indexes]
         self._world.start(self._serve(session, submission))
 
     def _serve(self, session: Session, submission: Submission) -> Process:
@@ -121,7 +124,7 @@ class Carrier:
         yield world.between(0.0, 0.2)
         if not status and not (silent and chance.random() < 0.5):
             name = f"{self.id}-{len(self.taken)}"
-            self.taken[name] = (submission.job.message.id, submission.index)
+            self.taken[name] = (submission.job.message.id, submission.indexes)
             self._begin_receipts(name)
         if silent:
             yield RESPONSE_TIMEOUT_S

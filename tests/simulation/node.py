@@ -75,7 +75,11 @@ class Node:
             [
                 CarrierState(
                     carrier_id,
-                    Policy(name=str(carrier_id), hold=carriers[carrier_id].hold),
+                    Policy(
+                        name=str(carrier_id),
+                        hold=carriers[carrier_id].hold,
+                        whole=carriers[carrier_id].whole,
+                    ),
                     AdaptiveRate(plan.rate_per_s, plan.burst, RECOVERY),
                     window_size=plan.binds * plan.window,
                 )
@@ -122,11 +126,13 @@ class Node:
         for carrier in self.dispatcher.carriers.values():
             in_windows = sum(len(session.window) for session in self._sessions[carrier.id])
             assert carrier.in_flight == in_windows + carrier.prepared, "in flight and in no window"
-            taken = sum(
-                event.kind is EventKind.SUBMITTED and event.carrier_id == carrier.id
+            taken = {
+                event.carrier_message_id
                 for event in self._unwritten()
-            )
-            assert in_windows + taken <= carrier.window_size, "a crash would double too much"
+                if event.kind is EventKind.SUBMITTED and event.carrier_id == carrier.id
+            }
+            assert carrier.unwritten == len(taken), "not one a submission"
+            assert in_windows + len(taken) <= carrier.window_size, "a crash would double too much"
 
     # ── what the deciding parts want written ─────────────────────────────────────────────────
 
@@ -328,10 +334,17 @@ class Node:
         if meaning is StatusClass.OK:
             job = submission.job
             message, index = job.message, submission.index
+            self._world.seen["taken whole"] += bool(submission.rest)
             self.book.submitted(
                 (submission.carrier_id, name),
                 Reference(
-                    message.id, message.account_id, index, job.states, party_of(message), wall
+                    message.id,
+                    message.account_id,
+                    index,
+                    job.states,
+                    party_of(message),
+                    wall,
+                    submission.rest,
                 ),
             )
         elif meaning is StatusClass.SESSION_FAULT:

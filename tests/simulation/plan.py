@@ -22,6 +22,8 @@ class Plan:
     burst: int = 1
     hold: frozenset[int] = frozenset()
     """Carriers whose policy is at most once."""
+    whole: frozenset[int] = frozenset()
+    """Carriers that take a long message in one PDU."""
     crashes_per_s: float = 0.0
     drops_per_s: float = 0.0
     cancels_per_s: float = 0.0
@@ -57,6 +59,7 @@ class Plan:
             rate_per_s=chance.choice((0.0, 4.0, 20.0)),
             burst=chance.choice((1, 3)),
             hold=frozenset(c for c in range(1, carriers + 1) if chance.random() < 0.25),
+            whole=frozenset(c for c in range(1, carriers + 1) if chance.random() < 0.25),
             crashes_per_s=sometimes(0.2),
             drops_per_s=sometimes(0.4),
             cancels_per_s=sometimes(0.4),

@@ -89,19 +89,19 @@ class Store:
         return jobs, page[-1] if page else after, len(page) < PAGE_MAX
 
     def find_submissions(self, keys: Iterable[Key]) -> dict[Key, Found]:
-        taken = {
-            (event.carrier_id, event.carrier_message_id): event
-            for events in self.events.values()
-            for event in events
-            if event.kind is EventKind.SUBMITTED
-        }
+        taken = defaultdict(list)
+        for events in self.events.values():
+            for event in events:
+                if event.kind is EventKind.SUBMITTED:
+                    taken[event.carrier_id, event.carrier_message_id].append(event)
         return {key: self._found(taken[key]) for key in keys if key in taken}
 
-    def _found(self, event: Event) -> Found:
-        message = self.messages[event.message_id]
+    def _found(self, events: list[Event]) -> Found:
+        message = self.messages[events[0].message_id]
         states = self.job(message.id).states
-        index = event.segment - 1
-        return Found(message.id, message.account_id, index, states, party_of(message), event.at)
+        index, *rest = [event.segment - 1 for event in events]
+        at, party = events[0].at, party_of(message)
+        return Found(message.id, message.account_id, index, states, party, at, tuple(rest))
 
 
 def party_of(message: Message) -> Party:

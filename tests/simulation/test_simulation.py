@@ -65,7 +65,7 @@ def test_the_worlds_are_as_bad_as_they_claim() -> None:
     wanted = {
         *(kind.wire for kind in EventKind),
         *("parked", "unparked", "looked up", "receipt repeated"),
-        *("bind dropped", "silence", "carrier removed"),
+        *("bind dropped", "silence", "carrier removed", "taken whole"),
         *("refill", "late announcement", "canceled from the store"),
         *(f"status {status:#x}" for status in (0, 0x04, 0x08, 0x0B, 0x14, 0x58, 0x66, 0x4FF)),
     }

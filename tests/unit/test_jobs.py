@@ -12,6 +12,7 @@ from gateway.jobs import NOT_TAKEN, PART_FAILED, Job, Journal, Submission, new_j
 from gateway.lifecycle import SEGMENT_AFTER, EventKind, Status
 from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
 from gateway.outcomes import Event
+from gateway.text.segment import split
 
 FIRST, SECOND = CarrierId(1), CarrierId(2)
 WALL = 1_000.0
@@ -118,9 +119,10 @@ def test_attempts_are_counted_a_segment() -> None:
 def test_with_another_carrier_everything_begins_anew() -> None:
     job = new_job(message(2))
     job.failed(1)
-    job.not_before, job.payloads = 99.0, [b"a", b"b"]
+    job.not_before, job.cut = 99.0, split("a" * 161, None, 1)
     job.move_to(SECOND)
-    assert (job.carrier_id, job.attempts, job.not_before, job.payloads) == (SECOND, {}, 0.0, [])
+    assert (job.carrier_id, job.attempts, job.not_before) == (SECOND, {}, 0.0)
+    assert job.cut is None
 
 
 def test_a_job_is_refused_while_it_stands_with_a_carrier_that_does_not_want_it() -> None:

@@ -32,6 +32,27 @@ def _busiest_window(granted: list[tuple[float, int]], span_s: float) -> int:
     return busiest
 
 
+def test_what_left_with_one_that_was_granted_is_owed() -> None:
+    bucket = TokenBucket(10.0, burst=2)
+    assert bucket.take(1, 0.0) == SEND
+    bucket.owe(3, 0.0)
+    waited = bucket.take(1, 0.0)
+    assert isinstance(waited, Wait)
+    assert waited.until == pytest.approx(0.3)
+    assert isinstance(bucket.take(1, 0.31), Send)
+    # the burst is not there again before the debt is paid
+    assert isinstance(bucket.take(2, 0.45), Wait)
+
+
+def test_nothing_is_owed_without_a_rate_or_for_nothing() -> None:
+    unlimited = TokenBucket(0.0)
+    unlimited.owe(100, 0.0)
+    assert isinstance(unlimited.take(1, 0.0), Send)
+    bucket = TokenBucket(1.0)
+    bucket.owe(0, 0.0)
+    assert bucket.take(1, 0.0) == SEND
+
+
 def test_a_burst_leaves_at_once_and_then_one_an_interval() -> None:
     bucket = TokenBucket(10.0, burst=3)
     assert [bucket.take(1, 100.0) for _ in range(3)] == [SEND] * 3
