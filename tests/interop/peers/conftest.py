@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import http.server
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -127,6 +129,11 @@ class NodePeer:
                     seen = [json.dumps(each)[:300] for each in self._events[-12:]]
                     raise AssertionError("\n".join([f"no {wanted}; what came last:", *seen]))
 
+    def has(self, event: str) -> bool:
+        """Say whether such an event has come that nobody has waited for."""
+        with self._told:
+            return any(each["event"] == event for each in self._events)
+
     def forget(self) -> None:
         """Drop every event that nobody has waited for."""
         with self._told:
@@ -168,7 +175,7 @@ class Gateway:
         self.key = json.loads(made)["key"]
 
     def give_smpp(self, system_id: str, password: str, **settings: Any) -> None:
-        """Let the account bind. The gateway knows of it within seconds."""
+        """Let the account bind."""
         settings |= {"system_id": system_id, "password": password}
         done = subprocess.run(
             [sys.executable, "-c", _GIVE_SMPP, str(self._config), json.dumps(settings)],
@@ -290,17 +297,17 @@ def start_node(folder: Path) -> Iterator[Callable[..., NodePeer]]:
 
 
 @pytest.fixture(scope="module")
-def start_gateway(folder: Path) -> Iterator[Callable[[str], Gateway]]:
-    """Start the gateway with settings in TOML."""
+def make_gateway(folder: Path) -> Iterator[Callable[[str], Gateway]]:
+    """Make a gateway with settings in TOML and an account, to be started when all is set."""
     with contextlib.ExitStack() as stack:
 
-        def start(config: str) -> Gateway:
+        def make(config: str) -> Gateway:
             gateway = Gateway(folder, config)
             stack.callback(gateway.stop)
-            gateway.start()
+            gateway.make_account()
             return gateway
 
-        yield start
+        yield make
 
 
 @pytest.fixture(scope="session")
@@ -312,3 +319,132 @@ def find_free_port() -> Callable[[], int]:
 def ca_file() -> Path:
     """The certificate of peers that speak TLS, which vouches for itself."""
     return HERE / "cert.pem"
+
+
+# ── Kannel, and who listens to it ────────────────────────────────────────────────────────────
+
+
+class Kannel:
+    """A bearerbox and a smsbox."""
+
+    def __init__(self, folder: Path, settings: str, **ports: int) -> None:
+        self._folder = folder
+        self._admin_port, self._sendsms_port = free_port(), free_port()
+        config = folder / "kannel.conf"
+        config.write_text(
+            settings.format(
+                admin_port=self._admin_port,
+                smsbox_port=free_port(),
+                sendsms_port=self._sendsms_port,
+                **ports,
+            )
+        )
+        self._processes: list[Process] = []
+        for program in ("bearerbox", "smsbox"):
+            command = [str(_which(program)), "-v", "0", str(config)]
+            self._processes.append(Process(command, folder / f"{program}.log"))
+            self._wait_for(program)
+
+    def ask(self, path: str) -> str:
+        """Ask the smsbox, and return the body of its answer."""
+        return _get(self._sendsms_port, path)
+
+    def status(self) -> str:
+        """Return what the bearerbox says of its binds."""
+        return _get(self._admin_port, "/status.txt?password=secret")
+
+    def wait_for_log(self, words: str, times: int) -> None:
+        """Wait until the bearerbox has logged something as often."""
+        log = self._folder / "bearerbox.log"
+        deadline = time.monotonic() + TIMEOUT_S
+        while log.read_text(errors="replace").count(words) < times:
+            assert time.monotonic() < deadline, self._processes[0].said()
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        # The smsbox first: it ends when its bearerbox does, but says so as an error.
+        for process in reversed(self._processes):
+            process.stop()
+
+    def _wait_for(self, program: str) -> None:
+        process, deadline = self._processes[-1], time.monotonic() + TIMEOUT_S
+        port = self._admin_port if program == "bearerbox" else self._sendsms_port
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                return
+            assert process.popen.poll() is None, process.said()
+            assert time.monotonic() < deadline, process.said()
+            time.sleep(0.05)
+
+
+class Listener:
+    """An HTTP server that remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self._asked: list[tuple[str, dict[str, str]]] = []
+        self._told = threading.Condition()
+        listener = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                path, _, query = self.path.partition("?")
+                with listener._told:
+                    listener._asked.append((path, dict(urllib.parse.parse_qsl(query))))
+                    listener._told.notify_all()
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None: ...
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def expect(self, path: str, **parameters: str) -> dict[str, str]:
+        """Wait for a request with these parameters, and return all that it had."""
+        deadline = time.monotonic() + TIMEOUT_S
+        with self._told:
+            while True:
+                for asked in self._asked:
+                    if asked[0] == path and parameters.items() <= asked[1].items():
+                        self._asked.remove(asked)
+                        return asked[1]
+                last = self._asked[-8:]
+                assert self._told.wait(deadline - time.monotonic()), f"no {path}; last: {last}"
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _get(port: int, path: str) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read().decode(errors="replace")
+    finally:
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def start_kannel(folder: Path) -> Iterator[Callable[..., Kannel]]:
+    """Start Kannel with a configuration and the ports that it names."""
+    for program in ("bearerbox", "smsbox"):
+        _require(_which(program), f"Kannel's {program}")
+    with contextlib.ExitStack() as stack:
+
+        def start(settings: str, **ports: int) -> Kannel:
+            kannel = Kannel(folder, settings, **ports)
+            stack.callback(kannel.stop)
+            return kannel
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def listener() -> Iterator[Listener]:
+    listener = Listener()
+    yield listener
+    listener.stop()

@@ -79,14 +79,6 @@ class World:
         self.esme.tell("unbind", session=name)
         self.esme.expect("closed", session=name)
 
-    def may_bind(self) -> bool:
-        """Say whether the gateway knows the customer by now."""
-        name = self.connect()
-        answer = self.ask("bind_transceiver", system_id="shop", password=PASSWORD)
-        self.esme.tell("destroy", session=name)
-        self.esme.expect("closed", session=name)
-        return bool(answer["command_status"] == 0)
-
     def number(self) -> str:
         """A number that no other test sends to."""
         self._last += 1
@@ -136,7 +128,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(
     start_node: Callable[..., Any],
-    start_gateway: Callable[[str], Any],
+    make_gateway: Callable[[str], Any],
     find_free_port: Callable[[], int],
     ca_file: Path,
 ) -> World:
@@ -149,14 +141,12 @@ def world(
         cert_file=ca_file,
         key_file=ca_file.with_name("key.pem"),
     )
-    gateway = start_gateway(config)
-    gateway.make_account()
+    gateway = make_gateway(config)
     gateway.give_smpp("shop", PASSWORD)
     gateway.run("number", "add", OWN_NUMBER, "--account", "shop")
+    gateway.start()
     smsc.expect("bind_transceiver")
-    world = World(gateway, start_node("connect"), smsc, port, tls_port)
-    gateway.wait_until(world.may_bind, "its credentials")
-    return world
+    return World(gateway, start_node("connect"), smsc, port, tls_port)
 
 
 @pytest.fixture
@@ -433,6 +423,22 @@ def test_a_message_can_be_asked_for(bound: World) -> None:
     assert (there["message_id"], there["message_state"]) == (message_id, 2)
     assert abs(there["final_date"]["date"] - time.time()) < 60
     assert bound.ask("query_sm", message_id="4711")["command_status"] == 0x0C
+
+
+@feature("replace_sm: before it leaves, and too late")
+def test_a_message_can_be_replaced_until_it_leaves(bound: World) -> None:
+    to, waiting = bound.submit(
+        short_message="First thought", schedule_delivery_time="000000000003000R"
+    )
+    answer = bound.ask(
+        "replace_sm", message_id=waiting, source_addr="Shop", short_message="Second thought"
+    )
+    assert (answer["command"], answer["command_status"]) == ("replace_sm_resp", 0)
+    assert bound.take(to)["short_message"] == {"message": "Second thought"}
+    late = bound.ask(
+        "replace_sm", message_id=waiting, source_addr="Shop", short_message="Third thought"
+    )
+    assert late["command_status"] == 0x13
 
 
 @feature("cancel_sm: before it leaves, and too late")

@@ -110,7 +110,7 @@ def receipt_text(message_id: str, word: str = "DELIVRD", error: str = "000") -> 
 
 @pytest.fixture(scope="module")
 def world(
-    start_node: Callable[..., Any], start_gateway: Callable[[str], Any], ca_file: Path
+    start_node: Callable[..., Any], make_gateway: Callable[[str], Any], ca_file: Path
 ) -> World:
     smsc, tls = start_node("listen"), start_node("listen", tls=True)
     config = CONFIG.format(
@@ -118,25 +118,12 @@ def world(
         tls_port=tls.expect("listening")["port"],
         ca_file=ca_file,
     )
-    gateway = start_gateway(config)
-    gateway.make_account()
+    gateway = make_gateway(config)
     gateway.run("number", "add", OWN_NUMBER, "--account", "shop")
+    gateway.start()
     smsc.expect("bind_transceiver", session="plain")
     smsc.expect("bind_receiver", session="hex")
-    world = World(gateway, smsc, tls)
-    _wait_for_own_number(world)
-    return world
-
-
-def _wait_for_own_number(world: World) -> None:
-    """A running gateway sees within seconds whose a number is; before, it is nobody's."""
-
-    def reaches_shop() -> bool:
-        _write(world, short_message="Anybody there?")
-        world.smsc.expect("response", command="deliver_sm_resp")
-        return bool(world.gateway.call("GET", "/v1/inbound")[1]["messages"])
-
-    world.gateway.wait_until(reaches_shop, "its own number")
+    return World(gateway, smsc, tls)
 
 
 @pytest.fixture(autouse=True)
