@@ -111,6 +111,8 @@ def build_submission(job: Job, index: int, writing: Writing, wall: float) -> byt
         payload,
         esm_class=v.ESM_CLASS_UDHI if cut.has_header else 0,
         validity_period=_relative_time(message.expires_at - wall) if writing.send_validity else "",
+        # We need every segment's end; what happens on the way, only where the customer asked.
+        registered_delivery=v.RECEIPT_ALWAYS | message.registered_delivery & v.RECEIPT_INTERMEDIATE,
         data_coding=data_coding,
         tlvs=tlvs,
     )

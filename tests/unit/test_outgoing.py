@@ -271,6 +271,16 @@ def test_as_many_parts_leave_as_were_paid_for_whoever_carries_them(
 
 
 @pytest.mark.parametrize(
+    ("asked", "wanted"), [(0x00, 0x01), (0x01, 0x01), (0x02, 0x01), (0x11, 0x11), (0x1F, 0x11)]
+)
+def test_news_from_the_way_is_asked_for_only_when_the_customer_wants_it(
+    asked: int, wanted: int
+) -> None:
+    pdu = submission(message("Hello", registered_delivery=asked))
+    assert pdu.registered_delivery == wanted
+
+
+@pytest.mark.parametrize(
     ("left_s", "written"),
     [
         (3_600.0, "000000010000000R"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Any
@@ -23,6 +25,7 @@ from gateway.smpp.pdu import (
     DeliverSm,
     Frame,
     Pdu,
+    ShortMessage,
     SubmitSm,
     decode,
     decode_deliver_sm,
@@ -34,7 +37,7 @@ from gateway.smpp.pdu import (
 from gateway.store.postgres import Database
 from gateway.store.upstream_accounts import save_smpp_account
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 20.0 * float(os.environ.get("GATEWAY_TEST_TIMEOUT_FACTOR", "1"))
 NUMBER = "447400123456"
 
 
@@ -93,8 +96,9 @@ class Customer:
         """Send a submit_sm that asks for a receipt; return its sequence_number."""
         sequence = fields.pop("sequence", None) or next(self._numbers)
         octets = text.encode() if isinstance(text, str) else text
-        usual = {"source_addr": "Shop", "registered_delivery": 1, "short_message": octets}
-        self.send(encode_submit_sm(sequence, SubmitSm(destination_addr=to, **(usual | fields))))
+        usual: dict[str, Any] = {"source_addr": "Shop", "registered_delivery": 1}
+        submit = SubmitSm(destination_addr=to, short_message=octets, **(usual | fields))
+        self.send(encode_submit_sm(sequence, submit))
         return sequence
 
     async def submitted(self) -> tuple[int, str]:
@@ -147,9 +151,6 @@ class Customer:
         self._inbox += self._framer.receive(data)
 
 
-Connect = Callable[..., Awaitable[Customer]]
-
-
 class Running:
     """A gateway that runs in this loop."""
 
@@ -157,6 +158,21 @@ class Running:
         self.gateway = Gateway(config)
         self._ready = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
+        self._customers: list[Customer] = []
+
+    async def connect(
+        self, bind: int | None = None, *, tls: ssl.SSLContext | None = None, **credentials: Any
+    ) -> Customer:
+        """Connect a customer; with a bind command, it is bound as well."""
+        port = self.gateway.smpp_port if tls is None else self.gateway.smpp_tls_port
+        name = None if tls is None else "server.test"
+        streams = await asyncio.open_connection("127.0.0.1", port, ssl=tls, server_hostname=name)
+        customer = Customer(*streams)
+        self._customers.append(customer)
+        if bind is not None:
+            answer = await customer.bind(bind, **credentials)
+            assert answer.status == 0, v.status_name(answer.status)
+        return customer
 
     async def start(self) -> None:
         self._running = asyncio.create_task(self.gateway.run(self._ready.set))
@@ -169,8 +185,13 @@ class Running:
     async def stop(self) -> None:
         """Stop in order; harmless when it is over."""
         self.gateway.stop()
-        if self._running is not None:
-            await asyncio.wait_for(self._running, 60.0)
+        if self._running is not None and not self._running.done():
+            await asyncio.wait_for(self._running, TIMEOUT_S * 3)
+
+    async def leave(self) -> None:
+        """Close all customers' connections."""
+        for customer in self._customers:
+            await customer.close()
 
     async def kill(self) -> None:
         """End it without any of the order of a stop."""
@@ -189,16 +210,49 @@ class Running:
 
 
 @pytest.fixture
-async def smsc() -> AsyncIterator[Smsc]:
-    """A carrier that takes everything and sends a receipt at once."""
-    smsc = Smsc(parse_script(""))
-    await smsc.start()
-    yield smsc
-    await smsc.stop()
+def script() -> str:
+    """What the carrier does: takes everything and sends a receipt at once."""
+    return ""
+
+
+class Carrier:
+    """The simulated carrier, and what came to it."""
+
+    def __init__(self, script: str) -> None:
+        self.smsc = Smsc(parse_script(script))
+        self._came: asyncio.Queue[ShortMessage] = asyncio.Queue()
+
+    async def start(self) -> None:
+        await self.smsc.start()
+        intake = self.smsc.carrier.intake
+        judge = intake.judge
+
+        def note(submit: ShortMessage, in_flight: int, now: float) -> Any:
+            self._came.put_nowait(submit)
+            return judge(submit, in_flight, now)
+
+        intake.judge = note  # type: ignore[method-assign]
+
+    def send(self, source: str, destination: str, text: str) -> None:
+        """Send a message from a phone."""
+        self.smsc.carrier.send_mobile(source, destination, text)
+        self.smsc.carrier.flush()
+
+    async def receive(self) -> ShortMessage:
+        """Return the next submit_sm that came."""
+        return await asyncio.wait_for(self._came.get(), TIMEOUT_S)
 
 
 @pytest.fixture
-def settings(database_url: str, smsc: Smsc) -> dict[str, Any]:
+async def carrier(script: str) -> AsyncIterator[Carrier]:
+    carrier = Carrier(script)
+    await carrier.start()
+    yield carrier
+    await carrier.smsc.stop()
+
+
+@pytest.fixture
+def settings(database_url: str, carrier: Carrier) -> dict[str, Any]:
     """Settings of a gateway with one carrier; tests change them before they use `running`."""
     return {
         "node": {"database_url": database_url},
@@ -209,7 +263,7 @@ def settings(database_url: str, smsc: Smsc) -> dict[str, Any]:
             {
                 "name": "alpha",
                 "host": "127.0.0.1",
-                "port": smsc.port,
+                "port": carrier.smsc.port,
                 "system_id": "gw",
                 "password": "secret",
                 "window_size": 100,
@@ -230,30 +284,27 @@ async def shop(database: Database, make_account: Callable[..., Awaitable[Account
 
 
 @pytest.fixture
-async def running(
+async def start(
     settings: dict[str, Any], shop: Account, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Running]:
-    """The gateway, with the account "shop"."""
+) -> AsyncIterator[Callable[..., Awaitable[Running]]]:
+    """Start gateways: `await start(smpp={…})`, with what differs from `settings` by section."""
     monkeypatch.delenv("DATABASE_URL", raising=False)  # it would win over the test's own
-    running = Running(build_config(settings))
-    await running.start()
-    yield running
-    await running.stop()
+    started: list[Running] = []
+
+    async def start(**sections: dict[str, Any]) -> Running:
+        raw = settings | {name: settings.get(name, {}) | keys for name, keys in sections.items()}
+        running = Running(build_config(raw))
+        started.append(running)
+        await running.start()
+        return running
+
+    yield start
+    for running in started:
+        await running.leave()
+        await running.stop()
 
 
 @pytest.fixture
-async def connect(running: Running) -> AsyncIterator[Connect]:
-    """Connect to the gateway: `await connect()`, or `await connect(v.BIND_RECEIVER)` and bound."""
-    customers: list[Customer] = []
-
-    async def connect(bind: int | None = None, **credentials: Any) -> Customer:
-        customer = Customer(*await asyncio.open_connection("127.0.0.1", running.gateway.smpp_port))
-        customers.append(customer)
-        if bind is not None:
-            answer = await customer.bind(bind, **credentials)
-            assert answer.status == 0, v.status_name(answer.status)
-        return customer
-
-    yield connect
-    for customer in customers:
-        await customer.close()
+async def running(start: Callable[..., Awaitable[Running]]) -> Running:
+    """The gateway, with the account "shop"."""
+    return await start()
