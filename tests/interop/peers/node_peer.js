@@ -86,8 +86,10 @@ function hold(session, ownName) {
   session.on('error', (error) => say({ event: 'error', session: name, error: String(error) }));
 }
 
-// The newest live session of a name (ours, or the peer's system_id), or of whoever came last.
+// One session by its number, or the newest live one of a name (ours, or the peer's system_id), or
+// of whoever came last.
 function find(name) {
+  if (typeof name === 'number') return sessions[name];
   const live = sessions.filter((s) => !s.gone && (name === undefined || s.peerName === name));
   return live[live.length - 1];
 }

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from gateway.dlr.dialects import DIALECTS
-
 PEER = "node smpp 0.5"
 ROLE = "SMSC for our binds"
 
@@ -18,50 +16,37 @@ CONFIG = """
 [dispatch]
 retry_first_s = 0.3
 retry_max_s = 0.5
-[webhooks]
-allow_private = true
-[[carrier]]
-name = "plain"
-host = "127.0.0.1"
-port = {port}
-system_id = "plain"
-password = "longer than eight"
-enquire_link_s = 1.0
-reconnect_first_s = 0.1
-[[carrier]]
-name = "hex"
-host = "127.0.0.1"
-port = {port}
-system_id = "hex"
-reconnect_first_s = 0.1
-dialect = "hex-response"
-ids = {{ response = "hex", receipt = "decimal" }}
-[[carrier.binds]]
-mode = "transmitter"
-[[carrier.binds]]
-mode = "receiver"
-[[carrier]]
-name = "tls"
-host = "localhost"
-port = {tls_port}
-system_id = "tls"
-reconnect_first_s = 0.1
-wide_reference = true
-[carrier.tls]
-enabled = true
-ca_file = "{ca_file}"
-[[route]]
-carriers = ["plain"]
-prefixes = ["44791110"]
-[[route]]
-carriers = ["hex"]
-prefixes = ["44791111"]
-[[route]]
-carriers = ["tls"]
-prefixes = ["44791112"]
 [[price]]
 price = "0.01"
 """
+CARRIER = """
+[[carrier]]
+name = "{name}"
+host = "localhost"
+port = {port}
+system_id = "{name}"
+password = "longer than eight"
+reconnect_first_s = 0.1
+{settings}
+[[route]]
+carriers = ["{name}"]
+prefixes = ["{prefix}"]
+"""
+# Each is another way of a carrier; the number's eighth digit chooses.
+CARRIERS = {
+    "plain": "enquire_link_s = 1.0",
+    "hex": 'ids = {{ response = "hex", receipt = "decimal" }}\n'
+    'binds = [{{ mode = "transmitter" }}, {{ mode = "receiver" }}]',
+    "tls": 'wide_reference = true\ntls = {{ enabled = true, ca_file = "{ca_file}" }}',
+    "slow": "",  # is throttled, and takes its time afterwards
+    "national": 'national = ["turkish", "spanish", "portuguese"]',
+    "sar": 'long = "sar"',
+    "payload": 'long = "payload"',
+    "packed": "packed = true",
+    "latin": 'alphabet = "latin-1"\ndata_coding_gsm7 = 3',
+    "smart": "smart = true",
+}
+PREFIXES = {name: f"4479111{digit}" for digit, name in enumerate(CARRIERS)}
 OWN_NUMBER = "447700900001"
 PHONE = "447911123456"
 
@@ -73,22 +58,25 @@ def feature(name: str) -> pytest.MarkDecorator:
 class World:
     """The gateway with three carriers, all of them node's."""
 
-    def __init__(self, gateway: Any, smsc: Any, tls: Any) -> None:
+    def __init__(self, gateway: Any, smsc: Any, tls: Any, hex_receiver: int) -> None:
+        self.hex_receiver = hex_receiver
         self.gateway = gateway
         self.smsc = smsc
         self.tls = tls
         self._last = 0
 
-    def number(self, prefix: str = "44791110") -> str:
-        """A number that no other test sends to."""
+    def number(self, carrier: str = "plain") -> str:
+        """A number of a carrier that no other test sends to."""
         self._last += 1
-        return f"{prefix}{self._last:04d}"
+        return f"{PREFIXES[carrier]}{self._last:04d}"
 
     def take(self, to: str, peer: Any = None, parts: int = 1) -> list[dict[str, Any]]:
         """Return the submissions that came to a number, in the order of their parts."""
         return [(peer or self.smsc).expect("submit_sm", destination_addr=to) for _ in range(parts)]
 
-    def report(self, submission: dict[str, Any], **changes: Any) -> None:
+    def report(
+        self, submission: dict[str, Any], *, peer: Any = None, session: Any = None, **changes: Any
+    ) -> None:
         """Send the receipt of a submission, in text unless `changes` say otherwise."""
         message_id = submission["answer"]["message_id"]
         fields = {
@@ -98,7 +86,8 @@ class World:
             "short_message": receipt_text(message_id),
             **changes,
         }
-        self.smsc.tell("send", session="plain", command="deliver_sm", fields=fields)
+        session = submission["session"] if session is None else session
+        (peer or self.smsc).tell("send", session=session, command="deliver_sm", fields=fields)
 
 
 def receipt_text(message_id: str, word: str = "DELIVRD", error: str = "000") -> str:
@@ -113,17 +102,23 @@ def world(
     start_node: Callable[..., Any], make_gateway: Callable[[str], Any], ca_file: Path
 ) -> World:
     smsc, tls = start_node("listen"), start_node("listen", tls=True)
-    config = CONFIG.format(
-        port=smsc.expect("listening")["port"],
-        tls_port=tls.expect("listening")["port"],
-        ca_file=ca_file,
-    )
-    gateway = make_gateway(config)
+    ports = {"plain": smsc.expect("listening")["port"], "tls": tls.expect("listening")["port"]}
+    carriers = [
+        CARRIER.format(
+            name=name,
+            port=ports.get(name, ports["plain"]),
+            prefix=PREFIXES[name],
+            settings=settings.format(ca_file=ca_file),
+        )
+        for name, settings in CARRIERS.items()
+    ]
+    gateway = make_gateway(CONFIG + "".join(carriers))
     gateway.run("number", "add", OWN_NUMBER, "--account", "shop")
     gateway.start()
-    smsc.expect("bind_transceiver", session="plain")
-    smsc.expect("bind_receiver", session="hex")
-    return World(gateway, smsc, tls)
+    tls.expect("bind_transceiver")
+    for name in CARRIERS.keys() - {"hex", "tls"}:
+        smsc.expect("bind_transceiver", session=name)
+    return World(gateway, smsc, tls, smsc.expect("bind_receiver")["number"])
 
 
 @pytest.fixture(autouse=True)
@@ -247,7 +242,7 @@ def _text_of(submission: dict[str, Any]) -> str:
 
 @feature("long message by UDH, 16-bit reference, over TLS")
 def test_a_long_text_with_wide_references_over_tls(world: World) -> None:
-    to = world.number("44791112")
+    to = world.number("tls")
     message_id = world.gateway.send(to, text="x" * 200)
     submissions = world.take(to, world.tls, parts=2)
     headers = [submission["short_message"]["udh"][0]["hex"] for submission in submissions]
@@ -255,13 +250,7 @@ def test_a_long_text_with_wide_references_over_tls(world: World) -> None:
     assert [header[8:] for header in headers] == ["0201", "0202"]
     assert [len(_octets_of(s)) for s in submissions] == [152, 48]
     for submission in submissions:
-        fields = {
-            "source_addr": to,
-            "destination_addr": "Shop",
-            "esm_class": 4,
-            "short_message": receipt_text(submission["answer"]["message_id"]),
-        }
-        world.tls.tell("send", session="tls", command="deliver_sm", fields=fields)
+        world.report(submission, peer=world.tls)
     world.gateway.wait_for_status(message_id, "delivered")
 
 
@@ -292,13 +281,99 @@ def test_the_rest_of_the_validity_is_read_as_the_moment_it_ends(world: World) ->
     assert 7_100 < submission["validity_period"]["date"] - time.time() < 7_300
 
 
+@feature("message class")
+@pytest.mark.parametrize(("text", "data_coding"), [("Alarm", 0x10), ("Тревога", 0x18)])
+def test_a_flash_message_has_its_data_coding(world: World, text: str, data_coding: int) -> None:
+    to = world.number()
+    world.gateway.send(to, text=text, message_class=0)
+    (submission,) = world.take(to)
+    assert submission["short_message"] == {"message": text}
+    assert submission["data_coding"] == data_coding
+
+
+# ── carriers' own ways ───────────────────────────────────────────────────────────────────────
+
+
+@feature("national shift tables: Turkish, Spanish, Portuguese")
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Güneşli bir gün, ığdır çok sıcak", 1),
+        ("Mañana será otro día, ¿qué más da?", 2),
+        ("Não há pães, só maçãs e limões", 3),
+    ],
+)
+def test_a_national_table_is_named_and_read(world: World, text: str, language: int) -> None:
+    to = world.number("national")
+    world.gateway.send(to, text=text)
+    (submission,) = world.take(to)
+    elements = [element["hex"] for element in submission["short_message"]["udh"]]
+    assert elements
+    assert set(elements) <= {f"2401{language:02x}", f"2501{language:02x}"}
+    assert submission["short_message"]["message"] == text
+
+
+@feature("long message by SAR parameters")
+def test_a_long_text_is_numbered_by_sar(world: World) -> None:
+    to = world.number("sar")
+    message_id = world.gateway.send(to, text="s" * 200)
+    submissions = world.take(to, parts=2)
+    numbers = [(s["sar_total_segments"], s["sar_segment_seqnum"]) for s in submissions]
+    assert numbers == [(2, 1), (2, 2)]
+    assert len({submission["sar_msg_ref_num"] for submission in submissions}) == 1
+    assert not any(submission["esm_class"] & 0x40 for submission in submissions)
+    assert "".join(s["short_message"]["message"] for s in submissions) == "s" * 200
+    for submission in submissions:
+        world.report(submission)
+    world.gateway.wait_for_status(message_id, "delivered")
+
+
+@feature("long message in message_payload")
+def test_a_long_text_travels_as_one_payload(world: World) -> None:
+    to = world.number("payload")
+    message_id = world.gateway.send(to, text="p" * 400)
+    (submission,) = world.take(to)
+    assert submission["message_payload"]["message"] == "p" * 400
+    world.report(submission)
+    told = world.gateway.wait_for_status(message_id, "delivered")
+    assert told["segments"] == 3
+
+
+@feature("packed 7-bit")
+def test_a_packed_text_is_shorter_by_an_octet_in_eight(world: World) -> None:
+    to = world.number("packed")
+    world.gateway.send(to, text="packed!!")
+    (submission,) = world.take(to)
+    # node knows no packed septets, but it says how long the PDU is: eight took seven octets.
+    validity = "000000000000000R"
+    assert submission["command_length"] == 33 + len("Shop" + to + validity) + 7
+
+
+@feature("Latin-1 as the carrier's alphabet")
+def test_latin_1_reads_as_it_was_written(world: World) -> None:
+    to = world.number("latin")
+    text = "Tschüß, señor: ¡olé! ©"
+    world.gateway.send(to, text=text)
+    (submission,) = world.take(to)
+    assert (submission["short_message"], submission["data_coding"]) == ({"message": text}, 3)
+
+
+@feature("typographic characters replaced")
+def test_typographic_characters_cost_no_ucs_2(world: World) -> None:
+    to = world.number("smart")
+    world.gateway.send(to, text="“It’s here” – at last…")
+    (submission,) = world.take(to)
+    assert submission["short_message"] == {"message": '"It\'s here" - at last...'}
+    assert submission["data_coding"] == 0
+
+
 # ── answers ──────────────────────────────────────────────────────────────────────────────────
 
 
 @feature("ESME_RTHROTTLED and ESME_RMSGQFUL: sent again")
 @pytest.mark.parametrize("status", [0x58, 0x14])
 def test_a_throttled_message_is_sent_again(world: World, status: int) -> None:
-    to = world.number()
+    to = world.number("slow")
     world.smsc.tell("plan", to=to, statuses=[status])
     message_id = world.gateway.send(to, text="Patience")
     refused, taken = world.take(to, parts=2)
@@ -352,7 +427,7 @@ def test_a_receipt_is_read_in_every_form_and_acknowledged(world: World, form: st
     message_id = world.gateway.send(to, text="Hello")
     (submission,) = world.take(to)
     carrier_id = submission["answer"]["message_id"]
-    changes = {
+    changes: dict[str, Any] = {
         key: value.format(id=carrier_id, text=receipt_text(carrier_id))
         if isinstance(value, str)
         else value
@@ -408,23 +483,15 @@ def test_an_intermediate_notification_is_not_the_end(world: World) -> None:
 
 @feature("id in hexadecimal in the answer, in decimal in the receipt, on the other bind")
 def test_an_id_in_two_notations_is_one_id(world: World) -> None:
-    assert "hex-response" in DIALECTS
     world.smsc.tell("ids", base=16)
     try:
-        to = world.number("44791111")
+        to = world.number("hex")
         message_id = world.gateway.send(to, text="Hello")
         (submission,) = world.take(to)
     finally:
         world.smsc.tell("ids", base=10)
     decimal = str(int(submission["answer"]["message_id"], 16))
-    fields = {
-        "source_addr": to,
-        "destination_addr": "Shop",
-        "esm_class": 4,
-        "short_message": receipt_text(decimal),
-    }
-    # The newest session of that name: the receiver, or the transmitter, which may not.
-    world.smsc.tell("send", session="hex", command="deliver_sm", fields=fields)
+    world.report(submission, session=world.hex_receiver, short_message=receipt_text(decimal))
     world.gateway.wait_for_status(message_id, "delivered")
 
 
