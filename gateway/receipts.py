@@ -300,11 +300,7 @@ class ReceiptBook:
         """Record what a receipt says of one segment; return whether that is anything new."""
         states = reference.states
         before = states[index]
-        # The submission is what this receipt is about, so the segment has left, whatever else
-        # (a bind lost after the carrier took it) made us think that it has not.
-        after = settle_segment(
-            Status.SUBMITTED if before is Status.ACCEPTED else before, receipt.status
-        )
+        after = settle_segment(before, receipt.status)
         if after is before and (before.final or receipt.status is not Status.SUBMITTED):
             return False
         carrier_id, carrier_message_id = receipt.key

@@ -301,6 +301,15 @@ def test_a_carrier_that_has_something_new_to_send_is_named(change: Any) -> None:
     assert desk.dispatcher.ready == {A}
 
 
+def test_a_carrier_is_named_when_what_was_prepared_may_leave() -> None:
+    desk = Desk(carrier(hold=True))
+    desk.accept(message())
+    prepared = desk.prepare()
+    desk.dispatcher.ready.clear()
+    desk.clear(prepared)
+    assert desk.dispatcher.ready == {A}
+
+
 # ── throttled ────────────────────────────────────────────────────────────────────────────────
 
 
@@ -490,6 +499,7 @@ def test_a_long_text_moves_as_a_whole_once_all_of_it_has_come_back() -> None:
     assert desk.take(A) == [], "it does not go on where it is not wanted"
     assert desk.take(B) == [], "its other part may be taken yet"
     desk.answer(second, REROUTE)
+    assert desk.take(A) == []
     assert parts(desk.take(B)) == [(1, 0), (1, 1), (1, 2)]
     assert desk.money == (0, 0)
 
@@ -523,6 +533,10 @@ def test_a_text_of_which_a_part_was_taken_ends_and_does_not_go_two_ways(first_an
     first, second = desk.take(A, room=2)
     desk.answer(first, first_answer)
     desk.answer(second, REROUTE if first_answer == OK else OK)
+    others = [REFUSED, REFUSED]
+    assert desk.kinds == (
+        [SUBMITTED, *others] if first_answer == OK else [RETRY, SUBMITTED, *others]
+    )
     assert desk.take(A) == desk.take(B) == []
     assert desk.money == (PRICE, 2 * PRICE)
     assert desk.closing.count(True) == 1
@@ -1081,6 +1095,18 @@ def test_messages_that_came_while_their_other_carrier_was_away_too_move_when_it_
     desk.bind(B)
     desk.fail_over()
     assert numbers(desk.take(B)) == [1]
+
+
+def test_a_carrier_that_is_lost_again_loses_its_messages_again() -> None:
+    desk = two()
+    for number in (1, 2):
+        desk.bind(A)
+        desk.fail_over()
+        desk.accept(message(number, routes=(A, B)))
+        desk.bind(A, False)
+        desk.later(FAILOVER_AFTER_S)
+        desk.fail_over()
+        assert numbers(desk.take(B)) == [number]
 
 
 def test_without_another_carrier_messages_keep_their_place() -> None:
