@@ -504,6 +504,14 @@ def test_a_long_text_moves_as_a_whole_once_all_of_it_has_come_back() -> None:
     assert desk.money == (0, 0)
 
 
+def test_what_has_moved_does_not_leave_from_its_old_queue() -> None:
+    desk = two()
+    desk.accept(message(segments=2, routes=(A, B)))
+    desk.answer(desk.take_one(A), REROUTE)
+    assert desk.take(A) == []
+    assert parts(desk.take(B)) == [(1, 0), (1, 1)]
+
+
 @pytest.mark.parametrize("answer", [THROTTLED, SYSTEM_ERROR, NOT_BOUND, None])
 def test_whatever_keeps_its_other_part_from_being_taken_lets_it_move(answer: int | None) -> None:
     desk = two()
