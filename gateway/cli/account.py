@@ -1,4 +1,4 @@
-"""`gateway account …`: accounts and their credit. Their keys: `keys.py`."""
+"""`gateway account …`: accounts and their credit. Their keys: `keys.py`; their SMPP: `smpp.py`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from gateway.cli.output import (
     print_table,
 )
 from gateway.cli.session import Session, get_account, pass_session
+from gateway.cli.smpp import smpp
 from gateway.cli.values import config_option, examples, json_option
 from gateway.credit.prices import format_micros
 from gateway.store import accounts
@@ -69,10 +70,11 @@ def _settings_options(command: F) -> F:
 
 @click.group()
 def account() -> None:
-    """Accounts: who pays. Make them, give them credit and keys."""
+    """Accounts: who pays. Make them, give them credit, keys and SMPP."""
 
 
 account.add_command(key)
+account.add_command(smpp)
 
 
 @account.command(

@@ -1,0 +1,196 @@
+"""`gateway account smpp …`: how an account binds to the gateway."""
+
+from __future__ import annotations
+
+import secrets
+import string
+import sys
+from typing import Any, cast
+
+import click
+
+from gateway.cli.output import print_fields, print_json, print_line, print_note
+from gateway.cli.session import Session, get_account, pass_session
+from gateway.cli.values import config_option, examples, json_option
+from gateway.errors import Rejected
+from gateway.model import LANES
+from gateway.store import upstream_accounts
+from gateway.store.postgres import Database
+from gateway.store.upstream_accounts import SmppAccount, SmppSettings
+from gateway.upstream.content import DefaultAlphabet
+from gateway.upstream.ids import IdForm
+
+PASSWORD_CHARS = 8
+"""As many as SMPP 3.4 has room for: some clients send no more."""
+_PASSWORD_ALPHABET = string.ascii_letters + string.digits
+
+
+@click.group()
+def smpp() -> None:
+    """SMPP: let an account bind to the gateway, and say how."""
+
+
+@smpp.command(
+    name="set",
+    epilog=examples(
+        "gateway account smpp set shop --system-id shop",
+        "gateway account smpp set shop --network 192.0.2.0/24 --network 2001:db8::7 --binds-max 2",
+        "gateway account smpp set shop --rate-per-s 50 --queue-max 100000 --id-form hex",
+        'printf %s "$PASSWORD" | gateway account smpp set shop --password -',
+    ),
+)
+@click.argument("name")
+@click.option("--system-id", help="What it calls itself, up to 15 characters; the name at first.")
+@click.option(
+    "--password", help="- reads it from standard input. At first, one is made and shown once."
+)
+@click.option("--new-password", is_flag=True, help="Make a new password and show it once.")
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    metavar="CIDR",
+    help="Where it may bind from; name each. --network any lifts this.",
+)
+@click.option("--binds-max", type=int, help="Binds at once; 0 for the settings' default.")
+@click.option(
+    "--window", "window_size", type=int, help="Unanswered requests a bind; 0 for the default."
+)
+@click.option("--rate-per-s", type=float, help="Messages a second over all binds; 0 for no limit.")
+@click.option("--queue-max", type=int, help="Messages that may wait here; 0 for no limit.")
+@click.option(
+    "--id-form",
+    type=click.Choice([form.value for form in IdForm]),
+    help="How message ids are written.",
+)
+@click.option(
+    "--time-zone", metavar="ZONE", help="Of dates in receipts: UTC, +05:30 or Europe/Berlin."
+)
+@click.option(
+    "--alphabet",
+    type=click.Choice([alphabet.value for alphabet in DefaultAlphabet]),
+    help="What data_coding 0 means.",
+)
+@click.option("--lane", type=click.Choice([*LANES]), help="Where priority_flag 0 goes.")
+@json_option
+@config_option
+@pass_session
+def set_smpp(
+    session: Session,
+    /,
+    name: str,
+    password: str | None,
+    new_password: bool,
+    networks: tuple[str, ...],
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Let an account bind, or change how. A running gateway sees it within a few seconds.
+
+    Who would not be let in any more is unbound.
+    """
+    if password is not None and new_password:
+        raise click.UsageError("--password and --new-password exclude each other")
+    given = {option: value for option, value in settings.items() if value is not None}
+    if networks:
+        given["networks"] = [] if networks == ("any",) else list(networks)
+    if password == "-":  # noqa: S105 (what stands for one)
+        password = sys.stdin.readline().rstrip("\r\n")
+
+    async def work(database: Database) -> tuple[SmppAccount, str]:
+        account = (await get_account(database, name)).account
+        known = await upstream_accounts.find_smpp_account(database, account.id)
+        made = ""
+        if known is None:
+            given.setdefault("system_id", name)
+        if password is not None:
+            given["password"] = password
+        elif new_password or known is None:
+            given["password"] = made = _make_password()
+        # The options have the names of its keys.
+        terms = cast(SmppSettings, given)
+        return await upstream_accounts.save_smpp_account(database, account.id, **terms), made
+
+    shown, made = session.run(work)
+    if as_json:
+        print_json(_json_of(shown, made))
+        return
+    _print(shown)
+    if made:
+        print_fields([("password", made)])
+        print_note("The password is not shown again.")
+
+
+@smpp.command(epilog=examples("gateway account smpp show shop"))
+@click.argument("name")
+@json_option
+@config_option
+@pass_session
+def show(session: Session, name: str, as_json: bool) -> None:
+    """Show how an account may bind; never its password."""
+
+    async def work(database: Database) -> SmppAccount:
+        account = (await get_account(database, name)).account
+        known = await upstream_accounts.find_smpp_account(database, account.id)
+        if known is None:
+            raise _no_access(name)
+        return known
+
+    shown = session.run(work)
+    if as_json:
+        print_json(_json_of(shown))
+    else:
+        _print(shown)
+
+
+@smpp.command(epilog=examples("gateway account smpp remove shop"))
+@click.argument("name")
+@json_option
+@config_option
+@pass_session
+def remove(session: Session, name: str, as_json: bool) -> None:
+    """Take an account's SMPP access away, and what waits for its receivers with it."""
+
+    async def work(database: Database) -> None:
+        account = (await get_account(database, name)).account
+        if not await upstream_accounts.remove_smpp_account(database, account.id):
+            raise _no_access(name)
+
+    session.run(work)
+    if as_json:
+        print_json({"account": name, "removed": True})
+    else:
+        print_line(f"{name} can't bind any more")
+
+
+def _make_password() -> str:
+    return "".join(secrets.choice(_PASSWORD_ALPHABET) for _ in range(PASSWORD_CHARS))
+
+
+def _no_access(name: str) -> Rejected:
+    return Rejected("smpp_unknown", f"{name} has no SMPP access", field="account", status=404)
+
+
+def _json_of(shown: SmppAccount, password: str = "") -> dict[str, object]:
+    fields: dict[str, object] = {
+        field: getattr(shown, field) for field in SmppAccount.__struct_fields__
+    }
+    return fields | ({"password": password} if password else {})
+
+
+def _print(shown: SmppAccount) -> None:
+    print_fields(
+        [
+            ("account", shown.account),
+            ("system_id", shown.system_id),
+            ("networks", ", ".join(shown.networks) or "all"),
+            ("binds, at most", shown.binds_max or "the default"),
+            ("window", shown.window_size or "the default"),
+            ("messages a second", f"{shown.rate_per_s:g}" if shown.rate_per_s else "no limit"),
+            ("waiting, at most", shown.queue_max or "no limit"),
+            ("message ids", shown.id_form),
+            ("dates in receipts", shown.time_zone),
+            ("data_coding 0", shown.alphabet),
+            ("priority_flag 0", shown.lane),
+        ]
+    )
