@@ -53,6 +53,10 @@ class Child:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def read_line(self, timeout_s: float) -> str:
         """Return the next line of its standard output; "" when it ends or is silent too long."""
         stdout = self._process.stdout
