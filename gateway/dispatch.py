@@ -351,12 +351,9 @@ class Dispatcher:
         if message.id in self._ended:
             return TooLate()
         if message.id not in self._jobs:
-            if job.closed or not job.pristine:
+            if not job.pristine:
                 return TooLate()
-            shelf = self._shelf_of(message)
-            if shelf is not None:
-                shelf.held += 1
-            self._jobs[message.id] = job
+            self._keep(job)
         outcome = self.cancel(message.id, wall)
         assert not isinstance(outcome, NotHere)
         return outcome
@@ -369,7 +366,7 @@ class Dispatcher:
         job = self._jobs.get(message_id)
         if job is None:
             return NotHere()
-        if job.closed or not job.pristine or job.attempts or job.tried:
+        if not job.untouched:
             return TooLate()
         job.closed = True
         return job.message
@@ -380,13 +377,12 @@ class Dispatcher:
         The read must stand between `begin_refill` and `end_refill`.
         """
         message = job.message
-        if message.id in self._ended or job.closed or job.doubtful:
+        if message.id in self._ended:
             return TooLate()
         if message.id not in self._jobs:
-            shelf = self._shelf_of(message)
-            if shelf is not None:
-                shelf.held += 1
-            self._jobs[message.id] = job
+            if not job.untouched:
+                return TooLate()
+            self._keep(job)
         held = self.hold(message.id)
         assert not isinstance(held, NotHere)
         return held
@@ -445,6 +441,13 @@ class Dispatcher:
         if message.send_at is not None:
             return None
         return self.shelves.get((message.routes[0], message.lane))
+
+    def _keep(self, job: Job) -> None:
+        """Have a job in memory that no page has brought: its shelf's cursor does not pass it."""
+        shelf = self._shelf_of(job.message)
+        if shelf is not None:
+            shelf.held += 1
+        self._jobs[job.message.id] = job
 
     def _admit(self, job: Job, now: float) -> None:
         self._jobs[job.message.id] = job

@@ -61,6 +61,11 @@ class Job:
         return len(self.unsent) == self.message.segments
 
     @property
+    def untouched(self) -> bool:
+        """Whether nobody was ever asked to take any of it, as far as we know."""
+        return self.pristine and not (self.closed or self.attempts or self.tried)
+
+    @property
     def refused(self) -> bool:
         """Whether its present carrier will not take it; it stays until nothing is in flight."""
         return self.carrier_id in self.tried

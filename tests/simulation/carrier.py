@@ -45,8 +45,8 @@ class Carrier:
         self._sessions: list[Session] = []
         self.sent: list[tuple[float, MessageId, int]] = []
         """Every submission that the gateway made: when, and which segment."""
-        self.taken: dict[str, tuple[MessageId, tuple[int, ...]]] = {}
-        """By the carrier's id of it."""
+        self.taken: dict[str, list[tuple[MessageId, int]]] = {}
+        """By the carrier's id: the segment that it took, or all of those that came in one PDU."""
         self.final: dict[str, Status] = {}
         """What the receipt says, or will say, of those that get one."""
         self.acknowledged: set[str] = set()
@@ -124,7 +124,8 @@ class Carrier:
         yield world.between(0.0, 0.2)
         if not status and not (silent and chance.random() < 0.5):
             name = f"{self.id}-{len(self.taken)}"
-            self.taken[name] = (submission.job.message.id, submission.indexes)
+            message_id = submission.job.message.id
+            self.taken[name] = [(message_id, index) for index in submission.indexes]
             self._begin_receipts(name)
         if silent:
             yield RESPONSE_TIMEOUT_S

@@ -16,13 +16,13 @@ from gateway.dispatch import Canceled, Dispatcher, NotHere
 from gateway.ids import IdGenerator
 from gateway.jobs import Submission
 from gateway.lifecycle import EventKind, Status
-from gateway.model import CarrierId, Lane, Message, MessageId
+from gateway.model import CarrierId, Lane, Message, MessageId, Micros
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt
 from gateway.receipts import ArrivedReceipt, Found, Key, ReceiptBook, Reference
 from gateway.shelves import Shelf
 from gateway.smpp.status import StatusClass
 from gateway.throttle.adaptive import AdaptiveRate
-from tests.simulation.limits import LIMITS, RECOVERY
+from tests.simulation.limits import LIMITS, RECOVERY, SEGMENT_MICROS, SEGMENTS_MAX
 from tests.simulation.store import PAGE_MAX, Batch, key_of, party_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ class Node:
         self._announced = 0
         self._due_cursor = (0.0, 0)
         self._reading_to = 0.0
-        self._cancels = 0
+        self._requests = 0
+        """Cancels and replacements, each of which may bring one message into memory."""
         self._alarms: dict[CarrierId | None, float] = {}
         """When to look again: for a carrier's rate, and (None) for retries and schedules."""
         self._sessions: dict[CarrierId, list[Session]] = {c: [] for c in configured}
@@ -120,9 +121,9 @@ class Node:
             held[None if message.send_at is not None else (message.routes[0], message.lane)] += 1
         for key, shelf in self.dispatcher.shelves.items():
             assert shelf.held == held[key], "a shelf has lost count"
-            assert shelf.held <= shelf.held_max + self._cancels, "memory is not bounded"
+            assert shelf.held <= shelf.held_max + self._requests, "memory is not bounded"
         bound = sum(shelf.held_max for shelf in self.dispatcher.shelves.values())
-        assert held[None] <= bound + DUE_HELD_MAX + PAGE_MAX + self._cancels
+        assert held[None] <= bound + DUE_HELD_MAX + PAGE_MAX + self._requests
         for carrier in self.dispatcher.carriers.values():
             in_windows = sum(len(session.window) for session in self._sessions[carrier.id])
             assert carrier.in_flight == in_windows + carrier.prepared, "in flight and in no window"
@@ -299,19 +300,52 @@ class Node:
             ceiling = min(newest, shelf.cursor) if shelf.spilled else newest
             self._store.marks[key] = min(oldest.get(key, ceiling), ceiling)
 
-    def cancel(self, message: Message) -> Process:
-        self._cancels += 1
-        outcome = self.dispatcher.cancel(message.id, self._world.wall)
+    def cancel(self, message_id: MessageId) -> Process:
+        self._requests += 1
+        outcome = self.dispatcher.cancel(message_id, self._world.wall)
         if isinstance(outcome, NotHere):
             self.dispatcher.begin_refill()
             try:
                 yield self._trip()
-                read = self._store.job(message.id)
+                read = self._store.job(message_id)
                 yield self._trip()
                 outcome = self.dispatcher.cancel_read(read, self._world.wall)
                 self._world.seen["canceled from the store"] += isinstance(outcome, Canceled)
             finally:
                 self.dispatcher.end_refill()
+
+    def replace(self, message_id: MessageId) -> Process:
+        self._requests += 1
+        held = self.dispatcher.hold(message_id)
+        if isinstance(held, NotHere):
+            self.dispatcher.begin_refill()
+            try:
+                yield self._trip()
+                read = self._store.job(message_id)
+                yield self._trip()
+                held = self.dispatcher.hold_read(read)
+                self._world.seen["held from the store"] += isinstance(held, Message)
+            finally:
+                self.dispatcher.end_refill()
+        if isinstance(held, Message):
+            yield from self._exchange(held)
+
+    def _exchange(self, held: Message) -> Process:
+        self._world.held.add(held.id)
+        segments = self._world.chance.randint(1, SEGMENTS_MAX)
+        new = msgspec.structs.replace(
+            held, segments=segments, price_micros=Micros(segments * SEGMENT_MICROS)
+        )
+        flushed: list[bool] = []
+        self.after_commit(flushed.append)
+        while not flushed:
+            yield 0.05
+        yield self._trip()
+        replaced = self._store.replace(new)
+        yield self._trip()
+        self._world.seen["replaced"] += replaced
+        now, wall = self._world.now, self._world.wall
+        self.dispatcher.release(new if replaced else held, now, wall)
 
     # ── the desk: what binds say, and what they are given ────────────────────────────────────
 

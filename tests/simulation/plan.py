@@ -27,6 +27,7 @@ class Plan:
     crashes_per_s: float = 0.0
     drops_per_s: float = 0.0
     cancels_per_s: float = 0.0
+    replacements_per_s: float = 0.0
     dead: int = 0
     """The carrier whose binds never come back when it calms down; 0: none."""
     removed: float = 0.0
@@ -49,6 +50,9 @@ class Plan:
         def sometimes(most: float) -> float:
             return chance.choice((0.0, chance.uniform(0, most)))
 
+        def some_carriers() -> frozenset[int]:
+            return frozenset(c for c in range(1, carriers + 1) if chance.random() < 0.25)
+
         carriers = chance.randint(1, 3)
         return cls(
             messages=chance.randint(10, 60),
@@ -58,11 +62,12 @@ class Plan:
             held=chance.choice((2, 5, 50)),
             rate_per_s=chance.choice((0.0, 4.0, 20.0)),
             burst=chance.choice((1, 3)),
-            hold=frozenset(c for c in range(1, carriers + 1) if chance.random() < 0.25),
-            whole=frozenset(c for c in range(1, carriers + 1) if chance.random() < 0.25),
+            hold=some_carriers(),
+            whole=some_carriers(),
             crashes_per_s=sometimes(0.2),
             drops_per_s=sometimes(0.4),
             cancels_per_s=sometimes(0.4),
+            replacements_per_s=sometimes(0.4),
             dead=chance.choice((0, 0, chance.randint(1, carriers))),
             removed=sometimes(0.8),
             throttled=sometimes(0.3),

@@ -48,6 +48,13 @@ class Store:
     def insert(self, messages: Iterable[Message]) -> None:
         self.messages.update((message.id, message) for message in messages)
 
+    def replace(self, message: Message) -> bool:
+        """Put a message in its own place, unless something has happened to it."""
+        if self.events[message.id]:
+            return False
+        self.messages[message.id] = message
+        return True
+
     def write(self, batch: Batch) -> None:
         for event in batch.events:
             self.events[event.message_id].append(event)
@@ -89,12 +96,18 @@ class Store:
         return jobs, page[-1] if page else after, len(page) < PAGE_MAX
 
     def find_submissions(self, keys: Iterable[Key]) -> dict[Key, Found]:
-        taken = defaultdict(list)
+        taken = self.submissions()
+        return {key: self._found(taken[key]) for key in keys if key in taken}
+
+    def submissions(self) -> dict[Key, list[Event]]:
+        """Return what carriers took: by their ids, an event for each segment."""
+        taken: defaultdict[Key, list[Event]] = defaultdict(list)
         for events in self.events.values():
             for event in events:
                 if event.kind is EventKind.SUBMITTED:
+                    assert event.carrier_id is not None and event.carrier_message_id is not None
                     taken[event.carrier_id, event.carrier_message_id].append(event)
-        return {key: self._found(taken[key]) for key in keys if key in taken}
+        return taken
 
     def _found(self, events: list[Event]) -> Found:
         message = self.messages[events[0].message_id]

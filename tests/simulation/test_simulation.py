@@ -66,7 +66,8 @@ def test_the_worlds_are_as_bad_as_they_claim() -> None:
         *(kind.wire for kind in EventKind),
         *("parked", "unparked", "looked up", "receipt repeated"),
         *("bind dropped", "silence", "carrier removed", "taken whole"),
-        *("refill", "late announcement", "canceled from the store"),
+        *("refill", "late announcement"),
+        *("canceled from the store", "held from the store", "replaced"),
         *(f"status {status:#x}" for status in (0, 0x04, 0x08, 0x0B, 0x14, 0x58, 0x66, 0x4FF)),
     }
     # Two kinds are others' to record: the housekeeper's, and one that nobody needs any more.

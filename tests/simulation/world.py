@@ -30,6 +30,7 @@ from random import Random
 
 from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
 from tests.simulation.carrier import Carrier
+from tests.simulation.limits import SEGMENT_MICROS, SEGMENTS_MAX
 from tests.simulation.node import Node
 from tests.simulation.plan import Plan
 from tests.simulation.store import Store
@@ -42,7 +43,6 @@ PATIENCE_S = 250.0
 """The longest validity: enough for everything to leave that can, once it is calm."""
 END_S = 400.0
 """No world lasts longer: what has not come to its end by then never will."""
-SEGMENT_MICROS = 70
 CHECK_STEPS = 10
 """What must hold all the time is looked at after so many steps."""
 
@@ -69,6 +69,8 @@ class World:
         """How often what happened, so that nobody takes an idle world for a good one."""
         self.in_doubt: set[tuple[MessageId, int]] = set()
         """Segments of which a crash left the store not knowing whether they were taken."""
+        self.held: set[MessageId] = set()
+        """Messages that were kept back to be replaced, which cost them their place."""
         self._crash_at_step = crash_at_step
         self._agenda: list[tuple[float, int, Process, Life]] = []
         self._ticket = itertools.count()
@@ -152,7 +154,7 @@ class World:
 
     def _draw_message(self) -> Message:
         chance, carriers = self.chance, list(self.carriers)
-        segments = chance.choice((1, 1, 1, 2, 3))
+        segments = chance.choice((1, 1, 1, 2, SEGMENTS_MAX))
         send_at = self.wall + self.between(0, 15) if chance.random() < 0.2 else None
         return Message(
             id=self.node.ids.next(self.wall),
@@ -180,10 +182,12 @@ class World:
                 self.crash()
             if self.happens(plan.drops_per_s * step_s):
                 self.chance.choice(list(self.carriers.values())).drop_one()
-            if self.happens(plan.cancels_per_s * step_s) and self.store.messages:
-                message = self.chance.choice(list(self.store.messages.values()))
-                if self.node.life.alive:
-                    self.start(self.node.cancel(message), self.node.life)
+            if self.store.messages and self.node.life.alive:
+                message_id = self.chance.choice(list(self.store.messages))
+                if self.happens(plan.cancels_per_s * step_s):
+                    self.start(self.node.cancel(message_id), self.node.life)
+                if self.happens(plan.replacements_per_s * step_s):
+                    self.start(self.node.replace(message_id), self.node.life)
         if plan.dead:
             self.carriers[CarrierId(plan.dead)].die()
         if len(self.node.dispatcher.carriers) < len(self.carriers):

@@ -1392,3 +1392,36 @@ def test_receipts_that_came_before_the_rest_was_read_are_in_the_jobs_states() ->
     desk.answer(second)
     assert states == [Status.DELIVERED, Status.SUBMITTED]
     assert second.job.states is states
+
+
+# ── replacing ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("kind", [SUBMITTED, REFUSED, CANCELED, HELD, LEAVING, RETRY])
+def test_a_message_that_is_read_too_late_to_be_replaced_leaves_nothing_behind(
+    kind: EventKind,
+) -> None:
+    after = {SUBMITTED: Status.SUBMITTED, REFUSED: Status.REJECTED, CANCELED: Status.CANCELED}
+    status = after.get(kind, Status.UNKNOWN if kind is HELD else Status.ACCEPTED)
+    desk = Desk()
+    desk.dispatcher.begin_refill()
+    job = rebuild_job(message(), [event(kind, 1, status)])
+    assert desk.dispatcher.hold_read(job) == TooLate()
+    desk.dispatcher.end_refill()
+    assert len(desk.dispatcher) == 0
+    assert {shelf.held for shelf in desk.dispatcher.shelves.values()} == {0}
+
+
+def test_a_held_message_neither_leaves_nor_ends_until_it_is_released() -> None:
+    desk = Desk()
+    desk.accept(message())
+    assert desk.dispatcher.hold(MessageId(1)) == message()
+    assert desk.take() == []
+    assert desk.cancel() == TooLate()
+    desk.later(VALIDITY_S)
+    desk.expire()
+    assert desk.events == []
+    new = message(segments=2, expires_at=desk.wall + 1)
+    desk.dispatcher.release(new, desk.now, desk.wall)
+    assert parts(desk.take()) == [(1, 0), (1, 1)]
+    assert desk.dispatcher.shelves[A, Lane.TRANSACTIONAL].held == 1
