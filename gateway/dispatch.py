@@ -110,8 +110,7 @@ class Dispatcher:
                 continue
             shelf = self._shelf_of(message)
             if shelf is None:
-                # Accepted for a carrier that is configured no more, by another node or before
-                # the last start: it belongs to no queue and goes by what is left of its route.
+                # A carrier that this node never knew: it goes by what is left of its route.
                 self._admit(new_job(message), now)
             elif shelf.admits(message):
                 shelf.put(message.id)
@@ -468,9 +467,7 @@ class Dispatcher:
                 job.move_to(chosen)
         carrier = self.carriers.get(job.carrier_id)
         if carrier is None:
-            # Its carrier was taken out of the settings: it waits for that to be mended, or for
-            # the end of its validity.
-            return
+            return  # taken out of the settings: it waits for that to be mended, or for its end
         carrier.queue.push(job, job.message.lane, job.message.account_id)
         job.queued = True
         self.ready.add(carrier.id)
