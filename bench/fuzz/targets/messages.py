@@ -8,21 +8,45 @@ from collections import Counter
 from bench.fuzz.source import Source
 from bench.fuzz.target import Target
 from bench.fuzz.wellformed import make_body
+from gateway.errors import Rejected
 from gateway.ids import IdGenerator
 from gateway.inbound.book import InboundBook, Origin
 from gateway.inbound.handover import Handover
 from gateway.inbound.parts import InboundPart
-from gateway.model import Account, AccountId, CarrierId, Order
-from gateway.outcomes import Acknowledge
+from gateway.model import (
+    Account,
+    AccountId,
+    CarrierId,
+    Encoding,
+    Lane,
+    Message,
+    MessageId,
+    Micros,
+    Order,
+)
+from gateway.outcomes import Acknowledge, Delivery, InboundMessage
 from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import MalformedPdu
-from gateway.smpp.pdu import DeliverSm, Frame, SubmitSm, decode, decode_submit_sm
+from gateway.smpp.pdu import (
+    DeliverSm,
+    Frame,
+    SubmitSm,
+    decode,
+    decode_deliver_sm,
+    decode_submit_sm,
+)
+from gateway.text.alphabet import decode_gsm7
+from gateway.text.errors import MalformedUdh
 from gateway.text.style import DefaultAlphabet as CarriersAlphabet
 from gateway.text.style import TextStyle
+from gateway.text.udh import concatenation, header_size, parse_udh
 from gateway.upstream.content import DefaultAlphabet, Unusable
-from gateway.upstream.orders import read_submission, read_submit_multi
+from gateway.upstream.inbound import build_inbound
+from gateway.upstream.orders import read_replacement, read_submission, read_submit_multi
+from gateway.upstream.statuses import STATUS_OF_CODE
 from gateway.upstream.terms import Terms
 
+_DATA_CODING_UCS2 = 0x08
 _NOW_S = 1_795_305_600.0
 _CARRIER = CarrierId(1)
 _REASSEMBLY_S = 10.0
@@ -68,9 +92,11 @@ class _Rows:
 
 def check_inbound(case: bytes) -> None:
     """Whatever phones send, in whatever parts and order: each deliver_sm is acknowledged once, each
-    part is kept until it is handed over once, and whatever is stored can be."""
+    part is kept until it is handed over once, whatever is stored can be, and what goes up to a
+    customer reads as what came."""
     source = Source(case)
     rows = _Rows()
+    terms = source.pick(_TERMS)
     book = InboundBook(
         rows,
         {_CARRIER: Origin("alpha", source.pick(_STYLES))},
@@ -78,6 +104,7 @@ def check_inbound(case: bytes) -> None:
         reassembly_s=_REASSEMBLY_S,
         find_owner=lambda carrier, recipient: AccountId(1),
         wants_notice=lambda account: True,
+        build_deliveries=functools.partial(_check_upward, terms),
     )
     answered: list[int] = []
     now = 0.0
@@ -100,6 +127,34 @@ def _note(answered: list[int], number: int, kept: bool) -> None:
     answered.append(number)
 
 
+def _check_upward(terms: Terms, message: InboundMessage) -> tuple[Delivery, ...]:
+    """Read the deliver_sm that carry a message up, as a customer would."""
+    pdus = [decode_deliver_sm(body) for body in build_inbound(terms, message)]
+    assert len({(pdu.data_coding, pdu.esm_class) for pdu in pdus}) == 1
+    headed = bool(pdus[0].esm_class & v.ESM_CLASS_UDHI)
+    numbers = [concatenation(pdu.content) if headed else None for pdu in pdus]
+    if len(pdus) > 1:
+        assert [n.sequence for n in numbers if n is not None] == [*range(1, len(pdus) + 1)]
+    octets = b"".join(_without_header(pdu.content) if headed else pdu.content for pdu in pdus)
+    if not message.exact:
+        assert octets.endswith(message.content)
+    elif pdus[0].data_coding == _DATA_CODING_UCS2:
+        assert octets.decode("utf-16-be") == message.body
+    elif terms.alphabet is DefaultAlphabet.GSM7:
+        assert decode_gsm7(octets) == message.body
+    else:
+        assert octets.decode(terms.alphabet.value) == message.body
+    return ()
+
+
+def _without_header(octets: bytes) -> bytes:
+    try:
+        parse_udh(octets)
+    except MalformedUdh:
+        return octets  # it came so, and goes up as it came
+    return octets[header_size(octets) :]
+
+
 def _make_deliver_sm(source: Source) -> DeliverSm:
     sar = {}
     if source.flag():
@@ -111,7 +166,7 @@ def _make_deliver_sm(source: Source) -> DeliverSm:
         esm_class=source.pick((0, v.ESM_CLASS_UDHI, 0xFF)),
         data_coding=source.number(),
         short_message=source.pick((b"", b"\x05\x00\x03\x07\x02\x01", b"\x05\x00\x03\x07\x02\x02"))
-        + source.some(16),
+        + source.some(16) * source.pick((1, 1, 30)),
         tlvs=sar,
     )
 
@@ -145,6 +200,39 @@ def check_order(case: bytes) -> None:
         assert read.reason
     else:
         _check_order(read, submit)
+
+
+def check_replacement(case: bytes) -> None:
+    """Whatever replace_sm comes for whatever message is an order that can be stored, or refused."""
+    source = Source(case)
+    pdu = decode(Frame(v.REPLACE_SM, 0, 1, make_body(source, v.REPLACE_SM)))
+    encoding = source.pick(tuple(Encoding))
+    binary = encoding is Encoding.BINARY
+    old = Message(
+        id=MessageId(1),
+        account_id=AccountId(1),
+        accepted_at=_NOW_S,
+        sender="Shop",
+        recipient="447911123456",
+        country="GB",
+        text="" if binary else "Hello",
+        data=b"\x01" if binary else b"",
+        udh=source.pick((b"", b"", b"\x05\x00\x03\x07\x02\x01")),
+        encoding=encoding,
+        segments=1,
+        lane=Lane.TRANSACTIONAL,
+        price_micros=Micros(1),
+        routes=(_CARRIER,),
+        data_coding=source.pick((None, 0x10)),
+        expires_at=_NOW_S + 60,
+    )
+    read = read_replacement(pdu, old, source.pick(_TERMS), _NOW_S)
+    if isinstance(read, Rejected):
+        assert read.code in STATUS_OF_CODE
+        return
+    for text in (read.to, read.sender, read.text):
+        _check_storable(text)
+    assert bool(read.text) != bool(read.data)
 
 
 def check_multi_order(case: bytes) -> None:
@@ -195,5 +283,6 @@ _SUBMIT = b"\0\x05\0Shop\0\x01\x01447911123456\0" + b"\0\0\0\0\0\x01\0\0\0\x05he
 TARGETS = (
     Target("inbound", check_inbound, _PHONE_WORDS, (b"\0\0\0\0\0\1\0\1\4text" * 3,)),
     Target("order", check_order, _CUSTOMER_WORDS, (b"\0\0" + _SUBMIT,)),
+    Target("replacement", check_replacement, _CUSTOMER_WORDS, (bytes(8), b"\0" * 9 + b"\x02hi")),
     Target("multi_order", check_multi_order, _CUSTOMER_WORDS, (bytes(8), bytes(range(40)))),
 )
