@@ -103,6 +103,7 @@ class NodePeer:
             environment={"NODE_PATH": str(NODE_MODULES)},
             speaks=True,
         )
+        self._orders = 0
         self._events: list[dict[str, Any]] = []
         self._told = threading.Condition()
         pipe = self._process.popen.stdout
@@ -110,10 +111,13 @@ class NodePeer:
         threading.Thread(target=self._listen, args=(pipe,), daemon=True).start()
 
     def tell(self, do: str, **order: Any) -> None:
+        """Give an order and wait until it is carried out."""
         pipe = self._process.popen.stdin
         assert pipe is not None
-        pipe.write(json.dumps({"do": do, **order}) + "\n")
+        self._orders += 1
+        pipe.write(json.dumps({"do": do, "number": self._orders, **order}) + "\n")
         pipe.flush()
+        self.expect("done", number=self._orders)
 
     def expect(self, event: str, timeout_s: float = TIMEOUT_S, **fields: Any) -> dict[str, Any]:
         """Wait for an event with these fields, take it out and return it."""

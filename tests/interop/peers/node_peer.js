@@ -4,7 +4,8 @@
 //   node node_peer.js listen [PORT [KEY CERT]]      then {"event": "listening", "port": …}
 //   node node_peer.js connect
 //
-// Orders: connect, send, plan, ids, unbind, destroy, raw. NODE_PATH says where `smpp` is.
+// Orders: connect, send, plan, ids, unbind, destroy, raw; each is followed by {"event": "done"} with
+// the order's number. NODE_PATH says where `smpp` is.
 'use strict';
 
 const fs = require('fs');
@@ -135,5 +136,6 @@ readline
   .on('line', (line) => {
     const order = JSON.parse(line);
     ORDERS[order.do](order);
+    say({ event: 'done', number: order.number });
   })
   .on('close', () => process.exit(0));
