@@ -59,8 +59,8 @@ class Node:
         in_flight_max = world.plan.carriers * world.plan.binds * world.plan.window
         self.book = ReceiptBook(
             self,
-            # Half of them has to outlast what is submitted and not committed.
-            references_max=2 * (WAITING_MAX + in_flight_max),
+            # Half of them has to outlast what is taken and not committed: all windows.
+            references_max=2 * in_flight_max,
             wants_notice=lambda account_id: True,
         )
         self._recover()
