@@ -59,7 +59,7 @@ class CustomersFront:
         if self._settings.enabled:
             errands = Errands(self._database, intakes)
             desk = CustomerDesk(self._door, intake, writer, self.postman, errands, self._metrics)
-            self._server = SmppServer(self._settings, self._door, desk, self.postman)
+            self._server = SmppServer(self._settings, self._door, desk, self.postman, self._metrics)
 
     async def run(self) -> None:
         """Keep the terms fresh and the mailboxes fed, until cancelled."""

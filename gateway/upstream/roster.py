@@ -14,7 +14,7 @@ from gateway.errors import StoreUnavailable
 from gateway.logs import get_logger
 from gateway.model import AccountId
 from gateway.store.postgres import Database
-from gateway.store.upstream_accounts import fetch_terms
+from gateway.store.upstream_accounts import TermsReader
 from gateway.upstream.terms import Terms
 
 REFRESH_S = 3.0
@@ -27,8 +27,9 @@ class Roster:
     """Terms by system_id and by account; `run` keeps them fresh."""
 
     def __init__(self, database: Database, settings: Smpp) -> None:
-        self._database = database
-        self._settings = settings
+        self._reader = TermsReader(
+            database, binds_max=settings.binds_max, window_size=settings.window_size
+        )
         self._by_system_id: dict[str, Terms] = {}
         self._by_account: dict[AccountId, Terms] = {}
         self._on_change: Callable[[], None] = lambda: None
@@ -45,16 +46,11 @@ class Roster:
 
     async def refresh(self) -> None:
         """Read all terms; raises StoreUnavailable."""
-        rows = await fetch_terms(
-            self._database,
-            binds_max=self._settings.binds_max,
-            window_size=self._settings.window_size,
-        )
-        by_account = {terms.account.id: terms for terms in rows}
+        by_account = await self._reader.fetch()
         if by_account == self._by_account:
             return
         self._by_account = by_account
-        self._by_system_id = {terms.system_id: terms for terms in rows}
+        self._by_system_id = {terms.system_id: terms for terms in by_account.values()}
         self._on_change()
 
     async def run(self) -> None:

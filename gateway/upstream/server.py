@@ -16,6 +16,7 @@ from typing import cast
 from gateway.config import ListenTls, Smpp
 from gateway.errors import ConfigError
 from gateway.logs import get_logger
+from gateway.metrics import UpstreamMetrics
 from gateway.smpp.link import Link
 from gateway.smpp.protocol import Session
 from gateway.smpp.states import Role
@@ -61,7 +62,14 @@ class CustomerLink(Link):
 class SmppServer:
     """The listening sockets and every connection on them."""
 
-    def __init__(self, settings: Smpp, door: Door, desk: CustomerDesk, postman: Postman) -> None:
+    def __init__(
+        self,
+        settings: Smpp,
+        door: Door,
+        desk: CustomerDesk,
+        postman: Postman,
+        metrics: UpstreamMetrics,
+    ) -> None:
         """Raises ConfigError for TLS files that can't be used."""
         self.port = 0
         """Where it listens without TLS, once started; 0: nowhere."""
@@ -70,6 +78,7 @@ class SmppServer:
         self._door = door
         self._desk = desk
         self._postman = postman
+        self._metrics = metrics
         self._tls = _build_tls(settings.tls) if settings.tls.enabled else None
         self._timings = Timings(
             session_init_s=settings.session_init_s,
@@ -123,13 +132,16 @@ class SmppServer:
     # ── connections ──────────────────────────────────────────────────────────────────────────
 
     def arrived(self, bind: CustomerBind) -> bool:
-        """Count a connection in; False when there are too many."""
+        """Count a connection in; False when there are too many.
+
+        A flood is counted and not logged: it is what would fill the disk.
+        """
         settings = self._settings
         if len(self._connections) >= settings.connections_max:
-            log.warning("connection_refused", reason="too many", address=str(bind.address))
+            self._metrics.bind_refused("connections")
             return False
         if self._count_unbound(bind.address) >= settings.unbound_per_address_max:
-            log.warning("connection_refused", reason="unbound", address=str(bind.address))
+            self._metrics.bind_refused("unbound")
             return False
         self._connections.add(bind)
         self._by_address[bind.address] += 1

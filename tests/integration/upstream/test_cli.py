@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli.root import cli
 from gateway.store.postgres import Database
-from gateway.store.upstream_accounts import fetch_terms
+from gateway.store.upstream_accounts import TermsReader
 from gateway.upstream.passwords import check_password
 
 MakeAccount = Callable[..., Awaitable[Any]]
@@ -44,7 +44,8 @@ async def run(
 
 
 async def password_fits(database: Database, password: str) -> bool:
-    [terms] = await fetch_terms(database, binds_max=4, window_size=100)
+    reader = TermsReader(database, binds_max=4, window_size=100)
+    [terms] = (await reader.fetch()).values()
     return await asyncio.to_thread(check_password, password, terms.password_hash)
 
 

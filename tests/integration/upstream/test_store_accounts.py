@@ -16,7 +16,7 @@ from gateway.model import Account, AccountId, Lane
 from gateway.store.accounts import update_account
 from gateway.store.postgres import Database
 from gateway.store.upstream_accounts import (
-    fetch_terms,
+    TermsReader,
     find_smpp_account,
     parse_zone,
     remove_smpp_account,
@@ -32,7 +32,8 @@ MakeAccount = Callable[..., Awaitable[Account]]
 
 
 async def terms_of(database: Database) -> list[Terms]:
-    return await fetch_terms(database, binds_max=4, window_size=100)
+    reader = TermsReader(database, binds_max=4, window_size=100)
+    return list((await reader.fetch()).values())
 
 
 async def test_a_new_access_has_the_defaults(database: Database, make_account: MakeAccount) -> None:
@@ -186,6 +187,22 @@ async def test_what_is_removed_is_gone_with_what_waited_for_it(
     assert await remove_smpp_account(database, account.id)
     assert await terms_of(database) == []
     assert await fetch_deliveries(database, account.id, 0, 10) == []
+
+
+async def test_terms_are_made_anew_only_where_something_has_changed(
+    database: Database, make_account: MakeAccount
+) -> None:
+    shop, bank = await make_account("shop"), await make_account("bank")
+    await save_smpp_account(database, shop.id, system_id="shop", password="secret")
+    await save_smpp_account(database, bank.id, system_id="bank", password="secret")
+    reader = TermsReader(database, binds_max=4, window_size=100)
+    before = await reader.fetch()
+    await update_account(database, bank.id, segments_max=7)
+    after = await reader.fetch()
+    assert after[shop.id] is before[shop.id]
+    assert after[bank.id].account.segments_max == 7
+    await remove_smpp_account(database, shop.id)
+    assert list(await reader.fetch()) == [bank.id]
 
 
 def test_zones_are_names_and_offsets() -> None:
