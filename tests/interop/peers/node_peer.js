@@ -103,7 +103,9 @@ const ORDERS = {
   },
   send({ session, command, fields }) {
     const pdu = new smpp.PDU(command, build(fields || {}));
-    find(session).send(pdu, () => {}, () => say({ event: 'sent', ...describe(pdu) }));
+    const held = find(session);
+    const sent = () => say({ event: 'sent', session: held.peerName, ...describe(pdu) });
+    held.send(pdu, () => {}, sent);
   },
   plan({ to, statuses }) {
     plans.set(to, statuses);

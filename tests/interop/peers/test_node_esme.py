@@ -87,8 +87,9 @@ class World:
     def ask(self, command: str, **fields: Any) -> dict[str, Any]:
         """Have the customer send a request, and return the answer that it got."""
         self.esme.tell("send", command=command, fields=fields)
-        sequence = self.esme.expect("sent", command=command)["sequence_number"]
-        answer: dict[str, Any] = self.esme.expect("response", sequence_number=sequence)
+        sent = self.esme.expect("sent", command=command)
+        same = {name: sent[name] for name in ("session", "sequence_number")}
+        answer: dict[str, Any] = self.esme.expect("response", **same)
         return answer
 
     def submit(self, **fields: Any) -> tuple[str, str]:
