@@ -144,7 +144,7 @@ def test_the_standard_librarys_lines_come_the_same_way_and_redacted() -> None:
     [line] = lines_of(
         JSON, lambda: logging.getLogger("some.library").warning("bad peer %s", "491511234567")
     )
-    assert (line["logger"], line["level"]) == ("uvicorn.error", "warning")
+    assert (line["logger"], line["level"]) == ("some.library", "warning")
     assert line["event"] == "bad peer 4915…8"
 
 
