@@ -91,8 +91,8 @@ def _write_parts(alphabet: DefaultAlphabet, message: InboundMessage, reference: 
         except UnicodeEncodeError:
             pass
         else:
-            # Cut between octets, UTF-8 would not read as such in each part.
-            if octets.isascii() or len(octets) <= PAYLOAD_OCTETS_MAX:
+            one_octet_each = alphabet is not DefaultAlphabet.UTF8 or octets.isascii()
+            if one_octet_each or len(octets) <= PAYLOAD_OCTETS_MAX:
                 cut = split_binary(octets, b"", reference)
                 return _Written(cut.payloads, 0, cut.has_header)
     cut = split(text, Encoding.UCS2, reference)
