@@ -53,7 +53,8 @@ class References:
 
     Two generations: when the young one has grown to half of the bound the old one is dropped
     whole, so that no entry carries the cost of its own ageing. What is forgotten here is still
-    in the store.
+    in the store: half of the bound has to outlast what is not committed, that is what fits into
+    the windows of both directions.
     """
 
     def __init__(self, size_max: int) -> None:
@@ -66,6 +67,9 @@ class References:
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
+    def __contains__(self, key: Key) -> bool:
+        return key in self._young or key in self._old
+
     def put(self, key: Key, reference: Reference) -> None:
         if len(self._young) >= self._half:
             self._old, self._young = self._young, {}
@@ -75,7 +79,14 @@ class References:
             self._long[reference.message_id] = reference.states
 
     def find(self, key: Key) -> Reference | None:
-        return self._young.get(key) or self._old.get(key)
+        """Return what a receipt is about; it is young again, as what the receipt changes is known
+        here alone until it is committed."""
+        reference = self._young.get(key)
+        if reference is None:
+            reference = self._old.pop(key, None)
+            if reference is not None:
+                self.put(key, reference)
+        return reference
 
     def find_states(self, message_id: MessageId) -> list[Status] | None:
         """Return the states of a long message of which any reference is remembered."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from gateway.jobs import NOT_TAKEN
 from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
 from gateway.model import Lane, MessageId
 from tests.simulation.limits import SEGMENTS_MAX
@@ -146,14 +147,16 @@ def check_rate(world: World) -> None:
 def check_order(world: World) -> None:
     """Within account, carrier and lane, messages leave first in the order of their acceptance.
 
-    Those that have one carrier and no hour: moving to another carrier costs the order.
+    Those that have one carrier and no hour, and did not lose their bind on the way to it.
     """
     for carrier in world.carriers.values():
         last: dict[tuple[int, Lane], MessageId] = {}
         for message_id in dict.fromkeys(message_id for _, message_id, _ in carrier.sent):
             message = world.store.messages[message_id]
-            left_alone = len(message.routes) == 1 and message_id not in world.held
-            if left_alone and message.send_at is None:
+            turned_back = any(e.error == NOT_TAKEN for e in world.store.events[message_id])
+            if turned_back or message_id in world.held:
+                continue
+            if len(message.routes) == 1 and message.send_at is None:
                 queue = (message.account_id, message.lane)
                 assert last.get(queue, 0) < message_id, "overtaken"
                 last[queue] = message_id

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 WAITING_MAX = 8
 """Unwritten events beyond which nothing is sent."""
 LOOKUP_KEYS_MAX = 5
+RECEIPTS_MAX = 25
+"""More do not come while one commit lasts."""
 DUE_AHEAD_S = 3.0
 DUE_HELD_MAX = 4
 
@@ -59,8 +61,8 @@ class Node:
         in_flight_max = world.plan.carriers * world.plan.binds * world.plan.window
         self.book = ReceiptBook(
             self,
-            # Half of them has to outlast what is taken and not committed: all windows.
-            references_max=2 * in_flight_max,
+            # Half of them has to outlast what is not committed, submissions and receipts.
+            references_max=2 * (in_flight_max + RECEIPTS_MAX),
             wants_notice=lambda account_id: True,
         )
         self._recover()

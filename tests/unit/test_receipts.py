@@ -501,23 +501,33 @@ def test_how_long_it_took_is_told_for_what_was_applied() -> None:
 # ── references ───────────────────────────────────────────────────────────────────────────────
 
 
-def remember(references: References, count: int) -> list[str]:
+def kept(references: References, count: int) -> list[str]:
+    """Put so many; return which of them are still remembered, the oldest first."""
     for number in range(count):
         references.put(key(str(number)), reference())
-    return [str(number) for number in range(count) if references.find(key(str(number)))]
+    names = [str(number) for number in range(count) if key(str(number)) in references]
+    assert len(references) == len(names)
+    return names
 
 
 @pytest.mark.parametrize(
-    ("size_max", "count", "kept"),
+    ("size_max", "count", "left"),
     [(4, 0, 0), (4, 4, 4), (4, 5, 3), (4, 6, 4), (4, 7, 3), (1, 3, 2), (1_000, 999, 999)],
 )
 def test_the_oldest_references_are_forgotten_a_generation_at_once(
-    size_max: int, count: int, kept: int
+    size_max: int, count: int, left: int
 ) -> None:
-    references = References(size_max)
-    names = remember(references, count)
-    assert names == [str(number) for number in range(count - kept, count)]
-    assert len(references) == kept
+    assert kept(References(size_max), count) == [str(n) for n in range(count - left, count)]
+
+
+def test_what_a_receipt_came_for_is_remembered_until_that_is_committed() -> None:
+    references = References(4)
+    for name in ("a", "b", "c", "d"):
+        references.put(key(name), reference([SUBMITTED, SUBMITTED]))
+    assert references.find(key("a")) is not None, "young again, and the others of its age gone"
+    references.put(key("e"), reference())
+    assert [name for name in "abcde" if key(name) in references] == ["a", "c", "d", "e"]
+    assert references.find_states(MESSAGE) is not None
 
 
 def test_the_newest_half_is_always_remembered() -> None:
@@ -526,7 +536,7 @@ def test_the_newest_half_is_always_remembered() -> None:
         references.put(key(str(count)), reference())
         assert len(references) <= 10
         newest = range(max(1, count - 4), count + 1)
-        assert all(references.find(key(str(number))) for number in newest)
+        assert all(key(str(number)) in references for number in newest)
 
 
 def test_a_carrier_that_uses_an_id_again_means_its_latest_message() -> None:
@@ -542,12 +552,13 @@ def test_states_are_known_as_long_as_any_part_is() -> None:
     states = [SUBMITTED, SUBMITTED]
     references.put(key("a"), reference(states, 0))
     assert references.find_states(MESSAGE) is states
-    remember(references, 2)
+    references.put(key("other"), reference())
     references.put(key("b"), reference(states, 1))
-    remember(references, 2)
-    assert references.find(key("a")) is None
+    references.put(key("another"), reference())
+    references.put(key("one more"), reference())
+    assert key("a") not in references
     assert references.find_states(MESSAGE) is states
-    remember(references, 8)
+    kept(references, 8)
     assert references.find_states(MESSAGE) is None
 
 
