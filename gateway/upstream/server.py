@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections import Counter
 from ipaddress import IPv6Address, ip_address
-from typing import cast
 
 from gateway.config import ListenTls, Smpp
 from gateway.errors import ConfigError
@@ -33,6 +33,7 @@ OWED_MAX = 2 * WINDOW_SIZE_MAX
 """What a session can owe before it turns requests away by itself. The desk does so at the
 account's own window; this is for what one read of the socket brings at once."""
 BACKLOG = 512
+ACCEPT_PAUSE_S = 0.1
 
 log = get_logger("upstream")
 
@@ -46,16 +47,29 @@ class CustomerLink(Link):
         self._bind = bind
         self._counted = False
 
+    def arrive(self, peer: object) -> bool:
+        """Say whether there is room for a connection from `peer`, and count it if so."""
+        self._bind.address = _address_of(peer)
+        self._counted = self._server.arrived(self._bind)
+        return self._counted
+
+    def give_up(self) -> None:
+        """End what has not come to be a connection."""
+        self.abandon()
+        self._count_out()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._bind.address = _address_of(transport)
-        self._counted = self._server.arrived(self._bind)
-        if not self._counted:
+        if not self._counted and not self.arrive(transport.get_extra_info("peername")):
             self.abandon()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._count_out()
+
+    def _count_out(self) -> None:
         if self._counted:
+            self._counted = False
             self._server.gone(self._bind)
 
 
@@ -87,7 +101,9 @@ class SmppServer:
             inactivity_s=settings.inactivity_s,
             unbind_s=UNBIND_S,
         )
-        self._servers: list[asyncio.Server] = []
+        self._listening: list[asyncio.Server | socket.socket] = []
+        self._accepting: asyncio.Task[None] | None = None
+        self._handshakes: set[asyncio.Task[None]] = set()
         self._connections: set[CustomerBind] = set()
         self._by_address: Counter[Address] = Counter()
         self._loop = asyncio.get_running_loop()
@@ -100,16 +116,30 @@ class SmppServer:
         """Listen; raises OSError when a port is taken."""
         settings = self._settings
         if settings.plain:
-            self.port = await self._listen(settings.port, None)
+            server = await self._loop.create_server(
+                self._make_link, settings.host, settings.port, backlog=BACKLOG
+            )
+            self._listening.append(server)
+            self.port = server.sockets[0].getsockname()[1]
+            log.info("listening", port=self.port, tls=False)
         if self._tls is not None:
-            self.tls_port = await self._listen(settings.tls.port, self._tls)
+            listener = await _listen(settings.host, settings.tls.port)
+            self._listening.append(listener)
+            self._accepting = self._loop.create_task(self._accept(listener, self._tls))
+            self.tls_port = listener.getsockname()[1]
+            log.info("listening", port=self.tls_port, tls=True)
 
     async def stop(self) -> None:
         """Let nobody in any more, finish what is owed, unbind, and return when all are gone."""
-        for server in self._servers:
-            server.close()
         self._door.closing = self._postman.stopping = True
+        if self._accepting is not None:
+            self._accepting.cancel()
+            await asyncio.wait([self._accepting])
+        for each in self._listening:
+            each.close()
         binds = list(self._door.binds)
+        for handshake in list(self._handshakes):
+            handshake.cancel()
         for bind in self._connections.difference(binds):
             bind.link.abandon()
         for bind in binds:
@@ -160,19 +190,43 @@ class SmppServer:
             return count  # at most: there is no need to look at each
         return sum(1 for each in self._connections if each.address == address and not each.bound)
 
-    async def _listen(self, port: int, tls: ssl.SSLContext | None) -> int:
-        server = await self._loop.create_server(
-            self._make_link,
-            self._settings.host,
-            port,
-            ssl=tls,
-            backlog=BACKLOG,
-            ssl_handshake_timeout=self._settings.session_init_s if tls is not None else None,
-        )
-        self._servers.append(server)
-        listening = cast(int, server.sockets[0].getsockname()[1])
-        log.info("listening", port=listening, tls=tls is not None)
-        return listening
+    async def _accept(self, listener: socket.socket, tls: ssl.SSLContext) -> None:
+        """Accept TLS connections, until cancelled.
+
+        A handshake's buffers take 256 KiB and more. The loop's own server would begin it before
+        anybody is asked; here a connection is counted first, and without room it is closed.
+        """
+        while True:
+            try:
+                connection, peer = await self._loop.sock_accept(listener)
+                link = self._make_link()
+                if not link.arrive(peer):
+                    connection.close()
+                    continue
+                task = self._loop.create_task(self._secure(connection, link, tls))
+                self._handshakes.add(task)
+                task.add_done_callback(self._handshakes.discard)
+            except Exception:
+                # Out of descriptors, mostly; whatever it is, others are to get in afterwards.
+                log.exception("accept_failed")
+                await asyncio.sleep(ACCEPT_PAUSE_S)
+
+    async def _secure(
+        self, connection: socket.socket, link: CustomerLink, tls: ssl.SSLContext
+    ) -> None:
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: link,
+                connection,
+                ssl=tls,
+                ssl_handshake_timeout=self._settings.session_init_s,
+            )
+        except OSError:  # of ssl too: no certificate, another protocol, or nothing in time
+            self._metrics.bind_refused("tls")
+            link.give_up()
+        except asyncio.CancelledError:
+            link.give_up()
+            raise
 
     def _make_link(self) -> CustomerLink:
         bind = CustomerBind(self._desk)
@@ -187,12 +241,22 @@ class SmppServer:
         return bind.link
 
 
-def _address_of(transport: asyncio.BaseTransport) -> Address:
+async def _listen(host: str, port: int) -> socket.socket:
+    """Open a listening socket; raises OSError."""
+    loop = asyncio.get_running_loop()
+    [(family, _, _, _, address), *_] = await loop.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+def _address_of(peer: object) -> Address:
     """Return where a connection comes from; an IPv4 address in IPv6's clothes is one of IPv4."""
-    peer = transport.get_extra_info("peername")
-    if not peer:
+    if not isinstance(peer, tuple):
         return IPv6Address(0)  # gone before it was looked at
-    address = ip_address(peer[0].partition("%")[0])
+    address = ip_address(str(peer[0]).partition("%")[0])
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 import pytest
+import uvloop
 
 from bench.simulator.script import parse_script
 from bench.smsc import Smsc
@@ -207,6 +208,13 @@ class Running:
             if line.startswith(f"{name}{{{wanted}}} " if labels else f"{name} "):
                 return float(line.rpartition(" ")[2])
         return 0.0
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run on the loop that the gateway runs on."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture

@@ -325,6 +325,52 @@ async def test_a_customer_without_a_certificate_is_kept_out_where_one_is_asked_f
     await running.connect(v.BIND_TRANSMITTER)  # the plain port is another matter
 
 
+async def test_strangers_on_the_tls_port_are_counted_before_their_handshake(
+    start: Start, tmp_path: Path
+) -> None:
+    running = await start(
+        smpp={
+            "tls": tls_settings(tmp_path, clients=False),
+            "unbound_per_address_max": 3,
+            "session_init_s": 1.0,
+            "login_wait_max_s": 0.5,
+        }
+    )
+    port = running.gateway.smpp_tls_port
+    silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
+    readers = [asyncio.ensure_future(reader.read()) for reader, _ in silent]
+    done, waiting = await asyncio.wait(readers, return_when=asyncio.FIRST_COMPLETED)
+    while len(done) < 2:
+        more, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        done |= more
+    server = running.gateway._customers._server
+    assert server.connections == 3
+    # A handshake that never comes, and one that is none, end by themselves.
+    silent[2][1].write(b"GET / HTTP/1.1\r\n\r\n")
+    await asyncio.wait(waiting)
+    async with asyncio.timeout(10):
+        while server.connections:
+            await asyncio.sleep(0.01)
+    assert running.metric("gateway_upstream_binds_refused_total", reason="unbound") == 2
+    assert running.metric("gateway_upstream_binds_refused_total", reason="tls") == 3
+    for reader, (_, writer) in zip(readers, silent, strict=True):
+        assert reader.exception() is None or isinstance(reader.exception(), ConnectionError)
+        writer.close()
+    context = client_context(tmp_path, with_certificate=False)
+    await running.connect(v.BIND_TRANSCEIVER, tls=context)
+
+
+async def test_a_stop_ends_handshakes_that_are_under_way(start: Start, tmp_path: Path) -> None:
+    running = await start(smpp={"tls": tls_settings(tmp_path, clients=False)})
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.gateway.smpp_tls_port)
+    async with asyncio.timeout(10):
+        while not running.gateway._customers._server._handshakes:
+            await asyncio.sleep(0.01)
+    await running.stop()
+    assert await reader.read() == b""
+    writer.close()
+
+
 async def test_tls_files_that_cannot_be_used_keep_the_gateway_from_starting(
     start: Start, tmp_path: Path
 ) -> None:
