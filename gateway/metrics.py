@@ -127,6 +127,11 @@ class _Families:
             "queue_oldest_age_seconds", "Age of the oldest that waits.", "carrier", "lane"
         )
 
+        self.connections = gauge("upstream_connections", "Customers' connections, bound or not.")
+        self.refused_connections = counter(
+            "upstream_connections_refused_total", "Connections closed unheard.", "reason"
+        )
+        self.customers = gauge("upstream_accounts_bound", "Accounts with a session or more.")
         self.customer_binds = gauge("upstream_binds", "Customers' sessions, by mode.", "mode")
         self.refused_binds = counter(
             "upstream_binds_refused_total", "Customers' binds refused.", "reason"
@@ -143,8 +148,18 @@ class _Families:
         self.deliveries = counter(
             "upstream_deliveries_total", "Deliveries to customers, by outcome.", "outcome"
         )
+        self.deliveries_sent = counter("upstream_deliveries_sent_total", "deliver_sm sent up.")
+        self.delivery_answers = counter(
+            "upstream_delivery_answers_total", "Their answers, by command_status.", "status"
+        )
         self.deliveries_held = gauge(
             "upstream_deliveries_held", "Deliveries in memory, to receivers that are bound."
+        )
+        self.deliveries_waiting = gauge(
+            "upstream_deliveries_waiting", "Deliveries in the store, not answered.", "receivers"
+        )
+        self.deliveries_oldest = gauge(
+            "upstream_delivery_oldest_age_seconds", "Age of the oldest of them.", "receivers"
         )
 
         self.credit = counter(
@@ -209,19 +224,28 @@ class UpstreamMetrics:
 
     MODES = ("transmitter", "receiver", "transceiver")
     OUTCOMES = ("delivered", "refused", "overdue", "lost", "given_up")
+    UNHEARD = ("full", "unbound", "tls")
 
     def __init__(self, families: _Families, rejected: Callable[[str], None]) -> None:
         self._families = families
         self.rejected = rejected
         """Counts a refusal by `Rejected.code`, as those over HTTP."""
         self.submit_seconds = families.upstream_seconds.child()
+        self._sent = families.deliveries_sent
         self._refused = _WordCounter(families.refused_binds)
         self._endings = _WordCounter(families.customer_endings)
         self._submissions = _WordCounter(families.upstream_submissions)
+        self._unheard = {word: families.refused_connections.labels(word) for word in self.UNHEARD}
+        self._answers = _WordCounter(families.delivery_answers)
         self._deliveries = {word: families.deliveries.labels(word) for word in self.OUTCOMES}
 
     def bind_refused(self, reason: str) -> None:
         self._refused.add(reason)
+
+    def connection_refused(self, reason: str) -> None:
+        """Count a connection that was closed before anything was heard on it: all are taken
+        (full), too many of its address are not bound (unbound), or it shook no hands (tls)."""
+        self._unheard[reason].inc()
 
     def session_ended(self, reason: str) -> None:
         self._endings.add(reason)
@@ -230,15 +254,37 @@ class UpstreamMetrics:
         """Count answers to submissions by command_status; a submit_multi's one a destination."""
         self._submissions.add(status, count)
 
+    def sent_up(self, count: int) -> None:
+        """Count deliver_sm that left; what goes up again counts again."""
+        self._sent.inc(count)
+
+    def delivery_answered(self, status: str) -> None:
+        """Count an answer to one by command_status, which is the customer's word."""
+        self._answers.add(status)
+
     def delivered(self, outcome: str, count: int = 1) -> None:
         """Count deliveries by what became of them; refused, overdue and lost ones go up again."""
         self._deliveries[outcome].inc(count)
 
-    def watch(self, *, binds: Callable[[str], float], held: Reading) -> None:
+    def watch(
+        self,
+        *,
+        connections: Reading,
+        accounts: Reading,
+        binds: Callable[[str], float],
+        held: Reading,
+    ) -> None:
         """Name who is asked for the gauges; `binds` by mode."""
+        _watch(self._families.connections, connections)
+        _watch(self._families.customers, accounts)
         for mode in self.MODES:
             _watch(self._families.customer_binds.labels(mode), partial(binds, mode))
         _watch(self._families.deliveries_held, held)
+
+    def watch_waiting(self, receivers: str, *, waiting: Reading, oldest_age_s: Reading) -> None:
+        """Name who is asked about deliveries of accounts whose receivers are `receivers`."""
+        _watch(self._families.deliveries_waiting.labels(receivers), waiting)
+        _watch(self._families.deliveries_oldest.labels(receivers), oldest_age_s)
 
 
 class InboundMetrics:

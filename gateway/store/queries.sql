@@ -515,6 +515,10 @@ DELETE FROM smpp_accounts WHERE account_id = $1
 SELECT id, message_id, body, created_at FROM deliveries
 WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3
 
+-- name: measure_deliveries
+-- How many wait by account, and the first id. Read from the primary key alone.
+SELECT account_id, count(*) AS waiting, min(id) AS first_id FROM deliveries GROUP BY account_id
+
 -- name: forget_deliveries
 -- What nobody fetched within the retention.
 DELETE FROM deliveries

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from gateway.ids import accepted_at
 from gateway.lifecycle import Status
 from gateway.model import AccountId, MessageId
 from gateway.outcomes import Delivery
@@ -15,8 +16,18 @@ from gateway.store.postgres import UNLIMITED_S, Database, unavailable_as_503
 from gateway.store.queries import query
 
 _FETCH = query("fetch_deliveries")
+_MEASURE = query("measure_deliveries")
 _FETCH_STANDING = query("fetch_standing")
 _COUNT_OPEN = query("count_open_by_account")
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """One account's deliveries in the store."""
+
+    account_id: AccountId
+    count: int
+    oldest_at: float
+    """Seconds since the epoch."""
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -39,6 +50,17 @@ async def fetch_deliveries(
         Delivery(
             row["id"], account_id, MessageId(row["message_id"]), row["body"], row["created_at"]
         )
+        for row in rows
+    ]
+
+
+@unavailable_as_503()
+async def measure_deliveries(database: Database) -> list[Waiting]:
+    """Return how much waits of each account that has any. Reads an index from end to end."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(_MEASURE)
+    return [
+        Waiting(AccountId(row["account_id"]), row["waiting"], accepted_at(row["first_id"]))
         for row in rows
     ]
 

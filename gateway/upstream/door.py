@@ -60,6 +60,11 @@ class Door:
         self._loop = asyncio.get_running_loop()
         roster.join(self._terms_changed)
 
+    @property
+    def accounts_bound(self) -> int:
+        """How many customers are in, however many binds they have."""
+        return sum(customer.bound > 0 for customer in self._customers.values())
+
     def ask_to_bind(self, bind: CustomerBind, request: BindRequested) -> None:
         """Admit or refuse a customer, now or once its password is compared."""
         if self.closing:

@@ -17,6 +17,7 @@ from gateway.store.postgres import Database
 from gateway.store.upstream_reader import count_open
 from gateway.submissions import Intakes
 from gateway.upstream.customer import OpenCounts
+from gateway.upstream.depth import DeliveryDepth
 from gateway.upstream.desk import CustomerDesk
 from gateway.upstream.door import Door
 from gateway.upstream.errands import Errands
@@ -52,7 +53,13 @@ class CustomersFront:
         )
         self._server: SmppServer | None = None
         """None when customers can't bind."""
-        metrics.watch(binds=self._count_binds, held=lambda: float(self.postman.held))
+        self._depth = DeliveryDepth(database, self.postman.has_receiver, metrics)
+        metrics.watch(
+            connections=self._count_connections,
+            accounts=lambda: float(self._door.accounts_bound),
+            binds=self._count_binds,
+            held=lambda: float(self.postman.held),
+        )
 
     def join(self, intake: Intake, writer: IntakeWriter, intakes: Intakes) -> None:
         """Learn who takes messages in; raises ConfigError for TLS files that can't be used."""
@@ -66,6 +73,7 @@ class CustomersFront:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._roster.run(), name="roster")
             group.create_task(self.postman.run(), name="postman")
+            group.create_task(self._depth.run(), name="delivery_depth")
 
     def stored(self, messages: Iterable[Message]) -> None:
         """Hear which messages were just committed, however they came."""
@@ -96,6 +104,9 @@ class CustomersFront:
         if self._server is not None:
             await self._server.stop()
         self._logins.close()
+
+    def _count_connections(self) -> float:
+        return 0.0 if self._server is None else float(self._server.connections)
 
     def _count_binds(self, mode: str) -> float:
         return float(sum(bind.mode == mode for bind in self._door.binds))

@@ -19,6 +19,7 @@ from gateway.logs import get_logger
 from gateway.metrics import UpstreamMetrics
 from gateway.model import AccountId, MessageId
 from gateway.outcomes import Delivery, InboundMessage, Party
+from gateway.smpp.vocabulary import status_name
 from gateway.store.outcome_writer import DeliveryKey, OutcomeWriter
 from gateway.store.postgres import Database
 from gateway.store.upstream_reader import fetch_deliveries
@@ -84,6 +85,11 @@ class Postman:
     def held(self) -> int:
         """Deliveries in memory."""
         return sum(len(office.mailbox) for office in self._offices.values())
+
+    def has_receiver(self, account_id: AccountId) -> bool:
+        """Say whether anybody is bound whom deliveries could go up to."""
+        office = self._offices.get(account_id)
+        return office is not None and bool(office.receivers)
 
     def tell(
         self,
@@ -188,6 +194,7 @@ class Postman:
 
     def responded(self, account_id: AccountId, parcel: Parcel, status: int) -> None:
         """Apply a receiver's answer; `has_room` is to follow."""
+        self._metrics.delivery_answered(status_name(status))
         if status:
             self._metrics.delivered("refused", 1)
             self._put_off(account_id, parcel)
@@ -221,6 +228,7 @@ class Postman:
         if self.stopping:
             return
         mailbox, now = office.mailbox, self._loop.time()
+        sent = 0
         while (bind := office.find_receiver()) is not None:
             parcel = mailbox.take(now)
             if parcel is None:
@@ -230,6 +238,9 @@ class Postman:
                 mailbox.returned([parcel])
                 break
             office.next_turn()
+            sent += 1
+        if sent:
+            self._metrics.sent_up(sent)
         if mailbox.wants_page:
             self._hungry.set()
 

@@ -168,10 +168,10 @@ class SmppServer:
         """
         settings = self._settings
         if len(self._connections) >= settings.connections_max:
-            self._metrics.bind_refused("connections")
+            self._metrics.connection_refused("full")
             return False
         if self._count_unbound(bind.address) >= settings.unbound_per_address_max:
-            self._metrics.bind_refused("unbound")
+            self._metrics.connection_refused("unbound")
             return False
         self._connections.add(bind)
         self._by_address[bind.address] += 1
@@ -222,7 +222,7 @@ class SmppServer:
                 ssl_handshake_timeout=self._settings.session_init_s,
             )
         except OSError:  # of ssl too: no certificate, another protocol, or nothing in time
-            self._metrics.bind_refused("tls")
+            self._metrics.connection_refused("tls")
             link.give_up()
         except asyncio.CancelledError:
             link.give_up()

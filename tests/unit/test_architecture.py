@@ -41,6 +41,7 @@ USE_CASE_ROOMS = {
         "postman",
         "server",
         "front",
+        "depth",
     },
     "inbound": {"desk"},
 }
@@ -81,7 +82,7 @@ LONG_FILES = {
         "the statement that commits a batch and the slow way that repeats it one by one have to"
         " be read together",
     ),
-    "gateway/metrics.py": (440, "every metric's name in one place, beside who counts it"),
+    "gateway/metrics.py": (480, "every metric's name in one place, beside who counts it"),
     "gateway/carriers.py": (430, "a carrier's callbacks, each a few lines over the same state"),
 }
 """Path → how long it may become, and why it isn't split."""

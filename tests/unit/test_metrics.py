@@ -55,7 +55,14 @@ def metrics() -> Metrics:
     made.upstream.submitted("ESME_ROK", 3)
     made.upstream.submit_seconds.observe(0.01)
     made.upstream.delivered("delivered", 2)
-    made.upstream.watch(binds=lambda mode: len(mode), held=lambda: 4)
+    made.upstream.connection_refused("full")
+    made.upstream.sent_up(3)
+    made.upstream.delivery_answered("ESME_ROK")
+    made.upstream.watch(
+        connections=lambda: 3, accounts=lambda: 2, binds=lambda mode: len(mode), held=lambda: 4
+    )
+    for word in ("bound", "none"):
+        made.upstream.watch_waiting(word, waiting=lambda: 9, oldest_age_s=lambda: 7.5)
     made.watch(
         database_up=lambda: 1, tasks=lambda: 9, intake_waiting=lambda: 3, outcomes_waiting=lambda: 2
     )
@@ -157,6 +164,24 @@ def test_customers_binds_are_counted_by_mode(metrics: Metrics) -> None:
     assert value_of(metrics, "gateway_upstream_deliveries_total", outcome="given_up") == 0
 
 
+def test_connections_that_are_closed_unheard_are_no_refused_binds(metrics: Metrics) -> None:
+    name = "gateway_upstream_connections_refused_total"
+    assert {word: value_of(metrics, name, reason=word) for word in metrics.upstream.UNHEARD} == {
+        "full": 1,
+        "unbound": 0,
+        "tls": 0,
+    }
+    assert value_of(metrics, "gateway_upstream_binds_refused_total", reason="credentials") == 1
+
+
+def test_statuses_of_customers_answers_are_bounded(metrics: Metrics) -> None:
+    for number in range(1_000):
+        metrics.upstream.delivery_answered(f"0x{number:08X}")
+    name = "gateway_upstream_delivery_answers_total"
+    assert sum(family == name for family, _ in samples_of(metrics)) < 100
+    assert value_of(metrics, name, status="other") > 900
+
+
 def test_what_customers_are_refused_counts_with_all_other_refusals(metrics: Metrics) -> None:
     metrics.upstream.rejected("no_credit")
     assert value_of(metrics, "gateway_rejections_total", code="no_credit") == 2
@@ -176,7 +201,7 @@ def test_names_follow_the_rules(metrics: Metrics) -> None:
     labels = {label for _, pairs in samples_of(metrics) for label, _ in pairs}
     assert labels <= {
         *("carrier", "lane", "status", "state", "oddity", "reason", "code", "route"),
-        *("writer", "move", "currency", "outcome", "mode", "version", "python", "le"),
+        *("writer", "move", "currency", "outcome", "mode", "receivers", "version", "python", "le"),
     }
 
 

@@ -116,10 +116,14 @@ class Customer:
                         return self._inbox.pop(index)
                 await self._read()
 
+    def answer(self, delivery: Frame, status: int = 0) -> None:
+        """Answer a deliver_sm."""
+        self.send(encode_deliver_sm_resp(delivery.sequence, status))
+
     async def receive_delivery(self, status: int = 0) -> DeliverSm:
         """Return the next deliver_sm, answered with `status`."""
         frame = await self.receive(v.DELIVER_SM)
-        self.send(encode_deliver_sm_resp(frame.sequence, status))
+        self.answer(frame, status)
         return decode_deliver_sm(frame.body)
 
     async def receive_silence(self) -> None:

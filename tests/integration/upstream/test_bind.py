@@ -351,8 +351,8 @@ async def test_strangers_on_the_tls_port_are_counted_before_their_handshake(
     async with asyncio.timeout(10):
         while server.connections:
             await asyncio.sleep(0.01)
-    assert running.metric("gateway_upstream_binds_refused_total", reason="unbound") == 2
-    assert running.metric("gateway_upstream_binds_refused_total", reason="tls") == 3
+    assert running.metric("gateway_upstream_connections_refused_total", reason="unbound") == 2
+    assert running.metric("gateway_upstream_connections_refused_total", reason="tls") == 3
     for reader, (_, writer) in zip(readers, silent, strict=True):
         assert reader.exception() is None or isinstance(reader.exception(), ConnectionError)
         writer.close()

@@ -157,7 +157,7 @@ async def test_a_flood_of_connections_that_never_bind_gets_no_further_than_its_l
     for peer in peers[5:]:
         await peer.receive_end()
     assert running.gateway._customers._server.connections == 6
-    assert running.metric("gateway_upstream_binds_refused_total", reason="unbound") == 7
+    assert running.metric("gateway_upstream_connections_refused_total", reason="unbound") == 7
     customer.submit()  # a customer of the same address is none the worse
     assert (await customer.submitted())[0] == v.ESME_ROK
     await peers[0].close()
@@ -173,7 +173,7 @@ async def test_there_are_only_so_many_connections(start: Start) -> None:
     await running.connect(v.BIND_TRANSMITTER)
     third = await running.connect()
     await third.receive_end()
-    assert running.metric("gateway_upstream_binds_refused_total", reason="connections") == 1
+    assert running.metric("gateway_upstream_connections_refused_total", reason="full") == 1
 
 
 async def test_sequence_numbers_of_any_order_and_size_are_answered_as_they_came(

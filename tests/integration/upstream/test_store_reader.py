@@ -24,6 +24,7 @@ from gateway.store.upstream_reader import (
     fetch_deliveries,
     fetch_last_delivery_id,
     fetch_standing,
+    measure_deliveries,
 )
 
 MakeAccount = Callable[..., Awaitable[Account]]
@@ -190,3 +191,19 @@ async def test_what_an_order_asked_for_is_read_back(
     )
     assert (message.data_coding, message.registered_delivery) == (0xF0, 0x11)
     assert message.group_id == 42
+
+
+async def test_what_waits_is_counted_by_account_with_the_time_of_its_first(
+    database: Database, writer: OutcomeWriter
+) -> None:
+    assert await measure_deliveries(database) == []
+    now = round(time.time(), 3)
+    for account_id, age_s in ((ACCOUNT, 5.0), (ACCOUNT, 60.0), (OTHER, 1.0)):
+        writer.deliver(delivery(id_at(now - age_s), account_id))
+    await writer.flush()
+    measured = {each.account_id: each for each in await measure_deliveries(database)}
+    assert {account_id: each.count for account_id, each in measured.items()} == {
+        ACCOUNT: 2,
+        OTHER: 1,
+    }
+    assert measured[ACCOUNT].oldest_at == pytest.approx(now - 60.0, abs=0.01)
