@@ -1,27 +1,16 @@
-"""Settings: one frozen, typed tree, read once from a TOML file.
+"""Settings: one frozen, typed tree. Every limit stands here with its unit and reason.
 
-Every limit stands here with its unit and reason. Unknown keys are errors that name the nearest
-known one. Secrets may be written `env:NAME` or `file:/path` and are never printed.
-
-Not here: what is changed while the gateway runs (accounts, keys, credit: `gateway account`).
+Not here: reading and checking the file (`config_file.py`), and what is changed by other commands
+(accounts, keys, credit: `gateway account`).
 """
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
-import tomllib
-import types
-import typing
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
-
-from gateway.errors import ConfigError
 
 PositiveInt = Annotated[int, Meta(ge=1)]
 Count = Annotated[int, Meta(ge=0)]
@@ -30,12 +19,15 @@ Octet = Annotated[int, Meta(ge=0, le=255)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 
+Secret = Annotated[str, Meta(extra={"secret": True})]
+"""Written `env:NAME`, `file:/path` or as it is; never printed (`config_file.py`)."""
 
-class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the file."""
 
 
-class Node(_Section, frozen=True, kw_only=True):
+class Node(Section, frozen=True, kw_only=True):
     data_dir: str = ".gateway"
     """Where the gateway's own PostgreSQL keeps its files when `database_url` is empty."""
     database_url: str = ""
@@ -44,7 +36,7 @@ class Node(_Section, frozen=True, kw_only=True):
     """Readers and maintenance share these; the two writers have one each."""
 
 
-class Http(_Section, frozen=True, kw_only=True):
+class Http(Section, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Port = 8080
     body_bytes_max: PositiveInt = 8 * 1024 * 1024
@@ -60,7 +52,7 @@ class Http(_Section, frozen=True, kw_only=True):
     """Wrong keys from one address before it is told to wait."""
 
 
-class Log(_Section, frozen=True, kw_only=True):
+class Log(Section, frozen=True, kw_only=True):
     format: Literal["auto", "json", "console"] = "auto"
     """auto: console on a terminal, JSON elsewhere."""
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -68,7 +60,7 @@ class Log(_Section, frozen=True, kw_only=True):
     """Numbers keep their first four digits, texts only their length."""
 
 
-class Messages(_Section, frozen=True, kw_only=True):
+class Messages(Section, frozen=True, kw_only=True):
     validity_s: PositiveInt = 172_800
     """How long a message may wait and be retried when it names no validity: two days."""
     validity_max_s: PositiveInt = 604_800
@@ -88,7 +80,7 @@ class Messages(_Section, frozen=True, kw_only=True):
     """For numbers in national form; empty: only international form is taken."""
 
 
-class Dispatch(_Section, frozen=True, kw_only=True):
+class Dispatch(Section, frozen=True, kw_only=True):
     queue_messages_max: Annotated[int, Meta(ge=1_000)] = 50_000
     """Waiting messages held in memory, about 1 KB each; the rest waits in the database."""
     outcomes_waiting_max: Annotated[int, Meta(ge=1_000)] = 50_000
@@ -103,7 +95,7 @@ class Dispatch(_Section, frozen=True, kw_only=True):
     """Submitted segments whose receipt is matched from memory; older ones through the database."""
 
 
-class Webhooks(_Section, frozen=True, kw_only=True):
+class Webhooks(Section, frozen=True, kw_only=True):
     timeout_s: Seconds = 10.0
     batch_events_max: Annotated[int, Meta(ge=1, le=1000)] = 100
     connections_per_account: Annotated[int, Meta(ge=1, le=64)] = 4
@@ -114,7 +106,7 @@ class Webhooks(_Section, frozen=True, kw_only=True):
     """Whether targets in private, loopback or link-local networks may be called."""
 
 
-class Tls(_Section, frozen=True, kw_only=True):
+class Tls(Section, frozen=True, kw_only=True):
     enabled: bool = False
     ca_file: str = ""
     """Empty: the system's authorities."""
@@ -123,24 +115,24 @@ class Tls(_Section, frozen=True, kw_only=True):
     verify: bool = True
 
 
-class Bind(_Section, frozen=True, kw_only=True):
+class Bind(Section, frozen=True, kw_only=True):
     mode: Literal["transceiver", "transmitter", "receiver"] = "transceiver"
     count: Annotated[int, Meta(ge=1, le=64)] = 1
 
 
-class Ids(_Section, frozen=True, kw_only=True):
+class Ids(Section, frozen=True, kw_only=True):
     """How the carrier writes one message id in its response and in its receipt."""
 
     response: Literal["string", "hex", "decimal"] = "string"
     receipt: Literal["string", "hex", "decimal"] = "string"
 
 
-class Carrier(_Section, frozen=True, kw_only=True):
+class Carrier(Section, frozen=True, kw_only=True):
     name: Name
     host: str
     port: Port = 2775
     system_id: str
-    password: str = ""
+    password: Secret = ""
     system_type: str = ""
     interface_version: Literal[0x33, 0x34, 0x50] = 0x34
     address_range: str = ""
@@ -201,7 +193,7 @@ class Carrier(_Section, frozen=True, kw_only=True):
     """What this carrier's statuses mean where it differs from the table: "0x45" = "permanent"."""
 
 
-class Route(_Section, frozen=True, kw_only=True):
+class Route(Section, frozen=True, kw_only=True):
     carriers: Annotated[tuple[Name, ...], Meta(min_length=1)]
     """In the order in which they are tried."""
     prefixes: tuple[Annotated[str, Meta(pattern=r"^\d{1,15}$")], ...] = ()
@@ -209,14 +201,14 @@ class Route(_Section, frozen=True, kw_only=True):
     accounts: tuple[str, ...] = ()
 
 
-class Price(_Section, frozen=True, kw_only=True):
+class Price(Section, frozen=True, kw_only=True):
     price: str
     """A decimal string of the account's unit a segment, at most six places: "0.0075"."""
     prefix: Annotated[str, Meta(pattern=r"^\d{0,15}$")] = ""
     """Destination prefix; the longest match counts. Empty: everything else."""
 
 
-class ListenTls(_Section, frozen=True, kw_only=True):
+class ListenTls(Section, frozen=True, kw_only=True):
     enabled: bool = False
     port: Port = 3550
     cert_file: str = ""
@@ -225,7 +217,7 @@ class ListenTls(_Section, frozen=True, kw_only=True):
     """Who vouches for customers' certificates; empty: they need none."""
 
 
-class Smpp(_Section, frozen=True, kw_only=True):
+class Smpp(Section, frozen=True, kw_only=True):
     """Where customers bind; their credentials are made with `gateway account smpp`."""
 
     enabled: bool = False
@@ -256,7 +248,7 @@ class Smpp(_Section, frozen=True, kw_only=True):
     """How long a stop waits for the answers that are owed in both directions."""
 
 
-class Config(_Section, frozen=True, kw_only=True):
+class Config(Section, frozen=True, kw_only=True):
     node: Node = Node()
     http: Http = Http()
     smpp: Smpp = Smpp()
@@ -271,150 +263,3 @@ class Config(_Section, frozen=True, kw_only=True):
     @property
     def database_url(self) -> str:
         return os.environ.get("DATABASE_URL", "") or self.node.database_url
-
-
-def load_config(path: Path | None) -> Config:
-    """Read and check the file; without one, every setting has its default.
-
-    Raises ConfigError, naming the key, for anything that can't be used as it stands.
-    """
-    if path is None:
-        return Config()
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError("", f"can't read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError("", f"{path} is not TOML: {error}") from error
-    return build_config(raw)
-
-
-def build_config(raw: dict[str, Any]) -> Config:
-    """Turn a parsed file into settings; see `load_config`."""
-    _refuse_unknown_keys(raw, Config, "")
-    try:
-        config = msgspec.convert(raw, Config)
-    except msgspec.ValidationError as error:
-        text = str(error)
-        where = re.search(r" - at `\$\.?(.*)`$", text)
-        key = where.group(1) if where else ""
-        raise ConfigError(key, text[: where.start()] if where else text) from error
-    _check_references(config)
-    _check_listening(config.smpp)
-    return msgspec.structs.replace(
-        config,
-        carrier=tuple(
-            msgspec.structs.replace(c, password=_read_secret(c.password, f"carrier.{c.name}"))
-            for c in config.carrier
-        ),
-    )
-
-
-def printable_config(config: Config) -> dict[str, Any]:
-    """Return the tree as plain values with its secrets blanked, for a log line at start."""
-    tree: dict[str, Any] = msgspec.to_builtins(config)
-    for carrier in tree["carrier"]:
-        carrier["password"] = "•••" if carrier["password"] else ""
-    url = tree["node"]["database_url"]
-    tree["node"]["database_url"] = re.sub(r"//([^:/@]*):[^@]*@", r"//\1:•••@", url)
-    return tree
-
-
-def _check_listening(smpp: Smpp) -> None:
-    if not smpp.enabled:
-        return
-    if not smpp.plain and not smpp.tls.enabled:
-        raise ConfigError("smpp.plain", "neither plain nor with TLS, nobody could bind")
-    if smpp.tls.enabled and not (smpp.tls.cert_file and smpp.tls.key_file):
-        raise ConfigError("smpp.tls.cert_file", "TLS needs cert_file and key_file")
-    if smpp.login_wait_max_s >= smpp.session_init_s:
-        raise ConfigError(
-            "smpp.login_wait_max_s", "must end before session_init_s, or no bind is ever answered"
-        )
-
-
-def _check_references(config: Config) -> None:
-    names = [carrier.name for carrier in config.carrier]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"carrier.{name}", "two carriers have this name")
-    for index, route in enumerate(config.route):
-        for name in route.carriers:
-            if name not in names:
-                hint = _nearest(name, names)
-                raise ConfigError(f"route[{index}].carriers", f"no carrier {name!r}{hint}")
-    for carrier in config.carrier:
-        _check_numbers(carrier.statuses, f"carrier.{carrier.name}.statuses")
-        _check_numbers(carrier.data_codings, f"carrier.{carrier.name}.data_codings")
-        if carrier.alphabet != "gsm7" and (carrier.national or carrier.packed):
-            key = "national" if carrier.national else "packed"
-            raise ConfigError(f"carrier.{carrier.name}.{key}", 'goes with alphabet = "gsm7" alone')
-        if all(bind.mode == "receiver" for bind in carrier.binds):
-            raise ConfigError(f"carrier.{carrier.name}.binds", "no bind can transmit")
-    prefixes = [price.prefix for price in config.price]
-    for prefix in prefixes:
-        if prefixes.count(prefix) > 1:
-            raise ConfigError("price.prefix", f"{prefix!r} is priced twice")
-
-
-def _check_numbers(table: Mapping[str, object], where: str) -> None:
-    for number in table:
-        try:
-            int(number, 0)
-        except ValueError:
-            raise ConfigError(where, f"{number!r} is not a number like 0x45") from None
-
-
-def _refuse_unknown_keys(raw: object, kind: Any, path: str) -> None:
-    """Walk the file beside the types; msgspec's own message would not name the nearest key."""
-    kind, many = _section_of(kind)
-    if kind is None:
-        return
-    if many:
-        for index, item in enumerate(raw if isinstance(raw, list) else []):
-            _refuse_unknown_keys(item, kind, f"{path}[{index}]")
-        return
-    if not isinstance(raw, dict):
-        return
-    hints = typing.get_type_hints(kind, include_extras=False)
-    known = [field.name for field in msgspec.structs.fields(kind)]
-    for key, value in raw.items():
-        where = f"{path}.{key}" if path else key
-        if key not in known:
-            raise ConfigError(where, f"unknown key{_nearest(key, known)}")
-        _refuse_unknown_keys(value, hints[key], where)
-
-
-def _section_of(kind: Any) -> tuple[type[_Section] | None, bool]:
-    """Return the section class that `kind` holds, and whether it holds many of them."""
-    origin = typing.get_origin(kind)
-    if origin is Annotated:
-        return _section_of(typing.get_args(kind)[0])
-    if origin is tuple:
-        inner, _ = _section_of(typing.get_args(kind)[0])
-        return inner, True
-    if origin is types.UnionType or origin is typing.Union:
-        return None, False
-    if isinstance(kind, type) and issubclass(kind, _Section):
-        return kind, False
-    return None, False
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _read_secret(value: str, key: str) -> str:
-    """Resolve `env:NAME` and `file:/path`; anything else is the secret itself."""
-    kind, _, rest = value.partition(":")
-    if kind == "env" and rest:
-        if rest not in os.environ:
-            raise ConfigError(f"{key}.password", f"the environment has no {rest}")
-        return os.environ[rest]
-    if kind == "file" and rest:
-        try:
-            return Path(rest).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ConfigError(f"{key}.password", f"can't read {rest}: {error.strerror}") from error
-    return value

@@ -29,7 +29,8 @@ import msgspec
 import uvloop
 
 from gateway.app import Gateway
-from gateway.config import Config, build_config, printable_config
+from gateway.config import Config
+from gateway.config_file import build_config, printable_config
 from gateway.demo.carriers import CURRENCY, Simulator
 from gateway.demo.customer import provide_account
 from gateway.errors import ConfigError, GatewayError, StoreUnavailable

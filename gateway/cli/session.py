@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import click
 
 from gateway.cli.output import waiting
-from gateway.config import Config, load_config
+from gateway.config import Config
+from gateway.config_file import load_config
 from gateway.errors import ConfigError, Rejected
 from gateway.store import accounts
 from gateway.store.accounts import Standing

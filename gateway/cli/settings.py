@@ -10,7 +10,7 @@ import click
 from gateway.cli.output import print_json, print_line
 from gateway.cli.session import Session, pass_session
 from gateway.cli.values import config_option, examples, json_option
-from gateway.config import printable_config
+from gateway.config_file import printable_config
 
 
 @click.group()

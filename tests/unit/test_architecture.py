@@ -22,7 +22,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 INNERMOST = {"errors", "model", "lifecycle"}
-VALUES = {"ids", "views", "outcomes", "config"}
+VALUES = {"ids", "views", "outcomes", "config", "config_file"}
 DECIDING_ROOMS = {"text", "throttle", "routing", "dlr", "credit", "smpp"}
 SMPP_SHELLS = {"client", "link", "server"}
 """Files of `smpp/` that hold sockets; everything else there decides."""
@@ -49,8 +49,8 @@ USE_CASE_ROOMS = {
 SHELL_ROOMS = {"store", "api", "hooks", "smpp"}
 COMPOSITION = {"app", "cli", "demo", "serve", "__main__"}
 
-UNDECIDING = {"config"}
-"""Reads the environment and the file, once at the start; use cases import its types alone."""
+UNDECIDING = {"config", "config_file"}
+"""They read the environment and the file; use cases import the types alone."""
 
 WAITING_MODULES = {
     # I/O and what leads to it
@@ -71,7 +71,7 @@ LONG_FILES = {
         "one queue, its timers and what is in flight change together; its values, the retry"
         " decision and the shelves stand in files of their own already",
     ),
-    "gateway/config.py": (450, "one tree of settings, each with its reason beside it"),
+    "gateway/config.py": (600, "one tree of settings, each with its reason beside it"),
     "gateway/smpp/protocol.py": (
         600,
         "one session's verbs over one state; tables, timers, window and events stand apart",

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.config import Carrier, Config, build_config, load_config, printable_config
+from gateway.config import Carrier, Config
+from gateway.config_file import build_config, load_config, parse_config, printable_config
 from gateway.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[2] / "gateway.example.toml"
@@ -265,3 +266,10 @@ def test_the_tree_can_not_be_changed(example: Config) -> None:
 
 def test_the_example_is_toml_that_others_read_alike() -> None:
     assert set(tomllib.loads(EXAMPLE.read_text())) == set(Config.__struct_fields__)
+
+
+def test_settings_can_be_read_where_their_secrets_are_not() -> None:
+    raw = {"carrier": [carrier(password="env:NOT_HERE"), carrier(name="beta", password="plain")]}
+    parsed = parse_config(raw)
+    assert [each.password for each in parsed.carrier] == ["env:NOT_HERE", "plain"]
+    assert refusal(raw).key == "carrier.alpha.password"

@@ -7,7 +7,8 @@ import shlex
 
 import pytest
 
-from gateway.config import Config, build_config, printable_config
+from gateway.config import Config
+from gateway.config_file import build_config, printable_config
 from gateway.serve import _changed, _reachable, write_curl
 
 

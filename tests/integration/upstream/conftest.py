@@ -17,7 +17,8 @@ import uvloop
 from bench.simulator.script import parse_script
 from bench.smsc import Smsc
 from gateway.app import Gateway
-from gateway.config import Config, build_config
+from gateway.config import Config
+from gateway.config_file import build_config
 from gateway.model import Account
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import Value

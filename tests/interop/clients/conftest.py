@@ -18,7 +18,7 @@ import pytest
 from bench.simulator.script import parse_script
 from bench.smsc import Smsc
 from gateway.app import Gateway
-from gateway.config import build_config
+from gateway.config_file import build_config
 from gateway.smpp.pdu import ShortMessage
 from gateway.store import accounts
 from gateway.store.embedded import start_embedded

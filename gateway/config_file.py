@@ -1,0 +1,202 @@
+"""The settings file: read, checked, its secrets looked up, printed without them.
+
+Unknown keys are errors that name the nearest known one. Secrets may be written `env:NAME` or
+`file:/path` and are never printed.
+
+Not here: what can be set, and the defaults (`config.py`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from gateway.config import Config, Secret, Section, Smpp
+from gateway.errors import ConfigError
+
+S = TypeVar("S", bound=Section)
+
+BLANK = "•••"
+
+
+def load_config(path: Path | None) -> Config:
+    """Read and check the file; without one, every setting has its default.
+
+    Raises ConfigError, naming the key, for anything that can't be used as it stands.
+    """
+    if path is None:
+        return Config()
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError("", f"can't read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError("", f"{path} is not TOML: {error}") from error
+    return build_config(raw)
+
+
+def build_config(raw: dict[str, Any]) -> Config:
+    """Turn a parsed file into settings; see `load_config`."""
+    return resolve_secrets(parse_config(raw))
+
+
+def parse_config(raw: dict[str, Any]) -> Config:
+    """As `build_config`, with secrets as they are written: references are not followed.
+
+    That is for reading settings where the gateway that will use them does not run.
+    """
+    _refuse_unknown_keys(raw, Config, "")
+    try:
+        config = msgspec.convert(raw, Config)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        where = re.search(r" - at `\$\.?(.*)`$", text)
+        key = where.group(1) if where else ""
+        raise ConfigError(key, text[: where.start()] if where else text) from error
+    _check_references(config)
+    _check_listening(config.smpp)
+    return config
+
+
+def resolve_secrets(config: Config) -> Config:
+    """Put what they refer to in the place of `env:NAME` and `file:/path`.
+
+    Raises ConfigError, naming the key, for what is not there.
+    """
+    return _change_secrets(config, "", _read_secret)
+
+
+def printable_config(config: Config) -> dict[str, Any]:
+    """Return the tree as plain values with its secrets blanked, for a log line at start."""
+    blanked = _change_secrets(config, "", lambda value, key: BLANK if value else "")
+    tree: dict[str, Any] = msgspec.to_builtins(blanked)
+    url = tree["node"]["database_url"]
+    tree["node"]["database_url"] = re.sub(r"//([^:/@]*):[^@]*@", rf"//\1:{BLANK}@", url)
+    return tree
+
+
+def _check_listening(smpp: Smpp) -> None:
+    if not smpp.enabled:
+        return
+    if not smpp.plain and not smpp.tls.enabled:
+        raise ConfigError("smpp.plain", "neither plain nor with TLS, nobody could bind")
+    if smpp.tls.enabled and not (smpp.tls.cert_file and smpp.tls.key_file):
+        raise ConfigError("smpp.tls.cert_file", "TLS needs cert_file and key_file")
+    if smpp.login_wait_max_s >= smpp.session_init_s:
+        raise ConfigError(
+            "smpp.login_wait_max_s", "must end before session_init_s, or no bind is ever answered"
+        )
+
+
+def _check_references(config: Config) -> None:
+    names = [carrier.name for carrier in config.carrier]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"carrier.{name}", "two carriers have this name")
+    for index, route in enumerate(config.route):
+        for name in route.carriers:
+            if name not in names:
+                hint = _nearest(name, names)
+                raise ConfigError(f"route[{index}].carriers", f"no carrier {name!r}{hint}")
+    for carrier in config.carrier:
+        _check_numbers(carrier.statuses, f"carrier.{carrier.name}.statuses")
+        _check_numbers(carrier.data_codings, f"carrier.{carrier.name}.data_codings")
+        if carrier.alphabet != "gsm7" and (carrier.national or carrier.packed):
+            key = "national" if carrier.national else "packed"
+            raise ConfigError(f"carrier.{carrier.name}.{key}", 'goes with alphabet = "gsm7" alone')
+        if all(bind.mode == "receiver" for bind in carrier.binds):
+            raise ConfigError(f"carrier.{carrier.name}.binds", "no bind can transmit")
+    prefixes = [price.prefix for price in config.price]
+    for prefix in prefixes:
+        if prefixes.count(prefix) > 1:
+            raise ConfigError("price.prefix", f"{prefix!r} is priced twice")
+
+
+def _check_numbers(table: Mapping[str, object], where: str) -> None:
+    for number in table:
+        try:
+            int(number, 0)
+        except ValueError:
+            raise ConfigError(where, f"{number!r} is not a number like 0x45") from None
+
+
+def _refuse_unknown_keys(raw: object, kind: Any, path: str) -> None:
+    """Walk the file beside the types; msgspec's own message would not name the nearest key."""
+    kind, many = _section_of(kind)
+    if kind is None:
+        return
+    if many:
+        for index, item in enumerate(raw if isinstance(raw, list) else []):
+            _refuse_unknown_keys(item, kind, f"{path}[{index}]")
+        return
+    if not isinstance(raw, dict):
+        return
+    hints = typing.get_type_hints(kind, include_extras=False)
+    known = [field.name for field in msgspec.structs.fields(kind)]
+    for key, value in raw.items():
+        where = f"{path}.{key}" if path else key
+        if key not in known:
+            raise ConfigError(where, f"unknown key{_nearest(key, known)}")
+        _refuse_unknown_keys(value, hints[key], where)
+
+
+def _section_of(kind: Any) -> tuple[type[Section] | None, bool]:
+    """Return the section class that `kind` holds, and whether it holds many of them."""
+    origin = typing.get_origin(kind)
+    if origin is Annotated:
+        return _section_of(typing.get_args(kind)[0])
+    if origin is tuple:
+        inner, _ = _section_of(typing.get_args(kind)[0])
+        return inner, True
+    if origin is types.UnionType or origin is typing.Union:
+        return None, False
+    if isinstance(kind, type) and issubclass(kind, Section):
+        return kind, False
+    return None, False
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _change_secrets(section: S, path: str, change: Callable[[str, str], str]) -> S:
+    """Return the section with every Secret in it changed; `change` takes its value and key."""
+    hints = typing.get_type_hints(type(section), include_extras=True)
+    changed: dict[str, Any] = {}
+    for field in section.__struct_fields__:
+        value, where = getattr(section, field), f"{path}{field}"
+        if isinstance(value, Section):
+            changed[field] = _change_secrets(value, f"{where}.", change)
+        elif isinstance(value, tuple) and value and isinstance(value[0], Section):
+            changed[field] = tuple(
+                _change_secrets(item, f"{where}.{getattr(item, 'name', '') or index}.", change)
+                for index, item in enumerate(value)
+            )
+        elif hints[field] == Secret:
+            changed[field] = change(value, where)
+    return msgspec.structs.replace(section, **changed)
+
+
+def _read_secret(value: str, key: str) -> str:
+    """Resolve `env:NAME` and `file:/path`; anything else is the secret itself."""
+    kind, _, rest = value.partition(":")
+    if kind == "env" and rest:
+        if rest not in os.environ:
+            raise ConfigError(key, f"the environment has no {rest}")
+        return os.environ[rest]
+    if kind == "file" and rest:
+        try:
+            return Path(rest).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigError(key, f"can't read {rest}: {error.strerror}") from error
+    return value
