@@ -114,10 +114,25 @@ async def run_load(options: Options, on_progress: OnProgress | None = None) -> d
         (time.process_time() - cpu_s) / options.messages * 1e6, 1
     )
     if options.wait_final:
-        since = f"{began:%Y-%m-%dT%H:%M:%S}.{began.microsecond // 1_000:03d}Z"
-        finals = Finals(host, port, address.netloc, options.key, since)
+        finals = _finals(options, began)
         result["final"] = await _wait_final(finals, figures, options.timeout, started_s)
     return result
+
+
+async def count_finals(options: Options, since: datetime) -> dict[str, int]:
+    """Return how many messages that were accepted from then on have each status now."""
+    finals = _finals(options, since)
+    try:
+        return await finals.count()
+    finally:
+        finals.close()
+
+
+def _finals(options: Options, since: datetime) -> Finals:
+    address = urlsplit(options.url)
+    written = f"{since:%Y-%m-%dT%H:%M:%S}.{since.microsecond // 1_000:03d}Z"
+    host = address.hostname or ""
+    return Finals(host, address.port or 80, address.netloc, options.key, written)
 
 
 async def _wait_final(
