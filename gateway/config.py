@@ -208,6 +208,19 @@ class Price(Section, frozen=True, kw_only=True):
     """Destination prefix; the longest match counts. Empty: everything else."""
 
 
+class Cost(Section, frozen=True, kw_only=True):
+    """What a carrier charges for a segment, in the unit that prices are in."""
+
+    carrier: Name
+    cost: str
+    """A decimal string, at most six places."""
+    prefix: Annotated[str, Meta(pattern=r"^\d{0,15}$")] = ""
+    operator: Annotated[str, Meta(pattern=r"^(\d{3}-?\d{2,3})?$")] = ""
+    """MCC and MNC, instead of a prefix."""
+    effective_from: str = ""
+    """A date (UTC) or a time with its offset; empty: always."""
+
+
 class ListenTls(Section, frozen=True, kw_only=True):
     enabled: bool = False
     port: Port = 3550
@@ -259,6 +272,7 @@ class Config(Section, frozen=True, kw_only=True):
     carrier: tuple[Carrier, ...] = ()
     route: tuple[Route, ...] = ()
     price: tuple[Price, ...] = ()
+    cost: tuple[Cost, ...] = ()
 
     @property
     def database_url(self) -> str:

@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from gateway.carrier_state import CarrierState, Policy
 from gateway.carriers import CarrierDesk, Line
 from gateway.config import Carrier, Config, Tls
+from gateway.credit.costs import Costs
+from gateway.credit.lists import parse_rate
 from gateway.credit.prices import PriceList, parse_micros
+from gateway.credit.rates import Rate, RateTable
 from gateway.dlr.dialects import DIALECTS
 from gateway.dlr.ids import IdForm, IdRule
 from gateway.errors import ConfigError
@@ -185,6 +188,25 @@ def _build_prices(config: Config) -> PriceList | None:
         else:
             default = micros
     return PriceList(by_prefix, default)
+
+
+def build_costs(config: Config, carrier_ids: Mapping[str, CarrierId]) -> Costs:
+    """Return what carriers charge."""
+    by_carrier: dict[CarrierId, list[Rate]] = {}
+    for index, cost in enumerate(config.cost):
+        where = f"cost[{index}]"
+        if cost.carrier not in carrier_ids:
+            raise ConfigError(f"{where}.carrier", f"no carrier {cost.carrier!r}")
+        rate = parse_rate(
+            where,
+            cost.cost,
+            amount_name="cost",
+            prefix=cost.prefix,
+            operator=cost.operator,
+            effective_from=cost.effective_from,
+        )
+        by_carrier.setdefault(carrier_ids[cost.carrier], []).append(rate)
+    return Costs({carrier_id: RateTable(rates) for carrier_id, rates in by_carrier.items()})
 
 
 def _account(account_ids: Mapping[str, AccountId], name: str, key: str) -> AccountId:

@@ -13,17 +13,12 @@ from typing import Final
 
 import msgspec
 
+from gateway.credit.rates import AMOUNT_MICROS_MAX, PREFIX_DIGITS_MAX
 from gateway.errors import ConfigError
 from gateway.model import Micros
 
 MICROS_PER_UNIT: Final = 1_000_000
 DECIMALS_MAX: Final = 6
-
-AMOUNT_MICROS_MAX: Final = Micros(10**15)
-"""A thousand million units. Nine thousand such amounts still add up within a 64-bit column."""
-
-PREFIX_DIGITS_MAX: Final = 15
-"""A prefix longer than an E.164 number matches nothing."""
 
 _AMOUNT: Final = re.compile(r"(-?)([0-9]{1,12})(?:\.([0-9]{1,6}))?", re.ASCII)
 

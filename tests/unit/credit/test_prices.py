@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.credit.prices import (
-    AMOUNT_MICROS_MAX,
     UNPRICED,
     PriceList,
     format_micros,
     parse_micros,
 )
+from gateway.credit.rates import AMOUNT_MICROS_MAX
 from gateway.errors import ConfigError
 from gateway.model import Micros
 
