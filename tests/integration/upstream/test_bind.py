@@ -118,7 +118,9 @@ async def test_an_unknown_customer_is_told_the_same_after_the_same_time(running:
         assert answer.status == v.ESME_RINVPASWD
         return loop.time() - started
 
-    running.gateway._customers._door._pace._first_s = 0.0  # the work itself is what is measured
+    running.gateway.parts.customers._door._pace._first_s = (
+        0.0  # the work itself is what is measured
+    )
     known = min([await refuse("shop") for _ in range(5)])
     unknown = min([await refuse("nobody") for _ in range(5)])
     assert known > 0.01  # a slow hash
@@ -228,7 +230,7 @@ async def test_other_terms_hold_at_once_for_binds_that_stand(
 ) -> None:
     customer = await running.connect(v.BIND_TRANSCEIVER)
     await save_smpp_account(database, shop.id, id_form="hex", rate_per_s=1_000)
-    door = running.gateway._customers._door
+    door = running.gateway.parts.customers._door
     async with asyncio.timeout(10):
         while door._customers[shop.id].terms.rate_per_s != 1_000:
             await asyncio.sleep(0.01)
@@ -246,7 +248,7 @@ async def test_a_new_customer_binds_without_a_restart(
 ) -> None:
     bank = await make_account("bank")
     await save_smpp_account(database, bank.id, system_id="bank", password="money")
-    door = running.gateway._customers._door
+    door = running.gateway.parts.customers._door
     async with asyncio.timeout(10):
         while door._roster.of_system_id("bank") is None:
             await asyncio.sleep(0.01)
@@ -343,7 +345,7 @@ async def test_strangers_on_the_tls_port_are_counted_before_their_handshake(
     while len(done) < 2:
         more, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         done |= more
-    server = running.gateway._customers._server
+    server = running.gateway.parts.customers._server
     assert server.connections == 3
     # A handshake that never comes, and one that is none, end by themselves.
     silent[2][1].write(b"GET / HTTP/1.1\r\n\r\n")
@@ -364,7 +366,7 @@ async def test_a_stop_ends_handshakes_that_are_under_way(start: Start, tmp_path:
     running = await start(smpp={"tls": tls_settings(tmp_path, clients=False)})
     reader, writer = await asyncio.open_connection("127.0.0.1", running.gateway.smpp_tls_port)
     async with asyncio.timeout(10):
-        while not running.gateway._customers._server._handshakes:
+        while not running.gateway.parts.customers._server._handshakes:
             await asyncio.sleep(0.01)
     await running.stop()
     assert await reader.read() == b""

@@ -42,7 +42,7 @@ async def check_still_serving(running: Any) -> None:
 
 def check_nothing_is_left(running: Any) -> None:
     """Nothing of any connection that has ended is held on to."""
-    front = running.gateway._customers
+    front = running.gateway.parts.customers
     assert front._server.connections == 0
     assert not front._server._by_address
     assert not front._door.binds
@@ -52,7 +52,7 @@ def check_nothing_is_left(running: Any) -> None:
 
 async def wait_until_left(running: Any) -> None:
     async with asyncio.timeout(20):
-        while running.gateway._customers._server.connections:
+        while running.gateway.parts.customers._server.connections:
             await asyncio.sleep(0.01)
 
 
@@ -156,13 +156,13 @@ async def test_a_flood_of_connections_that_never_bind_gets_no_further_than_its_l
     peers = [await running.connect() for _ in range(12)]
     for peer in peers[5:]:
         await peer.receive_end()
-    assert running.gateway._customers._server.connections == 6
+    assert running.gateway.parts.customers._server.connections == 6
     assert running.metric("gateway_upstream_connections_refused_total", reason="unbound") == 7
     customer.submit()  # a customer of the same address is none the worse
     assert (await customer.submitted())[0] == v.ESME_ROK
     await peers[0].close()
     async with asyncio.timeout(10):
-        while running.gateway._customers._server.connections > 5:
+        while running.gateway.parts.customers._server.connections > 5:
             await asyncio.sleep(0.01)
     assert (await (await running.connect()).bind()).status == 0
 

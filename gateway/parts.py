@@ -1,0 +1,291 @@
+"""Every part of a node, built and joined; nothing of it runs yet.
+
+To learn how two parts meet, read this: nothing else knows more than its neighbours. In which
+order they start and stop is `app.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from functools import partial
+
+from gateway.api.app import build_api
+from gateway.carriers import CarrierDesk, Line
+from gateway.condition import Condition
+from gateway.config import Config
+from gateway.directory import Directory
+from gateway.dispatch import Dispatcher
+from gateway.feeding import Feeder
+from gateway.hooks.webhooks import WebhookSender
+from gateway.housekeeping import Housekeeper
+from gateway.ids import IdGenerator, accepted_at
+from gateway.inbound.book import Origin
+from gateway.inbound.desk import InboundDesk
+from gateway.intake import Intake
+from gateway.lines import build_binds, build_line, build_state, build_style, build_tables
+from gateway.logs import get_logger
+from gateway.metrics import Metrics
+from gateway.model import AccountId, CarrierId, Lane, Message
+from gateway.outcomes import Event
+from gateway.owner import Owner
+from gateway.receipts import ReceiptBook
+from gateway.retry import RetryLimits
+from gateway.smpp.client import CarrierBind
+from gateway.store.accounts import list_accounts
+from gateway.store.backlog import Backlog
+from gateway.store.commit_line import CommitLine
+from gateway.store.inbound import InboundStore
+from gateway.store.intake_writer import IntakeWriter
+from gateway.store.keyring import KeyRing
+from gateway.store.maintenance import Maintenance
+from gateway.store.outbox import PostgresOutbox
+from gateway.store.outcome_writer import OutcomeWriter
+from gateway.store.postgres import Database, connect_single
+from gateway.store.reader import Reader
+from gateway.store.upstream_reader import fetch_last_delivery_id
+from gateway.submissions import Intakes
+from gateway.upstream.front import CustomersFront
+
+log = get_logger("gateway")
+
+NODE = 0
+"""The only node, as long as one lock covers all carriers (`owner.py`)."""
+
+
+class Parts:
+    """What `build` has made; each part is public to `app.py` alone."""
+
+    def __init__(
+        self, config: Config, metrics: Metrics, url: str, database: Database, owner: Owner
+    ) -> None:
+        self._config = config
+        self._metrics = metrics
+        self._url = url
+        self._database = database
+        self._owner = owner
+
+    async def build(self) -> None:
+        """Make and join everything; raises ConfigError and StoreUnavailable."""
+        self.maintenance = Maintenance(self._database)
+        await self.maintenance.ensure_partitions(time.time())
+        await self._open_writers()
+        self.backlog = Backlog(self._database)
+        self._inbound_store = InboundStore(self._database)
+        self._ids = IdGenerator(NODE, await self._fetch_last_id())
+        self.directory = Directory(self._database, self._metrics)
+        await self.directory.refresh()
+        carrier_ids, past_carriers = await _register_carriers(
+            self._database, [carrier.name for carrier in self._config.carrier]
+        )
+        self._build_outcomes()
+        self._build_carriers(carrier_ids, past_carriers)
+        self._build_intake(carrier_ids, await _fetch_account_ids(self._database))
+        self._build_front()
+
+    @property
+    def binds(self) -> list[CarrierBind]:
+        return [bind for line in self.lines.values() for bind in line.binds]
+
+    @property
+    def writer_lines(self) -> tuple[CommitLine, CommitLine]:
+        return self.intake_line, self.outcome_line
+
+    async def _open_writers(self) -> None:
+        # Opening a writer's line ends what a killed process may have left running: only then is
+        # what the store holds all that there is.
+        self.intake_line = CommitLine(
+            partial(connect_single, self._url, "intake"),
+            "intake",
+            self._metrics.intake_commits.failed,
+        )
+        self.outcome_line = CommitLine(
+            partial(connect_single, self._url, "outcomes"),
+            "outcomes",
+            self._metrics.outcome_commits.failed,
+        )
+        await self.intake_line.open()
+        await self.outcome_line.open()
+
+    async def _fetch_last_id(self) -> int:
+        last_id = max(
+            await self.backlog.fetch_last_id(),
+            await self._inbound_store.fetch_last_id(),
+            await fetch_last_delivery_id(self._database),
+        )
+        if accepted_at(last_id) > time.time():
+            log.warning("clock_went_back", seconds=round(accepted_at(last_id) - time.time(), 1))
+        return last_id
+
+    def _build_outcomes(self) -> None:
+        """Build who writes what becomes of messages, and who tells customers of it."""
+        config, metrics = self._config, self._metrics
+        self._outbox = PostgresOutbox(self._database)
+        self.hooks = WebhookSender(self._outbox, config.webhooks, metrics.webhooks)
+        self.outcome_writer = OutcomeWriter(
+            self.outcome_line,
+            self._on_written,
+            waiting_max=config.dispatch.outcomes_waiting_max,
+            on_batch=metrics.outcome_commits.committed,
+            on_refused=lambda rows, error: log.error("outcome_refused", error=str(error)),
+        )
+        self.customers = CustomersFront(
+            config.smpp, self._database, self.outcome_writer, self._ids, metrics.upstream
+        )
+
+    def _build_carriers(
+        self, carrier_ids: dict[str, CarrierId], past_carriers: list[CarrierId]
+    ) -> None:
+        """Build what speaks to carriers, and who decides what it says."""
+        config = self._config
+        self.lines: dict[CarrierId, Line] = {}
+        for carrier in config.carrier:
+            carrier_id = carrier_ids[carrier.name]
+            self.lines[carrier_id] = build_line(carrier, carrier_id, self._metrics)
+        self.inbound = InboundDesk(
+            self.outcome_writer,
+            self._inbound_store,
+            self._ids,
+            {
+                carrier_ids[carrier.name]: Origin(carrier.name, build_style(carrier))
+                for carrier in config.carrier
+            },
+            self._metrics,
+            reassembly_s=config.messages.reassembly_s,
+            wants_notice=self.directory.wants_notice,
+            build_deliveries=self.customers.postman.build_inbound,
+        )
+        self.desk = CarrierDesk(
+            self.lines, self.outcome_writer, self.inbound, wake_hooks=self.hooks.wake
+        )
+        self.dispatcher = Dispatcher(
+            [build_state(carrier, carrier_ids[carrier.name]) for carrier in config.carrier],
+            self.desk.record,
+            limits=RetryLimits(
+                attempts_max=config.dispatch.retry_attempts_max,
+                first_s=config.dispatch.retry_first_s,
+                max_s=config.dispatch.retry_max_s,
+            ),
+            held_max=config.dispatch.queue_messages_max,
+            past_carriers=past_carriers,
+            states_of=lambda message_id: self.book.references.find_states(message_id),
+        )
+        self.book = ReceiptBook(
+            self.outcome_writer,
+            references_max=config.dispatch.references_max,
+            wants_notice=self.directory.wants_notice,
+            on_applied=self.desk.receipt_applied,
+            on_unmatched=self.desk.receipt_parked,
+            on_duplicate=self.desk.receipt_repeated,
+            send_up=self.customers.postman.tell,
+        )
+        self.desk.join(self.dispatcher, self.book)
+        self.outcome_writer.join(self.desk, self.customers.postman)
+        for carrier in config.carrier:
+            line = self.lines[carrier_ids[carrier.name]]
+            line.binds = build_binds(carrier, line, self.desk)
+        self.feeder = Feeder(self.dispatcher, self.backlog, self.maintenance)
+        self.housekeeper = Housekeeper(
+            config.messages,
+            self.maintenance,
+            self.directory,
+            self.book,
+            self.outcome_writer,
+            self._outbox,
+            self._metrics,
+            on_unmatched=self.desk.receipt_unmatched,
+        )
+
+    def _build_intake(
+        self, carrier_ids: dict[str, CarrierId], account_ids: dict[str, AccountId]
+    ) -> None:
+        """Build who takes messages in."""
+        config = self._config
+        self.intake = Intake(
+            config.messages,
+            build_tables(config, carrier_ids, account_ids),
+            self._ids,
+            text_chars_max=config.http.text_chars_max,
+        )
+        self.intake_writer = IntakeWriter(
+            self.intake_line,
+            self._on_stored,
+            waiting_max=config.http.intake_waiting_max,
+            timeout_s=config.http.commit_timeout_s,
+            on_batch=self._metrics.intake_commits.committed,
+        )
+
+    def _build_front(self) -> None:
+        """Build what listens."""
+        self.condition = Condition(
+            self.lines,
+            self.dispatcher,
+            self.intake_writer,
+            self.outcome_writer,
+            lambda: self._owner.away or any(line.away for line in self.writer_lines),
+        )
+        self.condition.watch(self._metrics)
+        reader = Reader(self._database)
+        intakes = Intakes(
+            self.intake,
+            self.intake_writer,
+            self.outcome_writer,
+            self.dispatcher,
+            self.backlog,
+            reader,
+            on_rejected=self._metrics.rejected,
+        )
+        self.customers.join(self.intake, self.intake_writer, intakes)
+        self.api = build_api(
+            self._config.http,
+            submissions=intakes,
+            reading=reader,
+            keys=KeyRing(self._database),
+            condition=self.condition,
+            metrics_text=self._metrics.render,
+            on_request=self._metrics.answered,
+            on_fault=lambda route, error: log.error("request_failed", route=route, exc_info=error),
+        )
+
+    # ── what the writers say ─────────────────────────────────────────────────────────────────
+
+    def _on_stored(self, messages: list[Message]) -> None:
+        self.feeder.take(messages, asyncio.get_running_loop().time())
+        self.customers.stored(messages)
+        self.desk.pump_soon()
+        for lane in Lane:
+            segments = [m.segments for m in messages if m.lane is lane]
+            if segments:
+                self._metrics.accepted(lane, len(segments), sum(segments))
+        self.directory.count_moves("reserved", ((m.account_id, m.price_micros) for m in messages))
+
+    def _on_written(self, events: Sequence[Event], had_notices: bool) -> None:
+        self.desk.written(events, had_notices)
+        self.customers.written(events)
+        self.directory.count_moves("posted", ((e.account_id, e.posted_micros) for e in events))
+        self.directory.count_moves("voided", ((e.account_id, e.voided_micros) for e in events))
+
+
+async def _register_carriers(
+    database: Database, names: Sequence[str]
+) -> tuple[dict[str, CarrierId], list[CarrierId]]:
+    """Give every configured carrier its number; return those, and the ones of former carriers."""
+    async with database.acquire() as connection:
+        await connection.execute(
+            "INSERT INTO carriers (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING",
+            list(names),
+        )
+        rows = await connection.fetch("SELECT id, name FROM carriers")
+    known = {row["name"]: CarrierId(row["id"]) for row in rows}
+    return (
+        {name: known[name] for name in names},
+        [carrier_id for name, carrier_id in known.items() if name not in names],
+    )
+
+
+async def _fetch_account_ids(database: Database) -> dict[str, AccountId]:
+    return {
+        standing.account.name: AccountId(standing.account.id)
+        for standing in await list_accounts(database)
+    }
