@@ -18,6 +18,20 @@ Seconds = Annotated[float, Meta(gt=0)]
 Octet = Annotated[int, Meta(ge=0, le=255)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+NumberType = Literal[
+    "fixed_line",
+    "mobile",
+    "fixed_line_or_mobile",
+    "toll_free",
+    "premium_rate",
+    "shared_cost",
+    "voip",
+    "personal_number",
+    "pager",
+    "uan",
+    "voicemail",
+]
+"""As `routing.plan.NumberType` (a test holds them together), but for what has no known use."""
 
 Secret = Annotated[str, Meta(extra={"secret": True})]
 """Written `env:NAME`, `file:/path` or as it is; never printed (`config_file.py`)."""
@@ -78,6 +92,11 @@ class Messages(Section, frozen=True, kw_only=True):
     """How long an Idempotency-Key or client_ref names its message."""
     default_country: Annotated[str, Meta(pattern=r"^([A-Z]{2})?$")] = ""
     """For numbers in national form; empty: only international form is taken."""
+    refuse_types: tuple[NumberType, ...] = (
+        *("fixed_line", "premium_rate", "toll_free", "shared_cost"),
+        *("personal_number", "pager", "uan", "voicemail"),
+    )
+    """Kinds of numbers that no text is sent to: no phone shows it, or somebody earns by it."""
 
 
 class Dispatch(Section, frozen=True, kw_only=True):

@@ -35,7 +35,14 @@ from gateway.model import (
     Order,
     SendRequest,
 )
-from gateway.routing.numbers import Ineligible, Number, parse_number
+from gateway.routing.numbers import (
+    MOBILE_TYPES,
+    Ineligible,
+    Number,
+    NumberType,
+    check_type,
+    parse_number,
+)
 from gateway.routing.sender import parse_sender
 from gateway.routing.table import RouteTable
 from gateway.text.coding import class_coding
@@ -79,6 +86,9 @@ class Intake:
         self.tables = tables
         self._ids = ids
         self._text_chars_max = text_chars_max
+        self._refused_types = frozenset(NumberType(name) for name in settings.refuse_types)
+        # Nearly every number is surely a mobile one, and is not asked for its type then.
+        self._asks_every_type = not self._refused_types.isdisjoint(MOBILE_TYPES)
 
     def decide(self, account: Account, request: SendRequest, now: float) -> Message | Rejected:
         """Return the message that the request becomes, with an id and a price, or why not."""
@@ -174,13 +184,21 @@ class Intake:
 
     def _find_way(self, account: Account, to: str) -> tuple[Number, tuple[CarrierId, ...]]:
         """Return the number, and its carriers in order."""
-        number = parse_number(to, default_country=self.settings.default_country)
-        if isinstance(number, Ineligible):
-            raise Rejected(number.code.value, number.detail, field="to")
+        number = self._read_number(to)
         routes = self.tables.routes.candidates(number.e164, number.country, account.id)
         if not routes:
             raise Rejected("no_route", "no carrier is configured for this number", field="to")
         return number, routes
+
+    def _read_number(self, to: str) -> Number:
+        number = parse_number(to, default_country=self.settings.default_country)
+        if isinstance(number, Ineligible):
+            raise Rejected(number.code.value, number.detail, field="to")
+        if not number.mobile or self._asks_every_type:
+            refused = check_type(number, self._refused_types)
+            if refused is not None:
+                raise Rejected(refused.code.value, refused.detail, field="to")
+        return number
 
     def _style(self, carrier_id: CarrierId) -> TextStyle:
         return self.tables.styles.get(carrier_id, PLAIN)

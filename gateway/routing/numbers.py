@@ -9,12 +9,14 @@ Not here: operators and ported numbers (tables of their own), senders (`sender.p
 from __future__ import annotations
 
 import enum
+from collections.abc import Collection
 from typing import Final, Literal
 
 import msgspec
 import phonenumbers
 
 from gateway.routing.plan import NATIONAL_DIGITS_MAX, NumberingPlan, find_plan
+from gateway.routing.plan import NumberType as NumberType
 
 Strictness = Literal["valid", "possible"]
 """`valid`: the digits are allocated to numbers. `possible`: the length alone is right; for ranges
@@ -34,28 +36,23 @@ class Reason(enum.StrEnum):
     UNKNOWN_CALLING_CODE = "number_unknown_calling_code"
     IMPOSSIBLE_LENGTH = "number_impossible_length"
     NOT_VALID = "number_not_valid"
+    FIXED_LINE = "number_fixed_line"
+    FIXED_LINE_OR_MOBILE = "number_fixed_line_or_mobile"
+    MOBILE = "number_mobile"
+    TOLL_FREE = "number_toll_free"
+    PREMIUM_RATE = "number_premium_rate"
+    SHARED_COST = "number_shared_cost"
+    VOIP = "number_voip"
+    PERSONAL_NUMBER = "number_personal_number"
+    PAGER = "number_pager"
+    UAN = "number_uan"
+    VOICEMAIL = "number_voicemail"
+    TYPE_UNKNOWN = "number_type_unknown"
     SENDER_EMPTY = "sender_empty"
     SENDER_TOO_SHORT = "sender_too_short"
     SENDER_TOO_LONG = "sender_too_long"
     SENDER_ALPHABET = "sender_alphabet"
     SENDER_AT_SIGN = "sender_at_sign"
-
-
-class NumberType(enum.StrEnum):
-    """What a number is used for, as far as its digits tell."""
-
-    FIXED_LINE = "fixed_line"
-    MOBILE = "mobile"
-    FIXED_LINE_OR_MOBILE = "fixed_line_or_mobile"
-    TOLL_FREE = "toll_free"
-    PREMIUM_RATE = "premium_rate"
-    SHARED_COST = "shared_cost"
-    VOIP = "voip"
-    PERSONAL_NUMBER = "personal_number"
-    PAGER = "pager"
-    UAN = "uan"
-    VOICEMAIL = "voicemail"
-    UNKNOWN = "unknown"
 
 
 class Number(msgspec.Struct, frozen=True, gc=False):
@@ -66,6 +63,9 @@ class Number(msgspec.Struct, frozen=True, gc=False):
     calling_code: int
     country: str
     """ISO 3166 alpha-2; "" when the calling code belongs to no country."""
+    mobile: bool = False
+    """Whether it surely is a mobile number, or of a plan that does not tell them apart: what can
+    be known without asking for its type."""
 
 
 class Ineligible(msgspec.Struct, frozen=True, gc=False):
@@ -73,6 +73,29 @@ class Ineligible(msgspec.Struct, frozen=True, gc=False):
 
     code: Reason
     detail: str
+
+
+MOBILE_TYPES: Final = frozenset({NumberType.MOBILE, NumberType.FIXED_LINE_OR_MOBILE})
+
+TYPE_REASONS: Final = {
+    kind: Reason.TYPE_UNKNOWN if kind is NumberType.UNKNOWN else Reason[kind.name]
+    for kind in NumberType
+}
+
+_DESCRIPTIONS: Final = {
+    NumberType.FIXED_LINE: "of a fixed line",
+    NumberType.MOBILE: "of a mobile phone",
+    NumberType.FIXED_LINE_OR_MOBILE: "of a fixed line or a mobile phone",
+    NumberType.TOLL_FREE: "toll-free",
+    NumberType.PREMIUM_RATE: "a premium rate number",
+    NumberType.SHARED_COST: "of shared cost",
+    NumberType.VOIP: "of internet telephony",
+    NumberType.PERSONAL_NUMBER: "a personal number, which leads elsewhere at its callers' cost",
+    NumberType.PAGER: "of a pager",
+    NumberType.UAN: "a company's universal access number",
+    NumberType.VOICEMAIL: "of a voice mailbox",
+    NumberType.UNKNOWN: "of no known use",
+}
 
 
 def parse_number(
@@ -97,24 +120,46 @@ def parse_number(
     if stripped is not national:
         digits = digits[: plan.calling_code_digits] + stripped
         national = stripped
-    country = plan.country_of(national)
-    if country is None:
+    allocation = plan.find_allocation(national)
+    if allocation is None:
         if strictness == "valid" or len(national) not in plan.lengths_possible:
             return _invalid(plan, national)
-        country = plan.likely_country(national)
-    return Number(digits, plan.calling_code, country)
+        return Number(digits, plan.calling_code, plan.likely_country(national))
+    return Number(digits, plan.calling_code, allocation.country, allocation.mobile)
 
 
 def number_type(number: Number) -> NumberType:
-    """Return what the number is used for. About 55 µs: for reports and rules, not for each message.
+    """Return what the number is used for, in 0.5 to 1 µs.
 
     UNKNOWN for a number that is possible but not valid.
     """
-    parsed = phonenumbers.parse("+" + number.e164)
-    return _TYPES.get(phonenumbers.number_type(parsed), NumberType.UNKNOWN)
+    plan = find_plan(number.e164)
+    assert plan is not None, "a number has a plan"
+    return plan.type_of(number.e164[plan.calling_code_digits :], number.country)
 
 
-_TYPES: Final = {getattr(phonenumbers.PhoneNumberType, kind.name): kind for kind in NumberType}
+def find_time_zones(number: Number) -> tuple[str, ...]:
+    """Return the IANA names of the zones in which the number's phone may be; () if nobody knows.
+
+    More than one where digits don't tell: a mobile number of a wide country has all of its zones.
+    About 25 µs, and 3 ms for the first one, which loads the table.
+    """
+    from phonenumbers import timezone
+
+    zones = timezone.time_zones_for_number(phonenumbers.parse("+" + number.e164))
+    return tuple(zone for zone in zones if zone != timezone.UNKNOWN_TIMEZONE)
+
+
+def check_type(number: Number, refused: Collection[NumberType]) -> Ineligible | None:
+    """Say why no text is sent to a number of this type; None when it may be.
+
+    Whoever refuses none of MOBILE_TYPES need not ask for a number that is surely `mobile`.
+    """
+    kind = number_type(number)
+    if kind not in refused:
+        return None
+    return Ineligible(TYPE_REASONS[kind], f"the number is {_DESCRIPTIONS[kind]}")
+
 
 _SEPARATORS: Final = dict.fromkeys(
     map(

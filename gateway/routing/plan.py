@@ -4,14 +4,17 @@ The facts are `phonenumbers`' metadata; only the way they are asked differs. Its
 about 55 µs a number, because they walk every region and every type of number one by one. Here all
 the rules that can apply to a length are joined into one regular expression, compiled when the
 first number of that calling code and length comes by (the worst takes 7 ms, all of them together
-0.4 s), after which an answer takes 0.3 to 0.8 µs. A test holds both to the same answers.
+0.4 s), after which an answer takes 0.3 to 0.8 µs. What a number is used for is a second such
+expression, about as fast. A test holds both to the same answers.
 
 Not here: how people write numbers (`numbers.py`).
 """
 
 from __future__ import annotations
 
+import enum
 import re
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from phonenumbers import (
@@ -28,14 +31,45 @@ NATIONAL_DIGITS_MAX: Final = 17
 """The longest national number in any plan (Germany, Indonesia, Japan go beyond E.164's 15)."""
 
 
+class NumberType(enum.StrEnum):
+    """What a number is used for, as far as its digits tell."""
+
+    FIXED_LINE = "fixed_line"
+    MOBILE = "mobile"
+    FIXED_LINE_OR_MOBILE = "fixed_line_or_mobile"
+    """Where the digits don't tell the two apart, as in North America."""
+    TOLL_FREE = "toll_free"
+    PREMIUM_RATE = "premium_rate"
+    SHARED_COST = "shared_cost"
+    VOIP = "voip"
+    PERSONAL_NUMBER = "personal_number"
+    PAGER = "pager"
+    UAN = "uan"
+    """A company's number that leads to whichever of its places."""
+    VOICEMAIL = "voicemail"
+    UNKNOWN = "unknown"
+
+
+class Allocation(NamedTuple):
+    """Whose number it is."""
+
+    country: str
+    """ISO 3166 alpha-2; "" where a calling code belongs to no country (satellite, freephone)."""
+    mobile: bool
+    """Whether it looks like a mobile number there: nearly every number that is asked about does,
+    and need not be asked for its type. A test holds that to the type."""
+
+
 class _Rules(NamedTuple):
     """What a national number of one length has to look like."""
 
-    countries: re.Pattern[str]
-    """Matches when the number belongs to a country of the plan; the group's name says which."""
+    allocations: re.Pattern[str]
+    """Matches when the number belongs to a country of the plan; the last group's name says which,
+    and whether it looks like a mobile number."""
+    meanings: dict[str | None, Allocation]
     validity: dict[str, re.Pattern[str] | None]
-    """The second question for countries that `countries` tells apart by leading digits alone;
-    None when such a country has no number of this length."""
+    """The second question for countries that `allocations` tells apart by leading digits alone;
+    its only group is a mobile number. None when such a country has no number of this length."""
 
 
 class NumberingPlan:
@@ -47,6 +81,7 @@ class NumberingPlan:
         "_prefix_rule",
         "_regions",
         "_rules",
+        "_types",
         "calling_code",
         "calling_code_digits",
         "lengths",
@@ -67,6 +102,7 @@ class NumberingPlan:
         self._prefix_rule = main.national_prefix_transform_rule or ""
         self._general = re.compile(_pattern(main.general_desc) or r"(?!)", re.ASCII)
         self._rules: dict[int, _Rules] = {}
+        self._types: dict[tuple[str, int], re.Pattern[str]] = {}
 
     def strip_prefix(self, national: str) -> str:
         """Return the number without the trunk prefix that is dialled inside the country only.
@@ -87,26 +123,32 @@ class NumberingPlan:
             return national
         return stripped
 
-    def country_of(self, national: str) -> str | None:
-        """Return the country whose valid number this is; None when it is no valid number.
-
-        ISO 3166 alpha-2; "" where a calling code belongs to no country (satellite, freephone).
-        """
+    def find_allocation(self, national: str) -> Allocation | None:
+        """Return whose valid number this is; None when it is no valid number."""
         length = len(national)
         rules = self._rules.get(length)
         if rules is None:
             if length not in self.lengths:
                 return None
             rules = self._rules[length] = self._compile(length)
-        match = rules.countries.match(national)
+        match = rules.allocations.match(national)
         if match is None:
             return None
-        country = match.lastgroup or ""
-        if country in rules.validity:
-            pattern = rules.validity[country]
-            if pattern is None or pattern.match(national) is None:
-                return None
-        return country
+        named = match.lastgroup
+        if named in rules.validity:
+            pattern = rules.validity[named]
+            second = None if pattern is None else pattern.match(national)
+            return None if second is None else Allocation(named, second.lastindex is not None)
+        return rules.meanings[named]
+
+    def type_of(self, national: str, country: str) -> NumberType:
+        """Return what a valid number of this country is used for."""
+        key = (country, len(national))
+        pattern = self._types.get(key)
+        if pattern is None:
+            pattern = self._types[key] = self._compile_types(country, len(national))
+        match = pattern.match(national)
+        return NumberType.UNKNOWN if match is None else _TYPES[match.lastindex or 0]
 
     def likely_country(self, national: str) -> str:
         """Return the country of an invalid number: by its leading digits, else the main one."""
@@ -117,22 +159,53 @@ class NumberingPlan:
 
     def _compile(self, length: int) -> _Rules:
         alternatives: list[str] = []
+        meanings: dict[str | None, Allocation] = {}
         validity: dict[str, re.Pattern[str] | None] = {}
         for region in self._regions:
-            numbers = _pattern_of_length(region, length)
+            mobile, others = _patterns_of_length(region, length)
             country = _country(region)
             # A region alone in its plan needs no telling apart.
             if region.leading_digits and len(self._regions) > 1:
-                alternatives.append(_named(country, region.leading_digits))
+                alternatives.append(f"(?P<{country}>{region.leading_digits})")
+                numbers = "|".join(filter(None, (f"({mobile})" if mobile else "", others)))
                 validity[country] = re.compile(numbers, re.ASCII) if numbers else None
-            elif numbers:
-                alternatives.append(_named(country, numbers))
+                continue
+            for name, numbers in ((f"{country or '_'}_mobile", mobile), (country or "_", others)):
+                if numbers:
+                    alternatives.append(f"(?P<{name}>{numbers})")
+                    meanings[name] = Allocation(country, numbers is mobile)
         # Alternatives are tried in their order and the first that matches is taken, which is the
         # order in which the metadata wants its regions asked.
-        countries = re.compile("|".join(alternatives) or r"(?!)", re.ASCII)
-        assert countries.groups == len(countries.groupindex), "a pattern brought its own group"
-        return _Rules(countries, validity)
+        allocations = re.compile("|".join(alternatives) or r"(?!)", re.ASCII)
+        assert allocations.groups == len(allocations.groupindex), "a pattern brought its own group"
+        return _Rules(allocations, meanings, validity)
 
+    def _compile_types(self, country: str, length: int) -> re.Pattern[str]:
+        region = next((r for r in self._regions if _country(r) == country), None)
+        if region is None or length not in _lengths(region.general_desc):
+            return re.compile(r"(?!)")
+        fixed, mobile = (_type_pattern(d, length) for d in (region.fixed_line, region.mobile))
+        # In the order of _TYPES: where two apply, the dearer one is told.
+        patterns = [_type_pattern(getattr(region, name), length) for name in _DISTINCT]
+        patterns += [f"(?={fixed}){mobile}", fixed, mobile]
+        alternatives = "|".join(f"({pattern})" for pattern in patterns)
+        general = _pattern(region.general_desc) or r"(?!)"
+        types = re.compile(rf"(?=(?:{general})\Z)(?:{alternatives})", re.ASCII)
+        assert types.groups == len(_TYPES) - 1, "a pattern brought its own group"
+        return types
+
+
+_DISTINCT: Final = (
+    *("premium_rate", "toll_free", "shared_cost", "voip"),
+    *("personal_number", "pager", "uan", "voicemail"),
+)
+_TYPES: Final = (
+    NumberType.UNKNOWN,
+    *(NumberType(name) for name in _DISTINCT),
+    NumberType.FIXED_LINE_OR_MOBILE,
+    NumberType.FIXED_LINE,
+    NumberType.MOBILE,
+)
 
 _plans: dict[str, NumberingPlan] = {}
 # The first three digits of a number → its plan: one lookup instead of three. Filled as numbers
@@ -175,10 +248,6 @@ def _country(region: PhoneMetadata) -> str:
     return "" if region.id == REGION_CODE_FOR_NON_GEO_ENTITY else region.id
 
 
-def _named(country: str, pattern: str) -> str:
-    return f"(?P<{country}>{pattern})" if country else f"(?:{pattern})"
-
-
 def _pattern(kind: PhoneNumberDesc | None) -> str:
     return (kind.national_number_pattern if kind else None) or ""
 
@@ -188,13 +257,18 @@ def _lengths(kind: PhoneNumberDesc | None) -> frozenset[int]:
     return frozenset(lengths or range(2, NATIONAL_DIGITS_MAX + 1))
 
 
-def _pattern_of_length(region: PhoneMetadata, length: int) -> str:
-    """Join the patterns of all types of number that can have this length; "" when none can."""
+def _type_pattern(kind: PhoneNumberDesc | None, length: int) -> str:
+    """Return what numbers of one type and length look like; matches nothing if there are none."""
+    numbers = _pattern(kind)
+    return rf"(?:{numbers})\Z" if numbers and length in _lengths(kind) else r"(?!)"
+
+
+def _patterns_of_length(region: PhoneMetadata, length: int) -> tuple[str, str]:
+    """Join what numbers of this length look like, mobile ones and all others; "" for none."""
     general = _pattern(region.general_desc)
     if not general or length not in _lengths(region.general_desc):
-        return ""
-    types = (
-        region.mobile,  # first: nearly every number that is asked about
+        return "", ""
+    others = (
         region.fixed_line,
         region.premium_rate,
         region.toll_free,
@@ -205,6 +279,14 @@ def _pattern_of_length(region: PhoneMetadata, length: int) -> str:
         region.uan,
         region.voicemail,
     )
-    fitting = (_pattern(kind) for kind in types if kind and length in _lengths(kind))
-    joined = "|".join(dict.fromkeys(filter(None, fitting)))
-    return rf"(?=(?:{general})\Z)(?:{joined})\Z" if joined else ""
+    mobile, rest = _fitting((region.mobile,), length), _fitting(others, length)
+    head = rf"(?=(?:{general})\Z)"
+    return (
+        rf"{head}(?:{'|'.join(mobile)})\Z" if mobile else "",
+        rf"{head}(?:{'|'.join(rest)})\Z" if rest else "",
+    )
+
+
+def _fitting(kinds: Iterable[PhoneNumberDesc | None], length: int) -> list[str]:
+    patterns = (_pattern(kind) for kind in kinds if kind and length in _lengths(kind))
+    return list(dict.fromkeys(filter(None, patterns)))

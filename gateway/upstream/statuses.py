@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from gateway.routing.numbers import TYPE_REASONS
 from gateway.smpp import vocabulary as v
 
 STATUS_OF_CODE: Final[Mapping[str, int]] = MappingProxyType(
@@ -21,6 +22,7 @@ STATUS_OF_CODE: Final[Mapping[str, int]] = MappingProxyType(
         "number_unknown_calling_code": v.ESME_RINVDSTADR,
         "number_impossible_length": v.ESME_RINVDSTADR,
         "number_not_valid": v.ESME_RINVDSTADR,
+        **{reason.value: v.ESME_RINVDSTADR for reason in TYPE_REASONS.values()},
         # Nobody takes messages there, so the address can't be used, and trying again is no use.
         "no_route": v.ESME_RINVDSTADR,
         "no_price": v.ESME_RINVDSTADR,

@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.config import Carrier, Config
+from gateway.config import Carrier, Config, NumberType
 from gateway.config_file import build_config, load_config, parse_config, printable_config
 from gateway.errors import ConfigError
+from gateway.routing.numbers import NumberType as RoutedType
 
 EXAMPLE = Path(__file__).parents[2] / "gateway.example.toml"
 
@@ -273,3 +274,7 @@ def test_settings_can_be_read_where_their_secrets_are_not() -> None:
     parsed = parse_config(raw)
     assert [each.password for each in parsed.carrier] == ["env:NOT_HERE", "plain"]
     assert refusal(raw).key == "carrier.alpha.password"
+
+
+def test_the_types_of_numbers_are_those_that_routing_knows() -> None:
+    assert set(typing.get_args(NumberType)) == set(RoutedType) - {RoutedType.UNKNOWN}

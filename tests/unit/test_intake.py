@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.config import Messages
@@ -323,6 +324,27 @@ def test_national_numbers_are_read_by_the_country_that_is_set() -> None:
 
 
 # ── idempotency ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("to", "code"),
+    [
+        ("+44 20 7183 8750", "number_fixed_line"),
+        ("+44 9012 345678", "number_premium_rate"),
+        ("+44 800 123 4567", "number_toll_free"),
+        ("+44 70 1234 5678", "number_personal_number"),
+    ],
+)
+def test_a_number_that_no_text_is_sent_to_is_refused_by_its_type(to: str, code: str) -> None:
+    rejected = refuse(to=to)
+    assert (rejected.code, rejected.field) == (code, "to")
+
+
+def test_which_types_are_refused_is_a_setting() -> None:
+    everything = msgspec.structs.replace(SETTINGS, refuse_types=())
+    assert decide(intake(settings=everything), to="+44 20 7183 8750").recipient == "442071838750"
+    no_mobiles = msgspec.structs.replace(SETTINGS, refuse_types=("mobile",))
+    assert refuse(intake(settings=no_mobiles), to=UK).code == "number_mobile"
 
 
 def test_the_same_request_has_the_same_hash() -> None:

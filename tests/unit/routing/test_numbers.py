@@ -17,6 +17,8 @@ from gateway.routing.numbers import (
     Number,
     NumberType,
     Reason,
+    check_type,
+    find_time_zones,
     number_type,
     parse_number,
 )
@@ -126,17 +128,17 @@ def test_any_digits_are_judged_as_phonenumbers_judges_them(digits: str) -> None:
     ],
 )
 def test_every_international_way_of_writing_gives_the_same_number(raw: str) -> None:
-    assert parse_number(raw) == Number("447400123456", 44, "GB")
+    assert parse_number(raw) == Number("447400123456", 44, "GB", True)
 
 
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        ("+54 11 15 2345-6789", Number("5491123456789", 54, "AR")),
+        ("+54 11 15 2345-6789", Number("5491123456789", 54, "AR", True)),
         ("+39 02 1234 5678", Number("390212345678", 39, "IT")),
-        ("+1 204 234 5678", Number("12042345678", 1, "CA")),
-        ("+7 701 234 5678", Number("77012345678", 7, "KZ")),
-        ("+44 7911 123456", Number("447911123456", 44, "GG")),
+        ("+1 204 234 5678", Number("12042345678", 1, "CA", True)),
+        ("+7 701 234 5678", Number("77012345678", 7, "KZ", True)),
+        ("+44 7911 123456", Number("447911123456", 44, "GG", True)),
         ("+800 1234 5678", Number("80012345678", 800, "")),
         ("+882 16 88890000", Number("8821688890000", 882, "")),
     ],
@@ -254,3 +256,60 @@ def test_every_type_that_phonenumbers_knows_has_a_name_here() -> None:
     for value in phonenumbers.PhoneNumberType.values():
         name = phonenumbers.PhoneNumberType.to_string(value)
         assert NumberType[name]
+
+
+def test_every_number_has_the_type_that_phonenumbers_gives_it() -> None:
+    examples = _examples()
+    seen = set()
+    disagreements = []
+    for digits in (*examples, *_mutations(examples, MUTATIONS)):
+        number = parse_number(digits)
+        if isinstance(number, Ineligible):
+            continue
+        theirs = phonenumbers.number_type(phonenumbers.parse("+" + number.e164))
+        name = phonenumbers.PhoneNumberType.to_string(theirs)
+        seen.add(name)
+        surely = name in ("MOBILE", "FIXED_LINE_OR_MOBILE")
+        if number_type(number) is not NumberType[name] or number.mobile is not surely:
+            disagreements.append((number, number_type(number), name))
+    assert disagreements == [], f"seed {SEED}"
+    assert len(seen) > 8
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [
+        ("442071838750", NumberType.FIXED_LINE),
+        ("449012345678", NumberType.PREMIUM_RATE),
+        ("448001234567", NumberType.TOLL_FREE),
+        ("447700900123", NumberType.UNKNOWN),
+    ],
+)
+def test_a_refused_type_has_a_reason_of_its_own(raw: str, kind: NumberType) -> None:
+    number = parse_number(raw, "possible")
+    assert isinstance(number, Number)
+    refused = check_type(number, {kind})
+    assert refused is not None
+    assert kind.value in refused.code.value
+    assert refused.detail.startswith("the number is ")
+    assert check_type(number, set(NumberType) - {kind}) is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "zones"),
+    [
+        ("491713920010", ("Europe/Berlin",)),
+        ("12125550123", ("America/New_York",)),
+        ("8821688890000", ()),
+    ],
+)
+def test_time_zones_are_where_the_phone_may_be(raw: str, zones: tuple[str, ...]) -> None:
+    number = parse_number(raw)
+    assert isinstance(number, Number)
+    assert find_time_zones(number) == zones
+
+
+def test_a_mobile_number_of_a_wide_country_has_all_of_its_zones() -> None:
+    number = parse_number("+7 916 123 4567")
+    assert isinstance(number, Number)
+    assert {"Europe/Moscow", "Asia/Vladivostok"} <= set(find_time_zones(number))

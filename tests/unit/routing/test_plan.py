@@ -56,11 +56,12 @@ def test_every_rule_of_every_plan_compiles_and_names_only_its_own_countries() ->
         countries = {"" if region == "001" else region for region in regions}
         for length in plan.lengths:
             for digit in "0235789":
-                assert plan.country_of(digit * length) in {None, *countries}
+                allocation = plan.find_allocation(digit * length)
+                assert allocation is None or allocation.country in countries
 
 
 def test_a_length_without_numbers_is_answered_without_compiling() -> None:
     plan = NumberingPlan(44)
-    assert plan.country_of("7" * 3) is None
-    assert plan.country_of("7" * 40) is None
+    assert plan.find_allocation("7" * 3) is None
+    assert plan.find_allocation("7" * 40) is None
     assert plan._rules == {}
