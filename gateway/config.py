@@ -220,24 +220,70 @@ class Route(Section, frozen=True, kw_only=True):
     accounts: tuple[str, ...] = ()
 
 
+Amount = str
+"""A decimal text of the account's unit, at most six places: "0.0075"."""
+Prefix = Annotated[str, Meta(pattern=r"^\d{0,15}$")]
+Operator = Annotated[str, Meta(pattern=r"^(\d{3}-?\d{2,3})?$")]
+"""MCC and MNC, instead of a prefix."""
+Moment = str
+"""A date (its midnight in UTC) or a time with its offset; empty: the beginning of all times."""
+
+
+class Plan(Section, frozen=True, kw_only=True):
+    """What several accounts are sold by; an account is on one with `gateway account update`."""
+
+    name: Name
+    currency: str = ""
+    """The unit that its accounts must have; empty: any."""
+    bill: Literal["submitted", "delivered"] = "submitted"
+    """Whether segments that were not delivered are refunded."""
+
+
 class Price(Section, frozen=True, kw_only=True):
-    price: str
-    """A decimal string of the account's unit a segment, at most six places: "0.0075"."""
-    prefix: Annotated[str, Meta(pattern=r"^\d{0,15}$")] = ""
+    price: Amount
+    """Of a segment; "none": not sold."""
+    prefix: Prefix = ""
     """Destination prefix; the longest match counts. Empty: everything else."""
+    operator: Operator = ""
+    lane: Literal["", "otp", "transactional", "marketing"] = ""
+    """Empty: every lane."""
+    effective_from: Moment = ""
+    segments_from: Count = 0
+    """Segments accepted of the account this month from which it holds."""
+    account: str = ""
+    plan: str = ""
+    currency: str = ""
+    """Whose list it is in: an account's, a plan's, a unit's; all empty: everyone's."""
+
+
+class PriceList(Section, frozen=True, kw_only=True):
+    """A CSV file with prices."""
+
+    file: str
+    """Relative to where the gateway starts."""
+    effective_from: Moment = ""
+    """For lines that have none of their own."""
+    account: str = ""
+    plan: str = ""
+    currency: str = ""
 
 
 class Cost(Section, frozen=True, kw_only=True):
     """What a carrier charges for a segment, in the unit that prices are in."""
 
     carrier: Name
-    cost: str
-    """A decimal string, at most six places."""
-    prefix: Annotated[str, Meta(pattern=r"^\d{0,15}$")] = ""
-    operator: Annotated[str, Meta(pattern=r"^(\d{3}-?\d{2,3})?$")] = ""
-    """MCC and MNC, instead of a prefix."""
-    effective_from: str = ""
-    """A date (UTC) or a time with its offset; empty: always."""
+    cost: Amount
+    prefix: Prefix = ""
+    operator: Operator = ""
+    effective_from: Moment = ""
+
+
+class CostList(Section, frozen=True, kw_only=True):
+    """A CSV file with what a carrier charges."""
+
+    carrier: Name
+    file: str
+    effective_from: Moment = ""
 
 
 class ListenTls(Section, frozen=True, kw_only=True):
@@ -290,8 +336,11 @@ class Config(Section, frozen=True, kw_only=True):
     webhooks: Webhooks = Webhooks()
     carrier: tuple[Carrier, ...] = ()
     route: tuple[Route, ...] = ()
+    plan: tuple[Plan, ...] = ()
     price: tuple[Price, ...] = ()
+    price_list: tuple[PriceList, ...] = ()
     cost: tuple[Cost, ...] = ()
+    cost_list: tuple[CostList, ...] = ()
 
     @property
     def database_url(self) -> str:

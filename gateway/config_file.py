@@ -20,7 +20,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from gateway.config import Config, Secret, Section, Smpp
+from gateway.config import Config, Cost, CostList, Price, PriceList, Secret, Section, Smpp
 from gateway.errors import ConfigError
 
 S = TypeVar("S", bound=Section)
@@ -115,10 +115,32 @@ def _check_references(config: Config) -> None:
             raise ConfigError(f"carrier.{carrier.name}.{key}", 'goes with alphabet = "gsm7" alone')
         if all(bind.mode == "receiver" for bind in carrier.binds):
             raise ConfigError(f"carrier.{carrier.name}.binds", "no bind can transmit")
-    prefixes = [price.prefix for price in config.price]
-    for prefix in prefixes:
-        if prefixes.count(prefix) > 1:
-            raise ConfigError("price.prefix", f"{prefix!r} is priced twice")
+    _check_price_lists(config)
+
+
+def _check_price_lists(config: Config) -> None:
+    plans = [plan.name for plan in config.plan]
+    for name in plans:
+        if plans.count(name) > 1:
+            raise ConfigError(f"plan.{name}", "two plans have this name")
+    priced: list[tuple[str, Price | PriceList]] = [
+        *((f"price[{index}]", price) for index, price in enumerate(config.price)),
+        *((f"price_list[{index}]", listed) for index, listed in enumerate(config.price_list)),
+    ]
+    for where, each in priced:
+        if each.plan and each.plan not in plans:
+            raise ConfigError(f"{where}.plan", f"no plan {each.plan!r}{_nearest(each.plan, plans)}")
+        if sum(map(bool, (each.account, each.plan, each.currency))) > 1:
+            raise ConfigError(where, "is for an account, a plan or a currency, not for two of them")
+    carriers = [carrier.name for carrier in config.carrier]
+    charged: list[tuple[str, Cost | CostList]] = [
+        *((f"cost[{index}]", cost) for index, cost in enumerate(config.cost)),
+        *((f"cost_list[{index}]", listed) for index, listed in enumerate(config.cost_list)),
+    ]
+    for where, charge in charged:
+        if charge.carrier not in carriers:
+            hint = _nearest(charge.carrier, carriers)
+            raise ConfigError(f"{where}.carrier", f"no carrier {charge.carrier!r}{hint}")
 
 
 def _check_numbers(table: Mapping[str, object], where: str) -> None:

@@ -23,13 +23,15 @@ from gateway.content import (
     read_content,
     read_order,
 )
-from gateway.credit.prices import PriceList, Unpriced
+from gateway.credit.prices import PriceBook, Unpriced
+from gateway.credit.volumes import NO_VOLUMES, Volumes
 from gateway.errors import Rejected
 from gateway.ids import IdGenerator
 from gateway.model import (
     LANES,
     Account,
     CarrierId,
+    Lane,
     Message,
     Micros,
     Order,
@@ -58,7 +60,7 @@ class Tables(msgspec.Struct, frozen=True):
     """What decisions are looked up in; replaced as a whole when settings change."""
 
     routes: RouteTable
-    prices: PriceList | None
+    prices: PriceBook | None
     """None: nothing is priced, every message is free."""
     styles: Mapping[CarrierId, TextStyle] = {}
     """How carriers want text written; one that is not here wants it plain."""
@@ -80,10 +82,17 @@ class Intake:
     """Decides requests by one set of settings and tables."""
 
     def __init__(
-        self, settings: Messages, tables: Tables, ids: IdGenerator, *, text_chars_max: int
+        self,
+        settings: Messages,
+        tables: Tables,
+        ids: IdGenerator,
+        *,
+        text_chars_max: int,
+        volumes: Volumes = NO_VOLUMES,
     ) -> None:
         self.settings = settings
         self.tables = tables
+        self._volumes = volumes
         self._ids = ids
         self._text_chars_max = text_chars_max
         self._refused_types = frozenset(NumberType(name) for name in settings.refuse_types)
@@ -104,24 +113,24 @@ class Intake:
         except Rejected as rejected:
             return rejected
 
-    def assess(self, account: Account, request: SendRequest) -> Assessed | Rejected:
+    def assess(self, account: Account, request: SendRequest, now: float) -> Assessed | Rejected:
         """Return what the request would take, without making a message of it."""
         try:
-            return self._assess(account, request, read_content(request, self._text_chars_max))
+            lane = _read_lane(request.priority)
+            content = read_content(request, self._text_chars_max)
+            return self._assess(account, request, content, lane, now)
         except Rejected as rejected:
             return rejected
 
     def _decide(self, account: Account, request: SendRequest, now: float) -> Message:
-        lane = LANES.get(request.priority)
-        if lane is None:
-            raise Rejected("priority_unknown", f"priority is {one_of(LANES)}", field="priority")
+        lane = _read_lane(request.priority)
         content = read_content(request, self._text_chars_max)
         sender = _read_sender(request.sender, account.default_sender)
         send_at, expires_at = self._read_times(request, now)
         client_ref = _read_label(request.client_ref, "client_ref", CLIENT_REF_CHARS_MAX)
         tag = _read_label(request.tag, "tag", TAG_CHARS_MAX)
         callback_url = _read_url(request.callback_url)
-        assessed = self._assess(account, request, content)
+        assessed = self._assess(account, request, content, lane, now)
         encoding, message_class = assessed.measured.encoding, request.message_class
         message = Message(
             id=self._ids.next(now),
@@ -147,10 +156,12 @@ class Intake:
         )
         return self._with_fit_routes(message)
 
-    def _assess(self, account: Account, request: SendRequest, content: Content) -> Assessed:
+    def _assess(
+        self, account: Account, request: SendRequest, content: Content, lane: Lane, now: float
+    ) -> Assessed:
         number, routes = self._find_way(account, request.to)
         content, measured = measure_content(request, content, self._style(routes[0]))
-        return self._sum_up(account, number, routes, content, measured)
+        return self._sum_up(account, number, routes, content, measured, lane, now)
 
     def _decide_order(self, account: Account, order: Order, now: float) -> Message:
         sender = _read_sender(order.sender or None, account.default_sender)
@@ -158,7 +169,7 @@ class Intake:
         content = read_order(order, self._text_chars_max)
         number, routes = self._find_way(account, order.to)
         content, measured = measure_order(order, content, self._style(routes[0]))
-        assessed = self._sum_up(account, number, routes, content, measured)
+        assessed = self._sum_up(account, number, routes, content, measured, order.lane, now)
         message = Message(
             id=self._ids.next(now),
             account_id=account.id,
@@ -221,6 +232,9 @@ class Intake:
         routes: tuple[CarrierId, ...],
         content: Content,
         measured: Measured,
+        lane: Lane,
+        now: float,
+        operator: str = "",
     ) -> Assessed:
         if measured.segments > account.segments_max:
             raise Rejected(
@@ -231,7 +245,9 @@ class Intake:
             )
         each = Micros(0)
         if self.tables.prices is not None:
-            price = self.tables.prices.price(number.e164)
+            price = self.tables.prices.price(
+                account, number.e164, operator, lane, int(now), self._volumes
+            )
             if isinstance(price, Unpriced):
                 raise Rejected("no_price", "no price is set for this destination", field="to")
             each = price
@@ -289,6 +305,13 @@ class Intake:
 def hash_request(request: SendRequest) -> bytes:
     """Return what tells whether two requests with one key ask for the same."""
     return hashlib.blake2b(msgspec.json.encode(request), digest_size=16).digest()
+
+
+def _read_lane(priority: str) -> Lane:
+    lane = LANES.get(priority)
+    if lane is None:
+        raise Rejected("priority_unknown", f"priority is {one_of(LANES)}", field="priority")
+    return lane
 
 
 def _read_sender(asked: str | None, default: str) -> str:

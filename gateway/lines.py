@@ -9,16 +9,12 @@ from collections.abc import Mapping
 from gateway.carrier_state import CarrierState, Policy
 from gateway.carriers import CarrierDesk, Line
 from gateway.config import Carrier, Config, Tls
-from gateway.credit.costs import Costs
-from gateway.credit.lists import parse_rate
-from gateway.credit.prices import PriceList, parse_micros
-from gateway.credit.rates import Rate, RateTable
 from gateway.dlr.dialects import DIALECTS
 from gateway.dlr.ids import IdForm, IdRule
 from gateway.errors import ConfigError
 from gateway.intake import Tables
 from gateway.metrics import Metrics
-from gateway.model import AccountId, CarrierId, Micros
+from gateway.model import AccountId, CarrierId
 from gateway.outgoing import Writing
 from gateway.routing.table import Route, RouteTable
 from gateway.smpp.client import CarrierBind
@@ -26,6 +22,7 @@ from gateway.smpp.pdu import SubmitTemplate
 from gateway.smpp.settings import BindMode, BindSettings, Pace
 from gateway.smpp.status import StatusClass
 from gateway.smpp.timers import Timings
+from gateway.tariffs import build_prices
 from gateway.text.coding import ClassForm
 from gateway.text.national import LANGUAGES
 from gateway.text.sender import SenderForm
@@ -171,42 +168,9 @@ def build_tables(
             )
             for index, route in enumerate(config.route)
         ),
-        prices=_build_prices(config),
+        prices=build_prices(config, account_ids),
         styles={carrier_ids[carrier.name]: build_style(carrier) for carrier in config.carrier},
     )
-
-
-def _build_prices(config: Config) -> PriceList | None:
-    if not config.price:
-        return None
-    default: Micros | None = None
-    by_prefix: dict[str, Micros] = {}
-    for index, price in enumerate(config.price):
-        micros = parse_micros(price.price, f"price[{index}].price")
-        if price.prefix:
-            by_prefix[price.prefix] = micros
-        else:
-            default = micros
-    return PriceList(by_prefix, default)
-
-
-def build_costs(config: Config, carrier_ids: Mapping[str, CarrierId]) -> Costs:
-    """Return what carriers charge."""
-    by_carrier: dict[CarrierId, list[Rate]] = {}
-    for index, cost in enumerate(config.cost):
-        where = f"cost[{index}]"
-        if cost.carrier not in carrier_ids:
-            raise ConfigError(f"{where}.carrier", f"no carrier {cost.carrier!r}")
-        rate = parse_rate(
-            where,
-            cost.cost,
-            amount_name="cost",
-            prefix=cost.prefix,
-            operator=cost.operator,
-            effective_from=cost.effective_from,
-        )
-        by_carrier.setdefault(carrier_ids[cost.carrier], []).append(rate)
-    return Costs({carrier_id: RateTable(rates) for carrier_id, rates in by_carrier.items()})
 
 
 def _account(account_ids: Mapping[str, AccountId], name: str, key: str) -> AccountId:

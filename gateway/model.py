@@ -94,12 +94,16 @@ class Account(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     id: AccountId
     name: str
     currency: str = "credits"
+    plan: str = ""
+    """What it is sold by, of the settings' plans; empty: none."""
+    bill: str = ""
+    """What it pays for: "submitted" or "delivered" segments; empty: as its plan says."""
     default_sender: str = ""
     segments_max: int = 10
     """Segments a message; a longer text is refused, never truncated."""
     submit_per_s: float = 0.0
     floor_micros: Micros = Micros(0)
-    """What available credit may never go below (negative for postpaid)."""
+    """What available credit may never go below; for postpaid, the limit with a minus."""
     webhook_url: str = ""
     webhook_secret: str = ""
     active: bool = True

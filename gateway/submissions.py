@@ -97,10 +97,11 @@ class Intakes:
 
     def quote(self, account: Account, requests: Sequence[SendRequest]) -> Quote:
         """Return what sending would cost, number by number; nothing is stored or reserved."""
+        now = time.time()
         items: list[QuoteItem] = []
         segments = price = 0
         for request in requests:
-            assessed = self._intake.assess(account, request)
+            assessed = self._intake.assess(account, request, now)
             if isinstance(assessed, Rejected):
                 items.append(QuoteItem(to=request.to, code=assessed.code, detail=assessed.detail))
                 continue

@@ -25,7 +25,9 @@ from gateway.cli.output import (
 from gateway.cli.session import Session, get_account, pass_session
 from gateway.cli.smpp import smpp
 from gateway.cli.values import config_option, examples, json_option
+from gateway.config import Config
 from gateway.credit.prices import format_micros
+from gateway.model import Account
 from gateway.store import accounts
 from gateway.store.accounts import AccountSettings, Deposited, NewKey, Standing
 from gateway.store.postgres import Database
@@ -38,6 +40,8 @@ class AccountJson(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     name: str
     currency: str
+    plan: str
+    bill: str
     active: bool
     available: str
     reserved: str
@@ -56,8 +60,15 @@ class AccountJson(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 def _settings_options(command: F) -> F:
     """Add the options for what can be set on an account; those not given are None."""
     for option in (
+        click.option("--floor", type=values.amount, help="Prepaid: what credit may not go below."),
         click.option(
-            "--floor", type=values.amount, help="What credit may not go below; -50 is postpaid."
+            "--limit", type=values.amount, help="Postpaid: what it may owe; a floor below 0."
+        ),
+        click.option("--plan", help="The settings' plan that it is sold by; '' for none."),
+        click.option(
+            "--bill",
+            type=click.Choice(("submitted", "delivered", "plan")),
+            help="What it pays for; plan: as its plan says.",
         ),
         click.option("--webhook-url", metavar="URL", help="Where its events are sent."),
         click.option("--submit-per-s", type=float, help="Requests a second; 0 for no limit."),
@@ -80,7 +91,7 @@ account.add_command(smpp)
 @account.command(
     epilog=examples(
         "gateway account create shop --credit 100 --with-key",
-        "gateway account create bank --currency EUR --floor -500 --sender Bank",
+        "gateway account create bank --currency EUR --limit 500 --plan gold --sender Bank",
     )
 )
 @click.argument("name")
@@ -105,8 +116,11 @@ def create(
     if credit is not None and credit < 0:
         raise click.BadParameter("credit to begin with can't be negative", param_hint="--credit")
 
+    given = _given(settings)
+    _check_plan(session.config, given, currency)
+
     async def work(database: Database) -> tuple[Standing, NewKey | None]:
-        made = await accounts.create_account(database, name, currency, **_given(settings))
+        made = await accounts.create_account(database, name, currency, **given)
         if credit:
             await accounts.deposit(
                 database, made.id, credit, reason="first credit", author=_author()
@@ -200,6 +214,7 @@ def update(
 
     async def work(database: Database) -> Standing:
         standing = await get_account(database, name)
+        _check_plan(session.config, given, standing.account.currency)
         return await accounts.update_account(database, standing.account.id, **given)
 
     standing = session.run(work)
@@ -274,8 +289,31 @@ def _given(settings: dict[str, Any]) -> AccountSettings:
     given = {name: value for name, value in settings.items() if value is not None}
     if "floor" in given:
         given["floor_micros"] = given.pop("floor")
+    if "limit" in given:
+        limit = given.pop("limit")
+        if limit < 0 or "floor_micros" in given:
+            raise click.BadParameter("is 0 or more, without --floor", param_hint="--limit")
+        given["floor_micros"] = -limit
+    if given.get("bill") == "plan":
+        given["bill"] = ""
     # The options have the names of its keys.
     return cast(AccountSettings, given)
+
+
+def _check_plan(config: Config, given: AccountSettings, currency: str) -> None:
+    """Refuse a plan that the settings do not have, or that is for another unit."""
+    name = given.get("plan", "")
+    if not name:
+        return
+    plan = next((plan for plan in config.plan if plan.name == name), None)
+    if plan is None:
+        known = ", ".join(plan.name for plan in config.plan) or "none at all"
+        raise click.BadParameter(f"no plan {name!r} in the settings: {known}", param_hint="--plan")
+    if plan.currency not in ("", currency):
+        raise click.BadParameter(
+            f"{name} is for accounts in {plan.currency}, and this one is in {currency}",
+            param_hint="--plan",
+        )
 
 
 def _author() -> str:
@@ -291,6 +329,8 @@ def _json_of(standing: Standing, **secrets: str) -> AccountJson:
     return AccountJson(
         name=a.name,
         currency=a.currency,
+        plan=a.plan,
+        bill=a.bill,
         active=a.active,
         available=format_micros(standing.available_micros),
         reserved=format_micros(standing.reserved_micros),
@@ -306,6 +346,14 @@ def _json_of(standing: Standing, **secrets: str) -> AccountJson:
     )
 
 
+def _credit_fields(a: Account) -> list[tuple[str, str]]:
+    if a.floor_micros < 0:
+        bound = ("postpaid, may owe", money(-a.floor_micros, a.currency))
+    else:
+        bound = ("prepaid, floor", money(a.floor_micros, a.currency))
+    return [bound, ("plan", a.plan), ("pays for", a.bill or "as its plan says")]
+
+
 def _print_standing(standing: Standing, *, secret: bool) -> None:
     a = standing.account
     print_fields(
@@ -316,7 +364,7 @@ def _print_standing(standing: Standing, *, secret: bool) -> None:
             ("reserved", money(standing.reserved_micros, a.currency)),
             ("posted", money(standing.posted_micros, a.currency)),
             ("deposited", money(standing.deposited_micros, a.currency)),
-            ("floor", money(a.floor_micros, a.currency)),
+            *_credit_fields(a),
             ("sender", a.default_sender),
             ("segments, at most", a.segments_max),
             ("requests a second", f"{a.submit_per_s:g}" if a.submit_per_s else "no limit"),

@@ -14,6 +14,7 @@ from gateway.cli.carrier import carrier
 from gateway.cli.message import message
 from gateway.cli.number import number
 from gateway.cli.output import visible
+from gateway.cli.price import price
 from gateway.cli.run import demo, serve, simulate
 from gateway.cli.session import Session
 from gateway.cli.settings import config, migrate
@@ -82,5 +83,17 @@ def cli(ctx: click.Context, debug: bool) -> None:
     ctx.ensure_object(Session).debug = debug
 
 
-for command in (serve, demo, account, carrier, message, number, audit, config, migrate, simulate):
+for command in (
+    serve,
+    demo,
+    account,
+    carrier,
+    message,
+    number,
+    price,
+    audit,
+    config,
+    migrate,
+    simulate,
+):
     cli.add_command(command)

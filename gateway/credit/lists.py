@@ -5,7 +5,12 @@ Every error names the line or the setting that is wrong. Reading files is `gatew
 
 from __future__ import annotations
 
+import csv
+import difflib
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from gateway.credit.prices import parse_micros
 from gateway.credit.rates import Rate
@@ -15,7 +20,12 @@ from gateway.model import LANES, Micros
 NOT_SOLD = "none"
 """Written in place of a price: nothing is sold there."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ROWS_MAX: Final = 1_000_000
+"""Lines of one list, some 300 MB in memory; the longest that operators sell have 100,000."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_COLUMNS: Final = ("prefix", "operator", "lane", "effective_from", "segments_from", "note")
+_DELIMITERS: Final = ",;\t"
 
 
 def parse_rate(
@@ -64,3 +74,65 @@ def parse_since(text: str, field: str) -> int:
             raise ConfigError(field, f"{text[:40]!r} needs an offset or Z")
         moment = moment.replace(tzinfo=UTC)
     return (moment - _EPOCH) // timedelta(seconds=1)
+
+
+def parse_csv(
+    text: str, name: str, *, amount_name: str = "price", effective_from: str = ""
+) -> Iterator[Rate]:
+    """Return the lines of a list in CSV, whose first row names its columns.
+
+    One is called like `amount_name`; the others may be any of prefix, operator, lane,
+    effective_from, segments_from and note, in any order, divided by commas, semicolons or tabs. A
+    line without a date of its own holds from `effective_from` on. Raises ConfigError with the
+    file's name and the row.
+    """
+    head, _, _ = text.partition("\n")
+    delimiter = max(_DELIMITERS, key=head.count)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        columns = [column.strip().lower() for column in next(rows, [])]
+        _check_columns(columns, name, amount_name)
+        for number, row in enumerate(rows, start=2):
+            if number > ROWS_MAX:
+                raise ConfigError(name, f"has more than {ROWS_MAX:,} rows")
+            if not any(row):
+                continue
+            yield _parse_row(f"{name}:{number}", columns, row, amount_name, effective_from)
+    except csv.Error as error:
+        raise ConfigError(f"{name}:{rows.line_num}", f"is no CSV: {error}") from None
+
+
+def _check_columns(columns: Sequence[str], name: str, amount_name: str) -> None:
+    known = [amount_name, *_COLUMNS]
+    for column in columns:
+        if column not in known:
+            near = difflib.get_close_matches(column, known, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else f": {', '.join(known)}"
+            raise ConfigError(f"{name}:1", f"no column is called {column[:40]!r}{hint}")
+        if columns.count(column) > 1:
+            raise ConfigError(f"{name}:1", f"two columns are called {column!r}")
+    if amount_name not in columns:
+        raise ConfigError(f"{name}:1", f"no column {amount_name!r}")
+
+
+def _parse_row(
+    where: str, columns: Sequence[str], row: Sequence[str], amount_name: str, effective_from: str
+) -> Rate:
+    if len(row) != len(columns):
+        raise ConfigError(where, f"has {len(row)} columns, the first row {len(columns)}")
+    cells: Mapping[str, str] = {
+        column: cell.strip() for column, cell in zip(columns, row, strict=True)
+    }
+    segments_from = cells.get("segments_from", "") or "0"
+    if not (segments_from.isascii() and segments_from.isdigit() and len(segments_from) <= 15):
+        raise ConfigError(f"{where}.segments_from", f"{segments_from[:40]!r} is no number")
+    return parse_rate(
+        where,
+        cells[amount_name],
+        amount_name=amount_name,
+        prefix=cells.get("prefix", ""),
+        operator=cells.get("operator", ""),
+        lane=cells.get("lane", ""),
+        effective_from=cells.get("effective_from", "") or effective_from,
+        segments_from=int(segments_from),
+    )

@@ -31,6 +31,7 @@ NAME_CHARS_MAX = 64
 DEPOSIT_MICROS_MAX = 10**15
 """A billion units at once is a typing error; and sums stay far from the end of 64 bits."""
 NOTE_CHARS_MAX = 200
+BILLS = ("", "submitted", "delivered")
 KEY_PREFIX_CHARS = 8
 KEY_SECRET_BYTES = 32
 _KEY_PREFIX_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -50,6 +51,8 @@ _APPLY_DEPOSIT = query("apply_deposit")
 class AccountSettings(TypedDict, total=False):
     """What can be set on an account, when it is made and later."""
 
+    plan: str
+    bill: str
     default_sender: str
     segments_max: int
     submit_per_s: float
@@ -128,6 +131,8 @@ async def create_account(
                 account.webhook_secret,
                 account.active,
                 account.floor_micros,
+                account.plan,
+                account.bill,
             )
     except asyncpg.UniqueViolationError:
         raise Rejected(
@@ -156,6 +161,8 @@ async def update_account(
             settings.get("webhook_url"),
             settings.get("webhook_secret") or None,
             settings.get("active"),
+            settings.get("plan"),
+            settings.get("bill"),
         )
         if found == "UPDATE 0":
             raise _unknown_account()
@@ -287,6 +294,8 @@ def account_of(row: Row) -> Account:
         id=AccountId(row["id"]),
         name=row["name"],
         currency=row["currency"],
+        plan=row["plan"],
+        bill=row["bill"],
         default_sender=row["default_sender"],
         segments_max=row["segments_max"],
         submit_per_s=row["submit_per_s"],
@@ -348,6 +357,8 @@ def _check_settings(settings: AccountSettings) -> None:
         raise Rejected("out_of_range", "must be 0 (none) to 1,000,000", field="submit_per_s")
     if abs(settings.get("floor_micros", 0)) > DEPOSIT_MICROS_MAX:
         raise Rejected("out_of_range", "is beyond a billion units", field="floor")
+    if settings.get("bill", "") not in BILLS:
+        raise Rejected("out_of_range", f"is one of {', '.join(filter(None, BILLS))}", field="bill")
     sender = settings.get("default_sender", "")
     if sender:
         parsed = parse_sender(sender)

@@ -9,8 +9,8 @@
 -- The account with its two money rows, so that no writer ever has to ask whether they exist.
 WITH account AS (
     INSERT INTO accounts (name, currency, default_sender, segments_max, submit_per_s,
-                          webhook_url, webhook_secret, active)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                          webhook_url, webhook_secret, active, plan, bill)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $10, $11)
     RETURNING id
 ),
 balance AS (
@@ -29,7 +29,9 @@ UPDATE accounts SET
     submit_per_s   = coalesce($4, submit_per_s),
     webhook_url    = coalesce($5, webhook_url),
     webhook_secret = coalesce($6, webhook_secret),
-    active         = coalesce($7, active)
+    active         = coalesce($7, active),
+    plan           = coalesce($8, plan),
+    bill           = coalesce($9, bill)
 WHERE id = $1
 
 -- name: update_floor
@@ -39,8 +41,8 @@ WHERE account_id = $1 AND available_micros >= $2
 
 -- name: fetch_accounts
 -- All accounts, or the one with this id or this name.
-SELECT a.id, a.name, a.currency, a.default_sender, a.segments_max, a.submit_per_s,
-       a.webhook_url, a.webhook_secret, a.active, a.created_at,
+SELECT a.id, a.name, a.currency, a.plan, a.bill, a.default_sender, a.segments_max,
+       a.submit_per_s, a.webhook_url, a.webhook_secret, a.active, a.created_at,
        b.floor_micros, b.available_micros, b.deposited_micros, p.posted_micros
 FROM accounts a
 JOIN balances b ON b.account_id = a.id
@@ -60,8 +62,8 @@ SELECT prefix, label, created_at, expires_at, revoked_at
 FROM api_keys WHERE account_id = $1 ORDER BY created_at, prefix
 
 -- name: fetch_account_of_key
-SELECT k.hash, a.id, a.name, a.currency, a.default_sender, a.segments_max, a.submit_per_s,
-       a.webhook_url, a.webhook_secret, a.active, b.floor_micros
+SELECT k.hash, a.id, a.name, a.currency, a.plan, a.bill, a.default_sender, a.segments_max,
+       a.submit_per_s, a.webhook_url, a.webhook_secret, a.active, b.floor_micros
 FROM api_keys k
 JOIN accounts a ON a.id = k.account_id
 JOIN balances b ON b.account_id = a.id
@@ -498,8 +500,8 @@ ON CONFLICT (account_id) DO UPDATE SET
 -- All of them with their accounts, or one account's.
 SELECT s.system_id, s.password, s.networks, s.binds_max, s.window_size, s.rate_per_s, s.queue_max,
        s.id_form, s.time_zone, s.alphabet, s.lane,
-       a.id, a.name, a.currency, a.default_sender, a.segments_max, a.submit_per_s,
-       a.webhook_url, a.webhook_secret, a.active, b.floor_micros
+       a.id, a.name, a.currency, a.plan, a.bill, a.default_sender, a.segments_max,
+       a.submit_per_s, a.webhook_url, a.webhook_secret, a.active, b.floor_micros
 FROM smpp_accounts s
 JOIN accounts a ON a.id = s.account_id
 JOIN balances b ON b.account_id = a.id

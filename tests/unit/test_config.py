@@ -209,7 +209,22 @@ def test_a_value_out_of_range_or_of_the_wrong_type_is_refused_by_its_key(
             {"carrier": [carrier(alphabet="ascii", packed=True)]},
             'goes with alphabet = "gsm7" alone',
         ),
-        ({"price": [{"price": "1"}, {"price": "2"}]}, "'' is priced twice"),
+        (
+            {"plan": [{"name": "gold"}], "price": [{"price": "1", "plan": "gild"}]},
+            "no plan 'gild'; did you mean 'gold'?",
+        ),
+        (
+            {"plan": [{"name": "gold"}, {"name": "gold"}]},
+            "two plans have this name",
+        ),
+        (
+            {"price_list": [{"file": "x.csv", "account": "shop", "currency": "EUR"}]},
+            "is for an account, a plan or a currency, not for two of them",
+        ),
+        (
+            {"carrier": [carrier()], "cost_list": [{"file": "x.csv", "carrier": "alfa"}]},
+            "no carrier 'alfa'; did you mean 'alpha'?",
+        ),
         (
             {"smpp": {"enabled": True, "plain": False}},
             "neither plain nor with TLS, nobody could bind",

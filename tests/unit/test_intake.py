@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from gateway.config import Messages
-from gateway.credit.prices import PriceList
+from gateway.credit.prices import PriceBook
+from gateway.credit.rates import Rate, RateTable
 from gateway.errors import Rejected
 from gateway.ids import IdGenerator
 from gateway.intake import Intake, Tables, hash_request
@@ -33,10 +34,16 @@ SETTINGS = Messages(validity_s=1_000, validity_max_s=5_000, schedule_max_s=86_40
 STYLES = {WIDE: TextStyle(wide_reference=True)}
 
 
+def book(prices: dict[str, int]) -> PriceBook:
+    return PriceBook(
+        RateTable(Rate(micros=Micros(each), prefix=prefix) for prefix, each in prices.items())
+    )
+
+
 def intake(
     *,
     routes: tuple[CarrierId, ...] = (PLAIN, WIDE),
-    prices: PriceList | None = None,
+    prices: PriceBook | None = None,
     settings: Messages = SETTINGS,
 ) -> Intake:
     table = RouteTable([Route(carriers=routes, countries=("GB",))])
@@ -154,7 +161,7 @@ def test_a_message_class_becomes_a_data_coding(wanted: int | None, coding: int |
     ("text", "price"), [("x", 7_500), ("x" * 161, 15_000), ("я" * 200, 22_500)]
 )
 def test_the_price_is_that_of_one_segment_times_their_number(text: str, price: int) -> None:
-    prices = PriceList({"44": Micros(7_500), "33": Micros(1)}, Micros(9))
+    prices = book({"44": 7_500, "33": 1, "": 9})
     message = decide(intake(prices=prices), text=text)
     assert message.price_micros == price
     assert message.price_micros % message.segments == 0
@@ -165,8 +172,8 @@ def test_without_a_price_list_every_message_is_free() -> None:
 
 
 def test_a_quote_is_what_the_message_will_cost_and_makes_none() -> None:
-    by = intake(prices=PriceList({}, Micros(5)))
-    assessed = by.assess(ACCOUNT, request(text="x" * 400))
+    by = intake(prices=book({"": 5}))
+    assessed = by.assess(ACCOUNT, request(text="x" * 400), NOW)
     message = decide(by, text="x" * 400)
     assert not isinstance(assessed, Rejected)
     assert (assessed.price_micros, assessed.measured.segments) == (15, 3)
@@ -175,7 +182,7 @@ def test_a_quote_is_what_the_message_will_cost_and_makes_none() -> None:
 
 
 def test_a_quote_says_why_not_as_a_submission_does() -> None:
-    assessed = intake().assess(ACCOUNT, request(to="12"))
+    assessed = intake().assess(ACCOUNT, request(to="12"), NOW)
     assert isinstance(assessed, Rejected)
     assert (assessed.code, assessed.field) == (refuse(to="12").code, "to")
 
@@ -307,7 +314,7 @@ def test_an_account_without_a_sender_has_to_name_one() -> None:
 
 
 def test_a_destination_without_a_price_is_not_sold() -> None:
-    rejected = refuse(intake(prices=PriceList({"33": Micros(1)})))
+    rejected = refuse(intake(prices=book({"33": 1})))
     assert (rejected.code, rejected.field) == ("no_price", "to")
 
 

@@ -1,8 +1,9 @@
-"""Amounts are exact, and the longest prefix sets the price."""
+"""Amounts are exact, and the first list that has a line sets the price."""
 
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,13 +11,15 @@ from hypothesis import strategies as st
 
 from gateway.credit.prices import (
     UNPRICED,
-    PriceList,
+    Plan,
+    PriceBook,
     format_micros,
     parse_micros,
 )
-from gateway.credit.rates import AMOUNT_MICROS_MAX
+from gateway.credit.rates import AMOUNT_MICROS_MAX, Rate, RateTable
+from gateway.credit.volumes import MonthVolumes
 from gateway.errors import ConfigError
-from gateway.model import Micros
+from gateway.model import Account, AccountId, Lane, Micros
 
 amounts = st.integers(min_value=-AMOUNT_MICROS_MAX, max_value=AMOUNT_MICROS_MAX)
 
@@ -120,47 +123,85 @@ def test_no_text_is_read_as_something_else_than_it_says(text: str) -> None:
     assert Decimal(text) * 1_000_000 == micros
 
 
-def test_the_longest_prefix_sets_the_price() -> None:
-    prices = PriceList(
-        {"44": Micros(30_000), "447": Micros(40_000), "447400": Micros(0)}, Micros(90_000)
-    )
-    assert prices.price("447400123456") == 0
-    assert prices.price("447500123456") == 40_000
-    assert prices.price("442071838750") == 30_000
-    assert prices.price("33612345678") == 90_000
-    assert prices.price("4") == 90_000
+MARCH = 1_772_323_200
+FRENCH, BRITISH = "33612345678", "447400123456"
+
+
+def rate(micros: int | None, **named: Any) -> Rate:
+    return Rate(micros=None if micros is None else Micros(micros), **named)
+
+
+def table(*rates: Rate) -> RateTable:
+    return RateTable(rates)
+
+
+def account(name: str = "shop", **named: Any) -> Account:
+    return Account(id=AccountId(1), name=name, **named)
+
+
+def price(book: PriceBook, who: Account, e164: str = BRITISH, **named: Any) -> object:
+    asked: dict[str, Any] = {"operator": "", "lane": Lane.TRANSACTIONAL, "at_s": MARCH} | named
+    return book.price(who, e164, **asked)
+
+
+BOOK = PriceBook(
+    table(rate(900), rate(910, prefix="44")),
+    units={"EUR": table(rate(800, prefix="44"))},
+    plans={
+        "gold": Plan(rates=table(rate(700, prefix="44"), rate(None, prefix="33"))),
+        "euro": Plan(rates=table(), currency="EUR"),
+    },
+    accounts={"bank": table(rate(600, prefix="447"))},
+)
+
+
+@pytest.mark.parametrize(
+    ("who", "to", "expected"),
+    [
+        (account(), BRITISH, 910),
+        (account(), FRENCH, 900),
+        (account(currency="EUR"), BRITISH, 800),
+        (account(currency="EUR"), FRENCH, 900),
+        (account(plan="gold"), BRITISH, 700),
+        (account(plan="gold", currency="EUR"), BRITISH, 700),
+        (account(plan="gold"), "4912345", 900),
+        (account("bank"), BRITISH, 600),
+        (account("bank"), "442071838750", 910),
+        (account("bank", plan="gold"), BRITISH, 600),
+        (account("bank", plan="gold"), "442071838750", 700),
+        (account(plan="euro", currency="EUR"), BRITISH, 800),
+    ],
+)
+def test_the_first_list_that_has_a_line_decides(who: Account, to: str, expected: int) -> None:
+    assert price(BOOK, who, to) == expected
+
+
+def test_a_line_that_says_not_sold_ends_the_search() -> None:
+    assert price(BOOK, account(plan="gold"), FRENCH) is UNPRICED
+
+
+@pytest.mark.parametrize(
+    "who", [account(plan="silver"), account(plan="euro"), account("bank", plan="silver")]
+)
+def test_an_account_whose_plan_is_not_to_be_had_buys_nothing(who: Account) -> None:
+    assert price(BOOK, who) is UNPRICED
 
 
 def test_without_a_default_the_rest_is_unpriced() -> None:
-    assert PriceList({"44": Micros(1)}).price("33612345678") is UNPRICED
-    assert PriceList({}).price("33612345678") is UNPRICED
-    assert PriceList({}, Micros(0)).price("33612345678") == 0
+    assert price(PriceBook(table(rate(1, prefix="44"))), account(), FRENCH) is UNPRICED
+    assert price(PriceBook(table()), account(), FRENCH) is UNPRICED
+    assert price(PriceBook(table(rate(0))), account(), FRENCH) == 0
 
 
-@pytest.mark.parametrize("prefix", ["", "+44", "0044", "44x", "٤٤", "4" * 16])
-def test_a_prefix_that_begins_no_number_is_refused(prefix: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        PriceList({prefix: Micros(1)})
-    assert caught.value.key == "price.prefix"
-
-
-@pytest.mark.parametrize("micros", [Micros(-1), Micros(AMOUNT_MICROS_MAX + 1)])
-def test_a_price_out_of_range_is_refused(micros: Micros) -> None:
-    with pytest.raises(ConfigError, match="is no price"):
-        PriceList({"44": micros})
-    with pytest.raises(ConfigError, match="is no price"):
-        PriceList({}, micros)
-
-
-@given(
-    st.dictionaries(
-        st.text("1234", min_size=1, max_size=4), st.integers(0, 9).map(Micros), max_size=20
-    ),
-    st.text("1234", max_size=6),
-)
-def test_the_price_is_that_of_the_longest_prefix_for_any_list(
-    prices: dict[str, Micros], recipient: str
-) -> None:
-    fitting = [prefix for prefix in prices if recipient.startswith(prefix)]
-    expected = prices[max(fitting, key=len)] if fitting else UNPRICED
-    assert PriceList(prices).price(recipient) == expected
+def test_tiers_go_by_the_accounts_own_volume_of_that_month() -> None:
+    volumes = MonthVolumes()
+    book = PriceBook(table(rate(9), rate(8, segments_from=100)))
+    assert book.tiered
+    assert not BOOK.tiered
+    volumes.add(AccountId(1), 99, MARCH)
+    volumes.add(AccountId(2), 500, MARCH)
+    assert price(book, account(), volumes=volumes) == 9
+    volumes.add(AccountId(1), 1, MARCH)
+    assert price(book, account(), volumes=volumes) == 8
+    assert price(book, account(), volumes=volumes, at_s=MARCH - 1) == 9
+    assert price(book, account(), volumes=volumes, at_s=MARCH + 31 * 86_400) == 9

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from gateway.config import Messages
-from gateway.credit.prices import PriceList
+from gateway.credit.prices import PriceBook
+from gateway.credit.rates import Rate, RateTable
 from gateway.errors import Rejected
 from gateway.ids import IdGenerator
 from gateway.intake import Intake, Tables
@@ -27,7 +28,7 @@ SETTINGS = Messages(validity_s=1_000, validity_max_s=5_000, schedule_max_s=9_000
 def intake() -> Intake:
     tables = Tables(
         routes=RouteTable([Route(carriers=(CarrierId(1),), countries=("GB",))]),
-        prices=PriceList({}, Micros(10)),
+        prices=PriceBook(RateTable([Rate(micros=Micros(10))])),
     )
     return Intake(SETTINGS, tables, IdGenerator(0), text_chars_max=1_000)
 

@@ -1,0 +1,132 @@
+"""Plans, prices and money on the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli.root import cli
+
+Run = Callable[..., Awaitable[Result]]
+
+SETTINGS = """
+[[plan]]
+name = "gold"
+bill = "delivered"
+
+[[plan]]
+name = "euro"
+currency = "EUR"
+
+[[price]]
+price = "0.05"
+
+[[price]]
+price = "0.02"
+prefix = "44"
+plan = "gold"
+
+[[price]]
+price = "0.01"
+prefix = "44"
+plan = "gold"
+segments_from = 1000
+effective_from = ""
+
+[[price]]
+price = "none"
+prefix = "33"
+
+[[price_list]]
+file = "shop.csv"
+account = "shop"
+"""
+
+
+@pytest.fixture
+def run(database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Run the command on this test's database, in a folder with settings."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.delenv("GATEWAY_CONFIG", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gateway.toml").write_text(SETTINGS)
+    (tmp_path / "shop.csv").write_text("operator,lane,price\n262-02,,0.07\n262-02,otp,0.08\n")
+
+    async def run(*arguments: object) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, cli, [str(a) for a in arguments])
+
+    return run
+
+
+async def load(running: Awaitable[Result]) -> Any:
+    result = await running
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+async def test_an_account_is_put_on_a_plan_and_pays_as_it_says(run: Run) -> None:
+    made = await load(run("account", "create", "shop", "--plan", "gold", "--json"))
+    assert (made["plan"], made["bill"]) == ("gold", "")
+    changed = await load(run("account", "update", "shop", "--bill", "submitted", "--json"))
+    assert changed["bill"] == "submitted"
+    changed = await load(run("account", "update", "shop", "--bill", "plan", "--plan", "", "--json"))
+    assert (changed["plan"], changed["bill"]) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [("silver", "no plan 'silver' in the settings: gold, euro"), ("euro", "for accounts in EUR")],
+)
+async def test_a_plan_that_can_not_be_had_is_refused(run: Run, plan: str, said: str) -> None:
+    result = await run("account", "create", "shop", "--plan", plan)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    await load(run("account", "create", "shop", "--json"))
+    result = await run("account", "update", "shop", "--plan", plan)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+async def test_a_postpaid_account_has_a_limit_instead_of_a_floor(run: Run) -> None:
+    made = await load(run("account", "create", "shop", "--limit", "500", "--json"))
+    assert made["floor"] == "-500"
+    assert "postpaid, may owe" in (await run("account", "show", "shop")).stdout
+    await load(run("account", "update", "shop", "--floor", "0", "--json"))
+    assert "prepaid, floor" in (await run("account", "show", "shop")).stdout
+    for arguments in (["--limit", "-1"], ["--limit", "1", "--floor", "1"]):
+        assert (await run("account", "update", "shop", *arguments)).exit_code == 2
+
+
+async def find(run: Run, *words: str) -> tuple[str | None, str]:
+    found = await load(run("price", "find", *words, "--json"))
+    return found["price"], found["line"]
+
+
+async def test_a_price_is_shown_with_the_line_that_decides_it(run: Run) -> None:
+    await load(run("account", "create", "shop", "--plan", "gold", "--json"))
+    await load(run("account", "create", "other", "--json"))
+    shop, british = ("--account", "shop"), ("--to", "+447400123456")
+    german = ("--to", "+4915112345678", "--operator", "262-02")
+    assert await find(run, *shop, *british) == ("0.02", "price[1]")
+    assert await find(run, *shop, *british, "--volume", "1000") == ("0.01", "price[2]")
+    assert await find(run, "--account", "other", *british) == ("0.05", "price[0]")
+    assert await find(run, *shop, *german) == ("0.07", "shop.csv:2")
+    assert await find(run, *shop, *german, "--lane", "otp") == ("0.08", "shop.csv:3")
+    assert await find(run, *shop, "--to", "+33612345678") == (None, "price[3]")
+    shown = await run("price", "find", *shop, *german)
+    assert "0.07 credits a segment" in shown.stdout
+    assert "not sold" in (await run("price", "find", *shop, "--to", "+33612345678")).stdout
+
+
+async def test_lists_that_can_not_be_used_are_found_by_a_check(run: Run, tmp_path: Path) -> None:
+    assert (await run("config", "check")).exit_code == 0
+    (tmp_path / "shop.csv").write_text("operator,price\n1,1\n")
+    result = await run("config", "check")
+    assert result.exit_code == 2
+    assert "shop.csv:2: '1' is no operator" in result.stderr
