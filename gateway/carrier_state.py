@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from gateway.jobs import Job, Submission
-from gateway.model import CarrierId, MessageId
-from gateway.routing.health import USABLE, Availability, Away, Breaker, worst
+from gateway.model import CarrierId, Lane, MessageId
+from gateway.routing.health import USABLE, Availability, Away, Breaker, Gone, worst
 from gateway.smpp.status import StatusClass
 from gateway.throttle.adaptive import AdaptiveRate
 from gateway.throttle.lanes import LaneQueue
@@ -65,6 +65,8 @@ class CarrierState:
     returned: list[Job] = field(default_factory=list)
     """What left and came back; it goes to the front of the queue when the next one may leave."""
     cleared: deque[Submission] = field(default_factory=deque)
+    held: list[Job] = field(default_factory=list)
+    """While it is `gone`: what nobody else may have, and of which nothing has left."""
     prepared: int = 0
     in_flight: int = 0
     unwritten: int = 0
@@ -78,9 +80,19 @@ class CarrierState:
     """While it is away: who could have taken over when its queue was last looked through. Looking
     again is for when there is somebody new, or something that did not choose as it came."""
 
+    gone: Gone | None = None
+    """Why it takes no new messages: drained by hand, or being taken out. What has begun to leave
+    goes on, as all parts of a text travel one way."""
+    leaving: bool = False
+    """Whether it is being taken out: nothing waits for it to come back."""
+    paused: bool = False
+    """Whether nothing leaves until what is in flight is answered: how it is spoken to changes."""
+
     @property
     def room(self) -> float:
         """How many segments may leave before a crash could send more than a window twice."""
+        if self.paused:
+            return 0
         if not self.window_size:
             return math.inf
         return self.window_size - self.in_flight - self.unwritten
@@ -92,7 +104,18 @@ class CarrierState:
         ahead = max(1.0, rate_per_s * PREPARED_S) if rate_per_s else math.inf
         return min(self.room, ahead - self.prepared) if self.bound else 0.0
 
+    @property
+    def waiting(self) -> int:
+        """How many messages wait for it in memory."""
+        return len(self.queue) + len(self.held) + len(self.returned)
+
+    def lane_waiting(self, lane: Lane) -> int:
+        held = sum(job.message.lane is lane for job in self.held)
+        return self.queue.lane_len(lane) + held
+
     def availability(self, now: float) -> Availability:
+        if self.gone is not None:
+            return self.gone
         if not self.bound and self.down_since is not None:
             failover_at = self.down_since + FAILOVER_AFTER_S
             if now >= failover_at:
@@ -105,6 +128,13 @@ class CarrierState:
             self.rate.owe(len(submission.rest), now)
         self.breaker.sent(now)
 
+    def put(self, job: Job) -> None:
+        """Put a job at the end of its lane, or aside while nothing new leaves this way."""
+        if self.gone is not None and job.pristine:
+            self.held.append(job)
+        else:
+            self.queue.push(job, job.message.lane, job.message.account_id)
+
     def put_returned(self) -> None:
         """Put what came back in front, in its order: what a pause has collected leaves first."""
         for job in sorted(self.returned, key=_age, reverse=True):
@@ -115,4 +145,6 @@ class CarrierState:
         """Take out everything that waits for this carrier, in the order of leaving."""
         self.put_returned()
         waiting = [self.queue.pop() for _ in range(len(self.queue))]
+        waiting += sorted(self.held, key=_age)
+        self.held = []
         return [job for job in waiting if job.carrier_id == self.id and not job.closed]

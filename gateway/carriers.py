@@ -150,7 +150,7 @@ class CarrierDesk:
     def _pump(self) -> None:
         self._pump_scheduled = False
         ready, self._dispatcher.ready = self._dispatcher.ready, set()
-        for carrier_id in ready:
+        for carrier_id in ready & self._lines.keys():
             self._pump_line(self._lines[carrier_id])
         self._arm_timer()
 
@@ -295,21 +295,25 @@ class CarrierDesk:
             acknowledge(True)
 
     def receipt_applied(self, carrier_id: CarrierId, status: Status, seconds: float) -> None:
-        metrics = self._lines[carrier_id].metrics
+        line = self._lines.get(carrier_id)
+        if line is None:
+            return  # it was taken out of the settings while the receipt was looked up
+        metrics = line.metrics
         metrics.received(status.wire)
         if status.final:
             metrics.receipt_seconds.observe(seconds)
 
     def receipt_parked(self, carrier_id: CarrierId) -> None:
-        self._lines[carrier_id].metrics.receipts_parked()
+        if (line := self._lines.get(carrier_id)) is not None:
+            line.metrics.receipts_parked()
 
     def receipt_unmatched(self, carrier_id: CarrierId) -> None:
-        line = self._lines.get(carrier_id)
-        if line is not None:  # a carrier may be taken out of the settings meanwhile
+        if (line := self._lines.get(carrier_id)) is not None:
             line.metrics.receipts_unmatched()
 
     def receipt_repeated(self, carrier_id: CarrierId) -> None:
-        self._lines[carrier_id].metrics.receipts_duplicate()
+        if (line := self._lines.get(carrier_id)) is not None:
+            line.metrics.receipts_duplicate()
 
     # ── receipts that memory does not know (a `Lookups`) ─────────────────────────────────────
 

@@ -71,14 +71,14 @@ class Condition:
             self._watch_lane(line, lane, metrics)
 
     def _watch_lane(self, line: Line, lane: Lane, metrics: Metrics) -> None:
-        queue = self._dispatcher.carriers[line.id].queue
+        state = self._dispatcher.carriers[line.id]
 
         def age_s() -> float:
-            oldest = queue.oldest(lambda job: job.message.accepted_at, lane)
+            oldest = state.queue.oldest(lambda job: job.message.accepted_at, lane)
             return 0.0 if oldest is None else max(0.0, time.time() - oldest)
 
         metrics.carrier(line.name).watch_lane(
-            lane, waiting=lambda: float(queue.lane_len(lane)), oldest_age_s=age_s
+            lane, waiting=lambda: float(state.lane_waiting(lane)), oldest_age_s=age_s
         )
 
     def _view(self, line: Line) -> CarrierView:
@@ -90,7 +90,7 @@ class Condition:
             bound=bound,
             window_size=sum(bind.settings.window_size for bind in line.binds),
             in_flight=sum(bind.in_flight for bind in line.binds),
-            waiting=len(state.queue),
+            waiting=state.waiting,
             rate_per_s=round(state.rate.rate_per_s, 3),
             state="up" if bound == len(line.binds) else "degraded" if bound else "down",
         )

@@ -107,8 +107,11 @@ def measure_order(order: Order, content: Content, style: TextStyle) -> tuple[Con
         raise _refuse_text(error) from error
 
 
-def fits(message: Message, style: TextStyle, measured_by: TextStyle) -> bool:
-    """Say whether a carrier of this style can send a message in the segments that were counted."""
+def fits(message: Message, style: TextStyle, measured_by: TextStyle | None) -> bool:
+    """Say whether a carrier of this style can send a message in the segments that were counted.
+
+    `measured_by` is the style that counted them; None: nobody knows.
+    """
     if style == measured_by:
         return True
     try:

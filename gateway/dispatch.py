@@ -68,25 +68,26 @@ class Dispatcher:
         held_max: int,
         past_carriers: Iterable[CarrierId] = (),
         states_of: Callable[[MessageId], list[Status] | None] = lambda message_id: None,
+        reroute: Callable[[Message], Sequence[CarrierId]] = lambda message: (),
     ) -> None:
         """`past_carriers` are configured no more; messages may still wait in their queues.
 
-        `states_of` returns the list in which receipts of a message's parts are being noted.
+        `states_of` returns the list in which receipts of a message's parts are being noted,
+        `reroute` the carriers of a message whose own are all configured no more.
         """
         self.carriers = {carrier.id: carrier for carrier in carriers}
         self._journal = Journal(record)
         self._states_of = states_of
+        self._reroute = reroute
         self._limits = limits
         self._jobs: dict[MessageId, Job] = {}
         self._timers: list[tuple[float, int, Job]] = []
         self._ticket = itertools.count()
         self.held_max = held_max
-        per_shelf = max(500, held_max // max(1, len(self.carriers) * len(Lane)))
-        self.shelves = {
-            (carrier_id, lane): Shelf(carrier_id, lane, per_shelf)
-            for carrier_id in {*self.carriers, *past_carriers}
-            for lane in Lane
-        }
+        self.shelves: dict[tuple[CarrierId, Lane], Shelf] = {}
+        self.make_shelves({*self.carriers, *past_carriers})
+        self._stranded: list[Job] = []
+        """What no configured carrier may have: it waits for one, or for its end."""
         self._refills = 0
         self._announced = 0
         self._ended: set[MessageId] = set()
@@ -210,8 +211,8 @@ class Dispatcher:
             carrier = self.carriers[submission.carrier_id]
             carrier.cleared.append(submission)
             self.ready.add(carrier.id)
-            if not carrier.bound:
-                self._take_back_cleared(carrier, now, wall)
+            if not carrier.bound or carrier.gone is not None:
+                self.take_back_cleared(carrier, now, wall)
 
     def responded(
         self,
@@ -258,7 +259,7 @@ class Dispatcher:
                 self._journal.give_up(submission, wall, error="lost too often")
             else:
                 self._journal.waits(submission, EventKind.RETRY, wall, error="bind lost")
-                self._requeue(submission)
+                self._requeue(submission, now)
             if job.refused:
                 self._move_on(job, now, wall)
 
@@ -271,7 +272,7 @@ class Dispatcher:
                 continue
             if carrier.policy.hold:
                 self._journal.waits(submission, EventKind.RETRY, wall, error=NOT_TAKEN)
-            self._requeue(submission)
+            self._requeue(submission, now)
             if job.refused:
                 self._move_on(job, now, wall)
 
@@ -313,7 +314,7 @@ class Dispatcher:
         if bound:
             self.ready.add(carrier_id)
         else:
-            self._take_back_cleared(carrier, now, wall)
+            self.take_back_cleared(carrier, now, wall)
 
     def fail_over(self, now: float) -> None:
         """Move what has not begun to leave from carriers that are away to those that are not."""
@@ -328,8 +329,40 @@ class Dispatcher:
             newly_usable = usable - carrier.offered
             carrier.offered = usable
             if newly_usable:
-                for job in carrier.empty_queue():
-                    self._enqueue(job, now)
+                self.look_again(carrier, now)
+
+    def look_again(self, carrier: CarrierState, now: float) -> None:
+        """Choose anew for everything that waits for a carrier and has not begun to leave."""
+        for job in carrier.empty_queue():
+            self._enqueue(job, now)
+
+    def take_back_cleared(self, carrier: CarrierState, now: float, wall: float) -> None:
+        """Keep what is recorded as leaving and has not left."""
+        carrier.prepared -= len(carrier.cleared)
+        self.unsend(carrier.cleared, now, wall)
+        carrier.cleared.clear()
+
+    def find_ways(self, now: float) -> None:
+        """Choose anew for what no carrier could have, after carriers or routes have changed."""
+        stranded, self._stranded = self._stranded, []
+        for job in stranded:
+            if not (job.closed or job.queued):
+                self._enqueue(job, now)
+
+    def cut_anew(self, carrier_id: CarrierId) -> None:
+        """Forget how texts were cut that a carrier is to get, but for those it has parts of."""
+        for job in self._jobs.values():
+            if job.carrier_id == carrier_id and job.pristine:
+                job.cut = None
+
+    def make_shelves(self, carrier_ids: Iterable[CarrierId]) -> None:
+        """Have shelves for these carriers too, and share out what is held in memory."""
+        for carrier_id in carrier_ids:
+            for lane in Lane:
+                self.shelves.setdefault((carrier_id, lane), Shelf(carrier_id, lane, 0))
+        per_shelf = max(500, self.held_max // max(1, len(self.carriers) * len(Lane)))
+        for shelf in self.shelves.values():
+            shelf.held_max = per_shelf
 
     def cancel(self, message_id: MessageId, wall: float) -> Canceled | TooLate | NotHere:
         """Withdraw a message of which nothing has left."""
@@ -455,22 +488,36 @@ class Dispatcher:
     def _enqueue(self, job: Job, now: float) -> None:
         """Put a job at the end of its lane with the carrier that it should go through now."""
         if job.pristine:  # nothing has left: free to choose
-            candidates = [c for c in job.message.routes if c not in job.tried]
-            choice = choose_carrier(candidates, self.carriers, now)
-            if isinstance(choice, Use):
-                chosen = choice.carrier
-            elif job.carrier_id in self.carriers and not job.refused:
-                chosen = job.carrier_id
-            else:
-                chosen = next((c for c in candidates if c in self.carriers), job.carrier_id)
+            chosen = self._choose(job, now)
             if chosen != job.carrier_id:
                 job.move_to(chosen)
         carrier = self.carriers.get(job.carrier_id)
-        if carrier is None:
-            return  # taken out of the settings: it waits for that to be mended, or for its end
-        carrier.queue.push(job, job.message.lane, job.message.account_id)
+        if carrier is None or job.refused:
+            job.queued = False
+            self._stranded.append(job)
+            return
+        carrier.put(job)
         job.queued = True
         self.ready.add(carrier.id)
+
+    def _choose(self, job: Job, now: float) -> CarrierId:
+        """Return the carrier that is usable now, or else the one to wait for."""
+        candidates = [c for c in job.message.routes if c not in job.tried]
+        choice = choose_carrier(candidates, self.carriers, now)
+        if isinstance(choice, Use):
+            return choice.carrier
+        if not any(map(self._stays, candidates)):
+            candidates = [c for c in self._reroute(job.message) if c not in job.tried]
+            choice = choose_carrier(candidates, self.carriers, now)
+            if isinstance(choice, Use):
+                return choice.carrier
+        if self._stays(job.carrier_id) and not job.refused:
+            return job.carrier_id
+        return next(filter(self._stays, candidates), job.carrier_id)
+
+    def _stays(self, carrier_id: CarrierId) -> bool:
+        carrier = self.carriers.get(carrier_id)
+        return carrier is not None and not carrier.leaving
 
     def _head(self, carrier: CarrierState, now: float, wall: float) -> Job | None:
         """Return the job whose turn it is.
@@ -518,11 +565,6 @@ class Dispatcher:
             carrier.prepared -= 1
         return taken, None
 
-    def _take_back_cleared(self, carrier: CarrierState, now: float, wall: float) -> None:
-        carrier.prepared -= len(carrier.cleared)
-        self.unsend(carrier.cleared, now, wall)
-        carrier.cleared.clear()
-
     def _take_next(self, job: Job, carrier: CarrierState, now: float) -> Submission:
         """Take the next segment of the job at the head of its carrier's queue, or all of them."""
         index, rest = job.take(carrier.policy.whole)
@@ -539,12 +581,14 @@ class Dispatcher:
         carrier.in_flight -= 1
         return job, carrier
 
-    def _requeue(self, submission: Submission) -> None:
+    def _requeue(self, submission: Submission, now: float) -> None:
         """Put back what was taken, in front of everything of its account."""
         job = submission.job
+        carrier = self.carriers[job.carrier_id]
         submission.put_back()
-        if not job.queued:
-            carrier = self.carriers[job.carrier_id]
+        if carrier.gone is not None and job.pristine and not (job.queued or job.refused):
+            self._enqueue(job, now)
+        elif not job.queued:
             carrier.returned.append(job)
             carrier.offered = NOBODY
             job.queued = True
@@ -572,7 +616,7 @@ class Dispatcher:
             case Requeue():
                 if self.carriers[submission.carrier_id].policy.hold:
                     self._journal.waits(submission, EventKind.RETRY, wall, status, NOT_TAKEN)
-                self._requeue(submission)
+                self._requeue(submission, now)
             case SendAgain(after_s):
                 self._journal.waits(submission, EventKind.RETRY, wall, status)
                 submission.put_back()
@@ -587,11 +631,10 @@ class Dispatcher:
     def _try_other(self, submission: Submission, status: int, wall: float) -> None:
         """Note that a carrier does not want a message, or end it when no other one may have it."""
         job = submission.job
-        others = [
-            c
-            for c in job.message.routes
-            if c in self.carriers and c not in job.tried and c != job.carrier_id
-        ]
+        ways = job.message.routes
+        if not any(map(self._stays, ways)):
+            ways = tuple(self._reroute(job.message))
+        others = [c for c in ways if self._stays(c) and c not in job.tried and c != job.carrier_id]
         under_way = len(job.unsent) + job.in_flight + len(submission.indexes)
         taken = job.message.segments > under_way
         if taken or not others:
@@ -616,12 +659,13 @@ class Dispatcher:
 
     def _drop_stale(self) -> None:
         """Drop what has ended or moved from queues that hold more of it than of anything else."""
-        entries = sum(len(carrier.queue) for carrier in self.carriers.values())
+        self._stranded = [job for job in self._stranded if not job.closed]
+        entries = sum(carrier.waiting for carrier in self.carriers.values())
         if entries <= 2 * len(self._jobs) + STALE_MAX:
             return
         for carrier in self.carriers.values():
             for job in carrier.empty_queue():
-                carrier.queue.push(job, job.message.lane, job.message.account_id)
+                carrier.put(job)
 
     def _forget_ended(self) -> None:
         if self._ended and not self._refills:

@@ -122,6 +122,19 @@ class Intake:
         except Rejected as rejected:
             return rejected
 
+    def reroute(self, message: Message) -> tuple[CarrierId, ...]:
+        """Return the carriers that a message could have by the routes as they are now.
+
+        For one whose own carriers are all gone. It was counted and paid for, so they must do with
+        as many segments.
+        """
+        styles = self.tables.styles
+        first = styles.get(message.routes[0])
+        found = self.tables.routes.candidates(
+            message.recipient, message.country, message.account_id
+        )
+        return tuple([c for c in found if fits(message, self._style(c), first)])
+
     def _decide(self, account: Account, request: SendRequest, now: float) -> Message:
         lane = _read_lane(request.priority)
         content = read_content(request, self._text_chars_max)

@@ -80,10 +80,12 @@ class Job:
     def take(self, whole: bool) -> tuple[int, tuple[int, ...]]:
         """Note that the next segment leaves, or with `whole` all of them in one PDU; return which.
 
-        A header of the client's own ties its parts together, so they leave one by one.
+        A header of the client's own ties its parts together, so they leave one by one; and so
+        does the rest of what began to leave in parts, before the carrier's settings changed.
         """
+        whole = whole and self.pristine and not self.message.udh
         index = self.unsent.pop(0)
-        self.whole = whole and bool(self.unsent) and not self.message.udh
+        self.whole = whole and bool(self.unsent)
         rest = tuple(self.unsent) if self.whole else ()
         if rest:
             self.unsent = []

@@ -170,6 +170,7 @@ class Parts:
             held_max=config.dispatch.queue_messages_max,
             past_carriers=past_carriers,
             states_of=lambda message_id: self.book.references.find_states(message_id),
+            reroute=lambda message: self.intake.reroute(message),
         )
         self.book = ReceiptBook(
             self.outcome_writer,

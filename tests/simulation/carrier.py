@@ -64,9 +64,9 @@ class Carrier:
     def bind(self, node: Node) -> Process:
         """Hold one bind for a node: one session after another."""
         world = self._world
-        while not self._dead:
+        while not self._dead and node.life.alive:
             yield world.between(0.1, 1.5 if world.calm else 9.0)
-            if self._dead:
+            if self._dead or not node.life.alive:
                 return
             session = Session(node, self)
             self._sessions.append(session)
@@ -87,11 +87,14 @@ class Carrier:
             self.losses += 1
             session.node.lost(session)
 
+    def close_all(self) -> None:
+        while self._sessions:
+            self.close(self._sessions[0])
+
     def die(self) -> None:
         """End all sessions for ever, and with them what was still to be reported."""
         self._dead = True
-        while self._sessions:
-            self.close(self._sessions[0])
+        self.close_all()
 
     def forget_sessions(self) -> None:
         """Their other end is dead."""

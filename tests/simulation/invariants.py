@@ -136,7 +136,8 @@ def check_rate(world: World) -> None:
     if not world.plan.rate_per_s:
         return
     most = int(world.plan.rate_per_s) + world.plan.burst
-    longest = max(message.segments for message in world.store.messages.values())
+    segments = (message.segments for message in world.store.messages.values())
+    longest = max(segments, default=1)
     for carrier in world.carriers.values():
         bound = most + longest - 1 if carrier.whole else most
         times = [at for at, _, _ in carrier.sent]

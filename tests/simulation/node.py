@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.carrier_state import CarrierState, Policy
 from gateway.dispatch import Canceled, Dispatcher, NotHere
+from gateway.fleet import Fleet
 from gateway.ids import IdGenerator
 from gateway.jobs import Submission
 from gateway.lifecycle import EventKind, Status
@@ -22,12 +23,13 @@ from gateway.receipts import ArrivedReceipt, Found, Key, ReceiptBook, Reference
 from gateway.shelves import Shelf
 from gateway.smpp.status import StatusClass
 from gateway.throttle.adaptive import AdaptiveRate
+from tests.simulation.life import Life
 from tests.simulation.limits import LIMITS, RECOVERY, SEGMENT_MICROS, SEGMENTS_MAX
 from tests.simulation.store import PAGE_MAX, Batch, key_of, party_of
 
 if TYPE_CHECKING:
     from tests.simulation.carrier import Session
-    from tests.simulation.world import Life, Process, World
+    from tests.simulation.world import Process, World
 
 WAITING_MAX = 8
 """Unwritten events beyond which nothing is sent."""
@@ -58,6 +60,10 @@ class Node:
         """When to look again: for a carrier's rate, and (None) for retries and schedules."""
         self._sessions: dict[CarrierId, list[Session]] = {c: [] for c in configured}
         self.dispatcher = self._new_dispatcher(configured)
+        self.fleet = Fleet(self.dispatcher)
+        for carrier_id in world.drained & set(configured):
+            self.fleet.drain(carrier_id, "by hand", world.now, world.wall)
+        self._changing: set[CarrierId] = set()
         in_flight_max = world.plan.carriers * world.plan.binds * world.plan.window
         self.book = ReceiptBook(
             self,
@@ -68,35 +74,40 @@ class Node:
         self._recover()
         for process in (self._take_in(), self._write(), self._feed(), self._watch()):
             world.start(process, life)
+        self._binding: dict[CarrierId, Life] = {}
         for carrier_id in configured:
-            for _ in range(world.plan.binds):
-                world.start(world.carriers[carrier_id].bind(self), life)
+            self._bind(carrier_id)
 
     def _new_dispatcher(self, configured: list[CarrierId]) -> Dispatcher:
-        plan, carriers = self._world.plan, self._world.carriers
         dispatcher = Dispatcher(
-            [
-                CarrierState(
-                    carrier_id,
-                    Policy(
-                        name=str(carrier_id),
-                        hold=carriers[carrier_id].hold,
-                        whole=carriers[carrier_id].whole,
-                    ),
-                    AdaptiveRate(plan.rate_per_s, plan.burst, RECOVERY),
-                    window_size=plan.binds * plan.window,
-                )
-                for carrier_id in configured
-            ],
+            map(self._new_state, configured),
             self.record_and_tell,
             limits=LIMITS,
-            held_max=plan.held,
-            past_carriers=set(carriers) - set(configured),
+            held_max=self._world.plan.held,
+            past_carriers=set(self._world.carriers) - set(configured),
             states_of=lambda message_id: self.book.references.find_states(message_id),
         )
-        for shelf in dispatcher.shelves.values():
-            shelf.held_max = plan.held  # a dispatcher would not make them as small as this
+        self._keep_small(dispatcher)
         return dispatcher
+
+    def _keep_small(self, dispatcher: Dispatcher) -> None:
+        """Bound the shelves; a dispatcher would not make them as small as this."""
+        for shelf in dispatcher.shelves.values():
+            shelf.held_max = self._world.plan.held
+
+    def _new_state(self, carrier_id: CarrierId) -> CarrierState:
+        plan, carrier = self._world.plan, self._world.carriers[carrier_id]
+        return CarrierState(
+            carrier_id,
+            Policy(name=str(carrier_id), hold=carrier.hold, whole=carrier.whole),
+            AdaptiveRate(plan.rate_per_s, plan.burst, RECOVERY),
+            window_size=plan.binds * plan.window,
+        )
+
+    def _bind(self, carrier_id: CarrierId) -> None:
+        life = self._binding[carrier_id] = Life()
+        for _ in range(self._world.plan.binds):
+            self._world.start(self._world.carriers[carrier_id].bind(self), life)
 
     @property
     def idle(self) -> bool:
@@ -349,6 +360,58 @@ class Node:
         now, wall = self._world.now, self._world.wall
         self.dispatcher.release(new if replaced else held, now, wall)
 
+    # ── operators: drained, paused, taken out ────────────────────────────────────────────────
+
+    def drain_or_resume(self, carrier_id: CarrierId) -> None:
+        world = self._world
+        if carrier_id in world.drained:
+            world.drained.remove(carrier_id)
+            if carrier_id in self.dispatcher.carriers:
+                self.fleet.resume(carrier_id, world.now)
+        else:
+            world.seen["drained"] += 1
+            world.drained.add(carrier_id)
+            if carrier_id in self.dispatcher.carriers:
+                self.fleet.drain(carrier_id, "by hand", world.now, world.wall)
+
+    def change(self, carrier_id: CarrierId) -> Process:
+        """Take a carrier out and put it in again, or change how it is spoken to."""
+        if carrier_id in self._changing or carrier_id not in self.dispatcher.carriers:
+            return
+        self._changing.add(carrier_id)
+        if self._world.chance.random() < 0.5:
+            yield from self._pause(carrier_id)
+        else:
+            yield from self._take_out(carrier_id)
+        self._changing.remove(carrier_id)
+
+    def _pause(self, carrier_id: CarrierId) -> Process:
+        self.fleet.pause(carrier_id)
+        while not self.fleet.quiet(carrier_id):
+            yield 0.1
+        self._world.seen["changed"] += 1
+        self.fleet.change(carrier_id, self.dispatcher.carriers[carrier_id].policy)
+
+    def _take_out(self, carrier_id: CarrierId) -> Process:
+        world = self._world
+        self.fleet.retire(carrier_id, world.now, world.wall)
+        patience_to = world.now + world.between(0.0, 3.0)
+        while world.now < patience_to and not self.fleet.idle(carrier_id):
+            yield 0.1
+        self._binding[carrier_id].alive = False
+        world.carriers[carrier_id].close_all()
+        while not self.fleet.quiet(carrier_id):
+            yield 0.1
+        self.fleet.remove(carrier_id, world.now)
+        self._keep_small(self.dispatcher)
+        yield world.between(0.0, 3.0)
+        world.seen["taken out"] += 1
+        self.fleet.add(self._new_state(carrier_id), world.now)
+        if carrier_id in world.drained:
+            self.fleet.drain(carrier_id, "by hand", world.now, world.wall)
+        self._keep_small(self.dispatcher)
+        self._bind(carrier_id)
+
     # ── the desk: what binds say, and what they are given ────────────────────────────────────
 
     def bound(self, session: Session) -> None:
@@ -401,7 +464,7 @@ class Node:
     def pump(self) -> None:
         """Send what can be sent. Asked after every step, it looks only where it is told to."""
         ready, self.dispatcher.ready = self.dispatcher.ready, set()
-        for carrier_id in sorted(ready):
+        for carrier_id in sorted(ready & self.dispatcher.carriers.keys()):
             self._pump_carrier(carrier_id)
         timer = self.dispatcher.next_timer()
         if timer is not None:

@@ -30,6 +30,10 @@ class Plan:
     replacements_per_s: float = 0.0
     dead: int = 0
     """The carrier whose binds never come back when it calms down; 0: none."""
+    drains_per_s: float = 0.0
+    """How often a carrier is drained by hand, or resumed."""
+    changes_per_s: float = 0.0
+    """How often a carrier is taken out while the gateway runs, and put in again; or pauses."""
     removed: float = 0.0
     """Starts at which one of the carriers is not configured."""
     throttled: float = 0.0
@@ -69,6 +73,8 @@ class Plan:
             cancels_per_s=sometimes(0.4),
             replacements_per_s=sometimes(0.4),
             dead=chance.choice((0, 0, chance.randint(1, carriers))),
+            drains_per_s=sometimes(0.3),
+            changes_per_s=sometimes(0.2),
             removed=sometimes(0.8),
             throttled=sometimes(0.3),
             refused=sometimes(0.3),

@@ -65,6 +65,7 @@ def test_the_worlds_are_as_bad_as_they_claim() -> None:
     wanted = {
         *(kind.wire for kind in EventKind),
         *("parked", "unparked", "looked up", "receipt repeated"),
+        *("drained", "changed", "taken out"),
         *("bind dropped", "silence", "carrier removed", "taken whole"),
         *("refill", "late announcement"),
         *("canceled from the store", "held from the store", "replaced"),

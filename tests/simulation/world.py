@@ -25,11 +25,11 @@ import heapq
 import itertools
 from collections import Counter
 from collections.abc import Generator
-from dataclasses import dataclass
 from random import Random
 
 from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
 from tests.simulation.carrier import Carrier
+from tests.simulation.life import Life
 from tests.simulation.limits import SEGMENT_MICROS, SEGMENTS_MAX
 from tests.simulation.node import Node
 from tests.simulation.plan import Plan
@@ -45,13 +45,6 @@ END_S = 400.0
 """No world lasts longer: what has not come to its end by then never will."""
 CHECK_STEPS = 10
 """What must hold all the time is looked at after so many steps."""
-
-
-@dataclass(eq=False)
-class Life:
-    """What a process belongs to: it goes no further when that has ended."""
-
-    alive: bool = True
 
 
 class World:
@@ -71,6 +64,8 @@ class World:
         """Segments of which a crash left the store not knowing whether they were taken."""
         self.held: set[MessageId] = set()
         """Messages that were kept back to be replaced, which cost them their place."""
+        self.drained: set[CarrierId] = set()
+        """Carriers that are drained by hand, which outlives a crash."""
         self._crash_at_step = crash_at_step
         self._agenda: list[tuple[float, int, Process, Life]] = []
         self._ticket = itertools.count()
@@ -188,6 +183,22 @@ class World:
                     self.start(self.node.cancel(message_id), self.node.life)
                 if self.happens(plan.replacements_per_s * step_s):
                     self.start(self.node.replace(message_id), self.node.life)
+            if self.node.life.alive:
+                if self.happens(plan.drains_per_s * step_s):
+                    self.node.drain_or_resume(self._some_carrier())
+                if self.happens(plan.changes_per_s * step_s):
+                    self.start(self.node.change(self._some_carrier()), self.node.life)
+        self._mend()
+
+    def _some_carrier(self) -> CarrierId:
+        return self.chance.choice(list(self.carriers))
+
+    def _mend(self) -> None:
+        plan = self.plan
+        for carrier_id in list(self.drained):
+            if self.node.life.alive and carrier_id in self.node.dispatcher.carriers:
+                self.node.drain_or_resume(carrier_id)
+        self.drained.clear()
         if plan.dead:
             self.carriers[CarrierId(plan.dead)].die()
         if len(self.node.dispatcher.carriers) < len(self.carriers):

@@ -24,14 +24,17 @@ from gateway.model import (
     SendRequest,
 )
 from gateway.routing.table import Route, RouteTable
-from gateway.text.style import TextStyle
+from gateway.text.style import DefaultAlphabet, TextStyle
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 UK, FRENCH = "+447400123456", "+33612345678"
-PLAIN, WIDE = CarrierId(1), CarrierId(2)
+PLAIN, WIDE, LATIN = CarrierId(1), CarrierId(2), CarrierId(3)
 ACCOUNT = Account(id=AccountId(7), name="shop", default_sender="Shop", segments_max=3)
 SETTINGS = Messages(validity_s=1_000, validity_max_s=5_000, schedule_max_s=86_400)
-STYLES = {WIDE: TextStyle(wide_reference=True)}
+STYLES = {
+    WIDE: TextStyle(wide_reference=True),
+    LATIN: TextStyle(alphabet=DefaultAlphabet.LATIN1),
+}
 
 
 def book(prices: dict[str, int]) -> PriceBook:
@@ -379,3 +382,20 @@ def test_the_same_request_has_the_same_hash() -> None:
 )
 def test_whatever_is_asked_for_in_other_words_has_another_hash(fields: dict[str, Any]) -> None:
     assert hash_request(request(**fields)) != hash_request(request())
+
+
+# ── routes that have changed since ───────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("text", "carriers"), [("x" * 140, (PLAIN, LATIN)), ("x" * 141, (PLAIN,))])
+def test_what_has_lost_its_carriers_gets_those_that_need_no_more_segments(
+    text: str, carriers: tuple[CarrierId, ...]
+) -> None:
+    gone = decide(intake(routes=(CarrierId(9),)), text=text)
+    assert gone.routes == (CarrierId(9),)
+    assert intake(routes=(PLAIN, LATIN)).reroute(gone) == carriers
+
+
+def test_what_has_lost_its_carriers_waits_where_no_route_is() -> None:
+    gone = msgspec.structs.replace(decide(), country="FR", recipient="33612345678")
+    assert intake().reroute(gone) == ()
