@@ -106,7 +106,7 @@ class Gateway:
             await _recover(parts)
             for bind in parts.binds:
                 group.create_task(bind.run(), name=f"bind {bind.name}")
-            http = HttpServer(parts.api)
+            http = HttpServer(parts.api, submit=parts.api.submit)
             await self._listen(http, parts)
             on_ready()
             try:

@@ -51,6 +51,7 @@ class Intakes:
         self._backlog = backlog
         self._reader = reader
         self._on_rejected = on_rejected
+        self._telling: set[asyncio.Task[None]] = set()
 
     async def submit(
         self, account: Account, request: SendRequest, idempotency_key: str = ""
@@ -60,6 +61,51 @@ class Intakes:
         if isinstance(result, Rejected):
             raise result
         return result
+
+    def submit_soon(
+        self,
+        account: Account,
+        request: SendRequest,
+        idempotency_key: str,
+        done: Callable[[Accepted | Exception], None],
+    ) -> None:
+        """As `submit`, with nothing to await: `done` is told once, unless this raises."""
+        decided = self._intake.decide(account, request, time.time())
+        if isinstance(decided, Rejected):
+            self._on_rejected(decided.code)
+            raise decided
+        entry = _entry(decided, request, idempotency_key)
+
+        def settle(fates: Sequence[EntryFate], error: Exception | None) -> None:
+            if error is not None:
+                done(error)
+            elif fates[0] is Fate.STORED:
+                done(_accepted(account, entry.message))
+            else:
+                self._tell_fate(account, entry, fates[0], done)
+
+        self._writer.commit_soon((entry,), settle)
+
+    def _tell_fate(
+        self,
+        account: Account,
+        entry: Entry,
+        fate: EntryFate,
+        done: Callable[[Accepted | Exception], None],
+    ) -> None:
+        async def tell() -> None:
+            try:
+                answer = await self._answer(account, entry, fate)
+            except Exception as error:
+                done(error)
+                return
+            if isinstance(answer, Rejected):
+                self._on_rejected(answer.code)
+            done(answer)
+
+        task = asyncio.ensure_future(tell())
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
 
     async def submit_batch(
         self, account: Account, requests: Sequence[SendRequest], idempotency_key: str = ""

@@ -14,6 +14,7 @@ from gateway.api.answers import API_HEADERS, Answer
 from gateway.api.asgi import ASGIApp, Event, OnFault, OnRequest, Receive, Scope, Send, send_answer
 from gateway.api.bypass import BypassRoute
 from gateway.api.decode import decode_batch, decode_single, explain_value
+from gateway.api.direct import DirectSubmit
 from gateway.api.docs import build_pages
 from gateway.api.document import complete_document, lower_to_30
 from gateway.api.gate import Gate
@@ -46,7 +47,7 @@ def build_api(
     on_fault: OnFault | None = None,
     now: Callable[[], float] = time.monotonic,
     bypass: bool = True,
-) -> ASGIApp:
+) -> Api:
     """Return the application that answers HTTP.
 
     `on_request` hears of every request that was answered, `on_fault` of every exception that was
@@ -92,7 +93,17 @@ def build_api(
                 now=now,
             ),
         }
-    return Api(_build_framework(routers, on_fault), direct, on_request, on_fault, now)
+    api = Api(_build_framework(routers, on_fault), direct, on_request, on_fault, now)
+    if bypass:
+        api.submit = DirectSubmit(
+            calls,
+            gate,
+            body_bytes_max=config.body_bytes_max,
+            on_request=on_request,
+            on_fault=on_fault,
+            now=now,
+        )
+    return api
 
 
 class Api:
@@ -111,6 +122,8 @@ class Api:
         self._on_request = on_request
         self._on_fault = on_fault
         self._now = now
+        self.submit: DirectSubmit | None = None
+        """For servers that can hand over single submits without a task."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Nothing happens at a server's start and end; those who listen are `HttpServer`'s affair.

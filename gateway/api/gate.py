@@ -38,15 +38,20 @@ class Gate:
         Raises Rejected: 401 in one and the same way whatever is wrong with the key, 403 for an
         account that is switched off, 429 for an address that sent too many wrong keys.
         """
+        account = self.admit_known(fields)
+        if account is not None:
+            return account
+        key = bearer_key(fields)
+        assert key is not None, "admit_known refuses without one"
+        return _active(await self._look_up(key, address))
+
+    def admit_known(self, fields: Fields) -> Account | None:
+        """As `admit`, for a key that was checked lately; None when it has to be looked up."""
         key = bearer_key(fields)
         if key is None:
             raise _unauthorized()
         account = self._keys.recall(key)
-        if account is None:
-            account = await self._look_up(key, address)
-        if not account.active:
-            raise Rejected("account_inactive", "this account is switched off", status=403)
-        return account
+        return None if account is None else _active(account)
 
     def take(self, account: Account, count: int) -> None:
         """Count messages against the account's own rate; raises Rejected (429) above it.
@@ -103,6 +108,12 @@ class Gate:
                 status=429,
                 retry_after_s=wait_s,
             )
+
+
+def _active(account: Account) -> Account:
+    if not account.active:
+        raise Rejected("account_inactive", "this account is switched off", status=403)
+    return account
 
 
 def _unauthorized() -> Rejected:

@@ -6,7 +6,7 @@ Every method may raise `Rejected` (answered with its status, code and field) and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gateway.errors import Rejected
@@ -22,6 +22,9 @@ from gateway.views import (
     Search,
 )
 
+Done = Callable[[Accepted | Exception], None]
+"""Told of a message that is committed, or why it is not. Must not raise."""
+
 
 class Submissions(Protocol):
     """Taking messages in, and taking them back."""
@@ -30,6 +33,13 @@ class Submissions(Protocol):
         self, account: Account, request: SendRequest, idempotency_key: str = ""
     ) -> Accepted:
         """Return once the message is committed."""
+        ...
+
+    def submit_soon(
+        self, account: Account, request: SendRequest, idempotency_key: str, done: Done
+    ) -> None:
+        """As `submit`, without anything to await: `done` is called once, with what it would return
+        or raise. Raises what is known at once, and then `done` is not called."""
         ...
 
     async def submit_batch(

@@ -18,11 +18,17 @@ from typing import cast
 
 import uvicorn
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import ServerState
 
 from gateway.api.answers import Answer
 from gateway.api.asgi import ASGIApp
+from gateway.api.cycle import DirectCycle
+from gateway.api.direct import PATH, DirectSubmit
 from gateway.api.patience import Limits, Patience, Stage, Verdict
 from gateway.api.problems import answer_problem
 
@@ -36,7 +42,11 @@ TICK_S = 1.0
 class HttpServer:
     """Serves one ASGI application on one address."""
 
-    def __init__(self, app: ASGIApp, limits: Limits | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, limits: Limits | None = None, *, submit: DirectSubmit | None = None
+    ) -> None:
+        """`submit` takes the requests that it accepts without the application."""
+        self._submit = submit
         self._limits = limits or Limits()
         self._config = uvicorn.Config(
             cast(ASGI3Application, app),
@@ -71,7 +81,9 @@ class HttpServer:
         self._config.load()
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: GatewayProtocol(self._config, self._state, loop, self._limits, self._lost.set),
+            lambda: GatewayProtocol(
+                self._config, self._state, loop, self._limits, self._lost.set, self._submit
+            ),
             host,
             port,
             backlog=BACKLOG,
@@ -93,7 +105,8 @@ class HttpServer:
             async with asyncio.timeout(timeout_s):
                 await self._drain()
         except TimeoutError:
-            cut = len(self._state.tasks)
+            direct = sum(cast(GatewayProtocol, c).awaits_commit for c in self._state.connections)
+            cut = len(self._state.tasks) + direct
             await self._cut_off()
         if self._tick is not None:
             self._tick.cancel()
@@ -144,10 +157,12 @@ class GatewayProtocol(HttpToolsProtocol):
         loop: asyncio.AbstractEventLoop,
         limits: Limits,
         on_lost: Callable[[], None],
+        submit: DirectSubmit | None = None,
     ) -> None:
         super().__init__(config, state, app_state={}, _loop=loop)
         self._limits = limits
         self._on_lost = on_lost
+        self._submit = submit
         self._patience = Patience()
         self._reads = 0
         self._read_bytes = 0
@@ -156,6 +171,12 @@ class GatewayProtocol(HttpToolsProtocol):
         self._deaf = False
         """Whether what still arrives is thrown away."""
         self._refused = False
+
+    @property
+    def awaits_commit(self) -> bool:
+        """Whether a request is under way that no task stands for."""
+        cycle: object = self.cycle
+        return type(cycle) is DirectCycle and not cycle.response_complete
 
     def look_after(self, now: float) -> None:
         """Close or refuse what takes too long; called every TICK_S."""
@@ -194,6 +215,8 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self._submit is not None and self.awaits_commit and self.cycle.more_body:
+            self._submit.left()
         self._on_lost()
 
     def data_received(self, data: bytes) -> None:
@@ -217,7 +240,48 @@ class GatewayProtocol(HttpToolsProtocol):
             self._check_head_size(len(self.url) + sum(len(n) + len(v) for n, v in self.headers))
             if self._deaf:
                 raise HeadTooLarge
-        super().on_headers_complete()
+        if self.url == PATH and self._may_go_direct():
+            self.cycle = cast(
+                RequestResponseCycle,
+                DirectCycle(
+                    self.scope,
+                    self.transport,
+                    self.server_state.default_headers,
+                    self.on_response_complete,
+                    keep_alive=self.parser.should_keep_alive(),
+                ),
+            )
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        cycle: object = self.cycle
+        if type(cycle) is DirectCycle:
+            cycle.body += body
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        cycle: object = self.cycle
+        if type(cycle) is DirectCycle:
+            assert self._submit is not None, "there is no such cycle without it"
+            cycle.more_body = False
+            address = self.client[0] if self.client else ""
+            self._submit.begin(self.headers, address, cycle.body, cycle.reply)
+        else:
+            super().on_message_complete()
+
+    def _may_go_direct(self) -> bool:
+        """Whether this request is a single submit that nothing stands before on its connection."""
+        return (
+            self._submit is not None
+            and self.parser.get_method() == b"POST"
+            and (self.cycle is None or self.cycle.response_complete)
+            and not self.flow.write_paused
+            and self.parser.get_http_version() == "1.1"
+            and not self.parser.should_upgrade()
+            and self._submit.accepts(self.headers)
+        )
 
     def send_400_response(self, msg: str) -> None:
         if not self._deaf:

@@ -15,7 +15,7 @@ from gateway.api.answers import (
     submitted,
 )
 from gateway.api.gate import Gate
-from gateway.api.ports import Submissions
+from gateway.api.ports import Done, Submissions
 from gateway.api.problems import answer_none_accepted
 from gateway.api.requests import BatchRequest, Expanded, expand_batch
 from gateway.errors import Rejected
@@ -36,8 +36,14 @@ class SubmitCalls:
         """Return 202 once the message is committed; raises Rejected and StoreUnavailable."""
         self._gate.take(account, 1)
         accepted = await self._submissions.submit(account, request, idempotency_key)
-        headers = (REPLAYED_HEADER,) if accepted.replayed else ()
-        return Answer(202, encode(submitted(accepted)), headers=headers)
+        return answer_accepted(accepted)
+
+    def submit_soon(
+        self, account: Account, request: SendRequest, idempotency_key: str, done: Done
+    ) -> None:
+        """As `submit_single`; `done` is told what that would return or raise, once."""
+        self._gate.take(account, 1)
+        self._submissions.submit_soon(account, request, idempotency_key, done)
 
     async def submit_batch(
         self, account: Account, batch: BatchRequest, idempotency_key: str
@@ -50,6 +56,12 @@ class SubmitCalls:
         self._gate.take(account, len(expanded.requests))
         outcomes = await self._submissions.submit_batch(account, expanded.requests, idempotency_key)
         return answer_batch(outcomes, expanded)
+
+
+def answer_accepted(accepted: Accepted) -> Answer:
+    """Return the answer that tells of one committed message."""
+    headers = (REPLAYED_HEADER,) if accepted.replayed else ()
+    return Answer(202, encode(submitted(accepted)), headers=headers)
 
 
 def answer_batch(outcomes: Sequence[Accepted | Rejected], expanded: Expanded) -> Answer:

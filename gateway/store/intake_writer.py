@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -111,14 +112,19 @@ SELECT account_id, available_micros - floor_micros AS spendable FROM balances
 WHERE account_id = ANY($1::int[]) ORDER BY account_id FOR UPDATE"""
 
 
+Settle = Callable[[Sequence[EntryFate], Exception | None], None]
+"""Told the fate of each entry, in their order; or, with no fates, what kept them from one. Must
+not raise: others of its batch are told after it."""
+
+
 class _Waiting:
-    """One caller's entries and the future that it waits on."""
+    """One caller's entries, and how it is told of them."""
 
-    __slots__ = ("entries", "future")
+    __slots__ = ("entries", "settle")
 
-    def __init__(self, entries: Sequence[Entry], future: asyncio.Future[list[EntryFate]]) -> None:
+    def __init__(self, entries: Sequence[Entry], settle: Settle) -> None:
         self.entries = entries
-        self.future = future
+        self.settle = settle
 
 
 class IntakeWriter:
@@ -164,15 +170,19 @@ class IntakeWriter:
         Entries of one call are committed together. Raises StoreUnavailable when the database is
         away or too many wait already.
         """
+        future: asyncio.Future[list[EntryFate]] = asyncio.get_running_loop().create_future()
+        self.commit_soon(entries, functools.partial(_resolve, future))
+        return future
+
+    def commit_soon(self, entries: Sequence[Entry], settle: Settle) -> None:
+        """As `commit`; `settle` is called instead, right after the transaction."""
         if self._away or self._stopping:
             raise StoreUnavailable("the database is away", retry_after_s=2.0)
         if self._count + len(entries) > self._waiting_max:
             raise StoreUnavailable("too many messages wait for their commit", retry_after_s=1.0)
-        future: asyncio.Future[list[EntryFate]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(entries, future))
+        self._waiting.append(_Waiting(entries, settle))
         self._count += len(entries)
         self._wake.set()
-        return future
 
     async def run(self) -> None:
         """Commit batch after batch until `stop`; everything queued by then is still committed."""
@@ -235,8 +245,7 @@ class IntakeWriter:
         start = 0
         for waiting in batch:
             end = start + len(waiting.entries)
-            if not waiting.future.done():
-                waiting.future.set_result(fates[start:end])
+            waiting.settle(fates[start:end], None)
             start = end
 
     async def _store(self, entries: list[Entry], timeout_s: float) -> list[EntryFate]:
@@ -281,8 +290,18 @@ class IntakeWriter:
     @staticmethod
     def _fail(batch: list[_Waiting], error: Exception) -> None:
         for waiting in batch:
-            if not waiting.future.done():
-                waiting.future.set_exception(error)
+            waiting.settle((), error)
+
+
+def _resolve(
+    future: asyncio.Future[list[EntryFate]], fates: Sequence[EntryFate], error: Exception | None
+) -> None:
+    if future.done():  # nobody waits any more
+        return
+    if error is None:
+        future.set_result(list(fates))
+    else:
+        future.set_exception(error)
 
 
 async def _insert(

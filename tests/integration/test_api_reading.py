@@ -79,6 +79,9 @@ class FakeGateway:
     async def authenticate(self, key: str) -> Account | None:
         return None
 
+    def submit_soon(self, account: Any, request: Any, idempotency_key: str, done: Any) -> None:
+        raise AssertionError("not asked")
+
     async def fetch_message(self, account_id: AccountId, message_id: MessageId) -> Any:
         self._answer()
         return VIEW if (account_id, message_id) == (SHOP.id, ID) else None

@@ -1,4 +1,4 @@
-"""Submitting over a real socket, both ways in: the bypass and the framework's own routes.
+"""Submitting over a real socket, all ways in: direct, the bypass, and the framework's own routes.
 
 The gateway behind the API is a fake of its ports: what is tested is what HTTP makes of it.
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import aiohttp
 import multidict
@@ -24,6 +24,9 @@ from gateway.model import Accepted, Account, AccountId, Encoding, MessageId, Mic
 BODY_BYTES_MAX = 4_096
 JSON = {"Content-Type": "application/json"}
 GOOD = b'{"to": "+4917012345678", "from": "Shop", "text": "Hello", "client_ref": "r1"}'
+
+Way = Literal["direct", "bypass", "framework"]
+WAYS: tuple[Way, ...] = ("direct", "bypass", "framework")
 
 SINGLE = "/v1/messages"
 BATCH = "/v1/messages/batch"
@@ -42,6 +45,16 @@ class FakeGateway:
         if isinstance(outcome, Rejected):
             raise outcome
         return outcome
+
+    def submit_soon(
+        self,
+        account: Account,
+        request: SendRequest,
+        idempotency_key: str,
+        done: Callable[[Accepted | Exception], None],
+    ) -> None:
+        (outcome,) = self._decide(account, [request], idempotency_key)
+        asyncio.get_running_loop().call_soon(done, outcome)
 
     async def submit_batch(
         self, account: Account, requests: Sequence[SendRequest], idempotency_key: str = ""
@@ -116,27 +129,26 @@ class FakeKeys:
 class Harness:
     """One API behind one server, and what it reported."""
 
-    def __init__(self, *, bypass: bool = True, config: Http | None = None) -> None:
+    def __init__(self, *, way: Way = "direct", config: Http | None = None) -> None:
         self.gateway = FakeGateway()
         self.keys = FakeKeys()
         self.requests: list[tuple[str, int]] = []
         self.requested = asyncio.Event()
         self.faults: list[tuple[str, BaseException]] = []
         absent: Any = None
-        self.server = HttpServer(
-            build_api(
-                config or Http(body_bytes_max=BODY_BYTES_MAX, batch_messages_max=3),
-                submissions=self.gateway,
-                reading=absent,
-                keys=self.keys,
-                condition=absent,
-                metrics_text=absent,
-                on_request=self._note_request,
-                on_fault=lambda route, error: self.faults.append((route, error)),
-                now=lambda: 1_000.0,
-                bypass=bypass,
-            )
+        api = build_api(
+            config or Http(body_bytes_max=BODY_BYTES_MAX, batch_messages_max=3),
+            submissions=self.gateway,
+            reading=absent,
+            keys=self.keys,
+            condition=absent,
+            metrics_text=absent,
+            on_request=self._note_request,
+            on_fault=lambda route, error: self.faults.append((route, error)),
+            now=lambda: 1_000.0,
+            bypass=way != "framework",
         )
+        self.server = HttpServer(api, submit=api.submit if way == "direct" else None)
         self.client = aiohttp.ClientSession()
 
     def _note_request(self, route: str, status: int, seconds: float) -> None:
@@ -332,9 +344,9 @@ CASES = {
 }
 
 
-@pytest.fixture(params=[True, False], ids=["bypass", "framework"])
+@pytest.fixture(params=WAYS)
 async def api(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
-    harness = await Harness(bypass=request.param).start()
+    harness = await Harness(way=request.param).start()
     yield harness
     await harness.stop()
 
@@ -351,22 +363,24 @@ async def test_every_input_has_its_answer(api: Harness) -> None:
     assert api.requests == [(f"POST {case.path}", case.status) for case in CASES.values()]
 
 
-async def test_both_ways_agree_in_status_headers_and_body() -> None:
-    bypass, framework = await Harness().start(), await Harness(bypass=False).start()
+async def test_all_ways_agree_in_status_headers_and_body() -> None:
+    apis = [await Harness(way=way).start() for way in WAYS]
     try:
         answers: dict[str, list[Any]] = {}
-        for api in (bypass, framework):
+        for api in apis:
             for name, case in CASES.items():
                 answer = await api.post(case.path, case.body, case.headers, case.key)
                 answers.setdefault(name, []).append(answer)
-        for name, (one, other) in answers.items():
-            assert one == other, name
-        assert bypass.gateway.taken == framework.gateway.taken
-        assert bypass.requests == framework.requests
-        assert [route for route, _ in bypass.faults] == [route for route, _ in framework.faults]
+        for name, (first, *others) in answers.items():
+            assert others == [first] * len(others), name
+        first_api, *other_apis = apis
+        for api in other_apis:
+            assert api.gateway.taken == first_api.gateway.taken
+            assert api.requests == first_api.requests
+            assert [route for route, _ in api.faults] == [route for route, _ in first_api.faults]
     finally:
-        await bypass.stop()
-        await framework.stop()
+        for api in apis:
+            await api.stop()
 
 
 async def test_an_accepted_message_is_told_whole(api: Harness) -> None:
