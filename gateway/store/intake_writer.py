@@ -20,6 +20,7 @@ import msgspec
 
 from gateway.errors import NotTheOwner, StoreUnavailable
 from gateway.model import Message, MessageId
+from gateway.store.columns import read_rows, say_once
 from gateway.store.commit_line import CommitLine, Connection, Lost
 
 BATCH_MESSAGES_MAX = 5_000
@@ -51,19 +52,39 @@ class Replayed(msgspec.Struct, frozen=True, gc=False):
 
 EntryFate = Fate | Replayed
 
-_COLUMNS = """account_id, id, carrier_id, lane, routes, sender, recipient, country, body, data,
-    udh, encoding, data_coding, segments, price_micros, client_ref, tag, callback_url, send_at,
-    expires_at, registered_delivery, group_id"""
+_MESSAGE = (
+    ("id", "bigint"),
+    ("account_id", "int"),
+    ("carrier_id", "smallint"),
+    ("lane", "smallint"),
+    ("routes", "text"),
+    ("sender", "text"),
+    ("recipient", "text"),
+    ("country", "text"),
+    ("body", "text"),
+    ("data", "bytea"),
+    ("udh", "bytea"),
+    ("encoding", "smallint"),
+    ("data_coding", "smallint"),
+    ("segments", "smallint"),
+    ("price_micros", "bigint"),
+    ("client_ref", "text"),
+    ("tag", "text"),
+    ("callback_url", "text"),
+    ("send_at", "float8"),
+    ("expires_at", "float8"),
+    ("registered_delivery", "smallint"),
+    ("group_id", "bigint"),
+)
+"""Columns and their types, in the order of `_columns`. Arrays of arrays must be rectangular in
+PostgreSQL, so routes travel as texts."""
+
+_COLUMNS = ", ".join(name for name, _ in _MESSAGE)
+_KEYS_FIRST = 3 + len(_MESSAGE)
+"""The parameter behind the writer, its batch's number and the messages."""
 
 _INPUT = f"""
-input AS (
-    SELECT * FROM unnest(
-        $3::int[], $4::bigint[], $5::smallint[], $6::smallint[], $7::text[], $8::text[],
-        $9::text[], $10::text[], $11::text[], $12::bytea[], $13::bytea[], $14::smallint[],
-        $15::smallint[], $16::smallint[], $17::bigint[], $18::text[], $19::text[], $20::text[],
-        $21::float8[], $22::float8[], $23::smallint[], $24::bigint[]
-    ) AS m({_COLUMNS})
-)"""  # noqa: S608 (no value is spliced in)
+input AS ({read_rows(_MESSAGE, first=3)})"""
 
 _STORE = f"""
 wanted AS (
@@ -76,10 +97,7 @@ reserved AS (
 ),
 stored AS (
     INSERT INTO messages ({_COLUMNS})
-    SELECT account_id, id, carrier_id, lane, routes::smallint[], sender, recipient, country,
-           body, data, udh, encoding, data_coding, segments, price_micros, client_ref, tag,
-           callback_url, send_at, expires_at, registered_delivery, group_id
-    FROM taken
+    SELECT {_COLUMNS.replace("routes", "routes::smallint[]")} FROM taken
 )
 SELECT advance_writer($1, $2) AS seq,
        CASE WHEN (SELECT count(*) FROM reserved) < (SELECT count(*) FROM wanted)
@@ -89,7 +107,8 @@ _WITHOUT_KEYS = f"WITH {_INPUT}, taken AS (SELECT * FROM input), {_STORE}"  # no
 
 _WITH_KEYS = f"""WITH {_INPUT},
 keys AS (
-    SELECT * FROM unnest($25::int[], $26::text[], $27::bigint[], $28::bytea[])
+    SELECT * FROM unnest(${_KEYS_FIRST}::int[], ${_KEYS_FIRST + 1}::text[],
+                         ${_KEYS_FIRST + 2}::bigint[], ${_KEYS_FIRST + 3}::bytea[])
         AS k(account_id, key, message_id, request_hash)
 ),
 fresh AS (
@@ -309,7 +328,7 @@ async def _insert(
 ) -> list[int]:
     """Store the entries whose keys are new; return the ids of those whose keys are known."""
     keyed = [entry for entry in entries if entry.key]
-    columns = _columns([entry.message for entry in entries])
+    columns = say_once(_columns([entry.message for entry in entries]), rows=0)
     if not keyed:
         await connection.fetchrow(_WITHOUT_KEYS, name, seq, *columns)
         return []
@@ -422,10 +441,10 @@ def _key_columns(keyed: Sequence[Entry]) -> tuple[list[Any], ...]:
 
 
 def _columns(messages: list[Message]) -> tuple[list[Any], ...]:
-    """Turn messages into one array a column, in the order of `_COLUMNS`."""
+    """Turn messages into one array a column, in the order of `_MESSAGE`."""
     return (
-        [m.account_id for m in messages],
         [m.id for m in messages],
+        [m.account_id for m in messages],
         [m.routes[0] for m in messages],
         [m.lane for m in messages],
         ["{" + ",".join(map(str, m.routes)) + "}" for m in messages],

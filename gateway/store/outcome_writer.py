@@ -21,6 +21,7 @@ from gateway.inbound.handover import Handover
 from gateway.inbound.parts import InboundPart
 from gateway.model import AccountId
 from gateway.outcomes import Acknowledge, Delivery, Event, Notice, ParkedReceipt
+from gateway.store.columns import read_rows, say_once
 from gateway.store.commit_line import CommitLine, Connection
 from gateway.store.inbound import add_inbound
 
@@ -265,10 +266,27 @@ class OutcomeWriter:
         await self._line.commit(run, None)
 
 
-_EVENTS = """INSERT INTO events SELECT * FROM unnest(
-    {}::int[], {}::bigint[], {}::float8[], {}::smallint[], {}::smallint[], {}::smallint[],
-    {}::smallint[], {}::boolean[], {}::smallint[], {}::text[], {}::int[], {}::text[],
-    {}::bigint[], {}::bigint[])"""
+_EVENT = (
+    ("message_id", "bigint"),
+    ("account_id", "int"),
+    ("at", "float8"),
+    ("kind", "smallint"),
+    ("segment", "smallint"),
+    ("segment_status", "smallint"),
+    ("status", "smallint"),
+    ("closes", "boolean"),
+    ("carrier_id", "smallint"),
+    ("carrier_message_id", "text"),
+    ("code", "int"),
+    ("error", "text"),
+    ("posted_micros", "bigint"),
+    ("voided_micros", "bigint"),
+)
+"""Columns and their types, in the order of `_event_columns`."""
+_EVENTS_FIRST = 3
+"""Events come first of all that a batch holds, behind the writer and the batch's number."""
+_EVENTS = f"""INSERT INTO events ({", ".join(name for name, _ in _EVENT)})
+    {read_rows(_EVENT, first=_EVENTS_FIRST)}"""
 _POSTINGS = """UPDATE postings p SET posted_micros = p.posted_micros + d.micros
     FROM unnest({}::int[], {}::bigint[]) AS d(account_id, micros)
     WHERE p.account_id = d.account_id"""
@@ -305,7 +323,7 @@ def _statement(batch: _Batch) -> tuple[str, list[Any]]:
         values.extend(columns)
 
     if batch.events:
-        add(_EVENTS, *_event_columns(batch.events))
+        add(_EVENTS, *say_once(_event_columns(batch.events), rows=0))
         for template, moved in (
             (_POSTINGS, _sum_by_account((e.account_id, e.posted_micros) for e in batch.events)),
             (_VOIDS, _sum_by_account((e.account_id, e.voided_micros) for e in batch.events)),
@@ -352,8 +370,8 @@ def _statement(batch: _Batch) -> tuple[str, list[Any]]:
 
 def _event_columns(events: Sequence[Event]) -> tuple[list[Any], ...]:
     return (
-        [e.account_id for e in events],
         [e.message_id for e in events],
+        [e.account_id for e in events],
         [e.at for e in events],
         [e.kind for e in events],
         [e.segment for e in events],
