@@ -20,8 +20,14 @@ import msgspec
 
 from gateway.errors import NotTheOwner, StoreUnavailable
 from gateway.model import Message, MessageId
-from gateway.store.columns import read_rows, say_once
 from gateway.store.commit_line import CommitLine, Connection, Lost
+from gateway.store.intake_statements import (
+    FIRST_OF_KEYS,
+    LOCK_BALANCES,
+    WITH_KEYS,
+    WITHOUT_KEYS,
+    message_columns,
+)
 
 BATCH_MESSAGES_MAX = 5_000
 """About 2 MB of parameters and 50 ms of PostgreSQL's time: longer makes others wait for no gain."""
@@ -51,85 +57,6 @@ class Replayed(msgspec.Struct, frozen=True, gc=False):
 
 
 EntryFate = Fate | Replayed
-
-_MESSAGE = (
-    ("id", "bigint"),
-    ("account_id", "int"),
-    ("carrier_id", "smallint"),
-    ("lane", "smallint"),
-    ("routes", "text"),
-    ("sender", "text"),
-    ("recipient", "text"),
-    ("country", "text"),
-    ("body", "text"),
-    ("data", "bytea"),
-    ("udh", "bytea"),
-    ("encoding", "smallint"),
-    ("data_coding", "smallint"),
-    ("segments", "smallint"),
-    ("price_micros", "bigint"),
-    ("client_ref", "text"),
-    ("tag", "text"),
-    ("callback_url", "text"),
-    ("send_at", "float8"),
-    ("expires_at", "float8"),
-    ("registered_delivery", "smallint"),
-    ("group_id", "bigint"),
-)
-"""Columns and their types, in the order of `_columns`. Arrays of arrays must be rectangular in
-PostgreSQL, so routes travel as texts."""
-
-_COLUMNS = ", ".join(name for name, _ in _MESSAGE)
-_KEYS_FIRST = 3 + len(_MESSAGE)
-"""The parameter behind the writer, its batch's number and the messages."""
-
-_INPUT = f"""
-input AS ({read_rows(_MESSAGE, first=3)})"""
-
-_STORE = f"""
-wanted AS (
-    SELECT account_id, sum(price_micros)::bigint AS micros FROM taken GROUP BY account_id
-),
-reserved AS (
-    UPDATE balances b SET available_micros = b.available_micros - w.micros FROM wanted w
-    WHERE b.account_id = w.account_id AND b.available_micros - w.micros >= b.floor_micros
-    RETURNING b.account_id
-),
-stored AS (
-    INSERT INTO messages ({_COLUMNS})
-    SELECT {_COLUMNS.replace("routes", "routes::smallint[]")} FROM taken
-)
-SELECT advance_writer($1, $2) AS seq,
-       CASE WHEN (SELECT count(*) FROM reserved) < (SELECT count(*) FROM wanted)
-            THEN refuse_overdraft() END AS overdraft"""  # noqa: S608
-
-_WITHOUT_KEYS = f"WITH {_INPUT}, taken AS (SELECT * FROM input), {_STORE}"  # noqa: S608
-
-_WITH_KEYS = f"""WITH {_INPUT},
-keys AS (
-    SELECT * FROM unnest(${_KEYS_FIRST}::int[], ${_KEYS_FIRST + 1}::text[],
-                         ${_KEYS_FIRST + 2}::bigint[], ${_KEYS_FIRST + 3}::bytea[])
-        AS k(account_id, key, message_id, request_hash)
-),
-fresh AS (
-    INSERT INTO idempotency SELECT * FROM keys ON CONFLICT DO NOTHING RETURNING message_id
-),
-taken AS (
-    SELECT * FROM input i
-    WHERE i.id NOT IN (SELECT message_id FROM keys) OR i.id IN (SELECT message_id FROM fresh)
-), {_STORE},
-    ARRAY(SELECT message_id FROM keys WHERE message_id NOT IN (SELECT message_id FROM fresh))
-        AS known"""  # noqa: S608
-
-_FIRST_OF_KEYS = """
-SELECT k.message_id AS asked, i.message_id AS first, i.request_hash
-FROM unnest($1::int[], $2::text[], $3::bigint[]) AS k(account_id, key, message_id)
-JOIN idempotency i ON i.account_id = k.account_id AND i.key = k.key"""
-
-_LOCK_BALANCES = """
-SELECT account_id, available_micros - floor_micros AS spendable FROM balances
-WHERE account_id = ANY($1::int[]) ORDER BY account_id FOR UPDATE"""
-
 
 Settle = Callable[[Sequence[EntryFate], Exception | None], None]
 """Told the fate of each entry, in their order; or, with no fates, what kept them from one. Must
@@ -328,12 +255,12 @@ async def _insert(
 ) -> list[int]:
     """Store the entries whose keys are new; return the ids of those whose keys are known."""
     keyed = [entry for entry in entries if entry.key]
-    columns = say_once(_columns([entry.message for entry in entries]), rows=0)
+    columns = message_columns([entry.message for entry in entries])
     if not keyed:
-        await connection.fetchrow(_WITHOUT_KEYS, name, seq, *columns)
+        await connection.fetchrow(WITHOUT_KEYS, name, seq, *columns)
         return []
     row = await connection.fetchrow(
-        _WITH_KEYS,
+        WITH_KEYS,
         name,
         seq,
         *columns,
@@ -352,7 +279,7 @@ async def _insert_what_can_be_paid(
     async with connection.transaction():
         first = await _first_of_keys(connection, entries)
         accounts = sorted({entry.message.account_id for entry in entries})
-        rows = await connection.fetch(_LOCK_BALANCES, accounts)
+        rows = await connection.fetch(LOCK_BALANCES, accounts)
         spendable = {row["account_id"]: row["spendable"] for row in rows}
         fates: dict[int, EntryFate] = {}
         taken: list[Entry] = []
@@ -422,7 +349,7 @@ async def _first_of_keys(
     keyed = [entry for entry in entries if entry.key]
     if not keyed:
         return {}
-    rows = await connection.fetch(_FIRST_OF_KEYS, *_key_columns(keyed))
+    rows = await connection.fetch(FIRST_OF_KEYS, *_key_columns(keyed))
     return {row["asked"]: (row["first"], row["request_hash"]) for row in rows}
 
 
@@ -437,32 +364,4 @@ def _key_columns(keyed: Sequence[Entry]) -> tuple[list[Any], ...]:
         [entry.message.account_id for entry in keyed],
         [entry.key for entry in keyed],
         [entry.message.id for entry in keyed],
-    )
-
-
-def _columns(messages: list[Message]) -> tuple[list[Any], ...]:
-    """Turn messages into one array a column, in the order of `_MESSAGE`."""
-    return (
-        [m.id for m in messages],
-        [m.account_id for m in messages],
-        [m.routes[0] for m in messages],
-        [m.lane for m in messages],
-        ["{" + ",".join(map(str, m.routes)) + "}" for m in messages],
-        [m.sender for m in messages],
-        [m.recipient for m in messages],
-        [m.country for m in messages],
-        [m.text for m in messages],
-        [m.data or None for m in messages],
-        [m.udh or None for m in messages],
-        [m.encoding for m in messages],
-        [m.data_coding for m in messages],
-        [m.segments for m in messages],
-        [m.price_micros for m in messages],
-        [m.client_ref or None for m in messages],
-        [m.tag or None for m in messages],
-        [m.callback_url or None for m in messages],
-        [m.send_at for m in messages],
-        [m.expires_at for m in messages],
-        [m.registered_delivery or None for m in messages],
-        [m.group_id for m in messages],
     )

@@ -1,0 +1,122 @@
+"""The statements that take messages in, and the arrays of rows that they read.
+
+One statement a batch: it takes idempotency keys, reserves credit and inserts, or does nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.model import Message
+from gateway.store.columns import read_rows, say_once
+
+_MESSAGE = (
+    ("id", "bigint"),
+    ("account_id", "int"),
+    ("carrier_id", "smallint"),
+    ("lane", "smallint"),
+    ("routes", "text"),
+    ("sender", "text"),
+    ("recipient", "text"),
+    ("country", "text"),
+    ("body", "text"),
+    ("data", "bytea"),
+    ("udh", "bytea"),
+    ("encoding", "smallint"),
+    ("data_coding", "smallint"),
+    ("segments", "smallint"),
+    ("price_micros", "bigint"),
+    ("client_ref", "text"),
+    ("tag", "text"),
+    ("callback_url", "text"),
+    ("send_at", "float8"),
+    ("expires_at", "float8"),
+    ("registered_delivery", "smallint"),
+    ("group_id", "bigint"),
+)
+"""Columns and their types, in the order of `_columns`. Arrays of arrays must be rectangular in
+PostgreSQL, so routes travel as texts."""
+
+_COLUMNS = ", ".join(name for name, _ in _MESSAGE)
+_KEYS_FIRST = 3 + len(_MESSAGE)
+"""The parameter behind the writer, its batch's number and the messages."""
+
+_INPUT = f"""
+input AS ({read_rows(_MESSAGE, first=3)})"""
+
+_STORE = f"""
+wanted AS (
+    SELECT account_id, sum(price_micros)::bigint AS micros FROM taken GROUP BY account_id
+),
+reserved AS (
+    UPDATE balances b SET available_micros = b.available_micros - w.micros FROM wanted w
+    WHERE b.account_id = w.account_id AND b.available_micros - w.micros >= b.floor_micros
+    RETURNING b.account_id
+),
+stored AS (
+    INSERT INTO messages ({_COLUMNS})
+    SELECT {_COLUMNS.replace("routes", "routes::smallint[]")} FROM taken
+)
+SELECT advance_writer($1, $2) AS seq,
+       CASE WHEN (SELECT count(*) FROM reserved) < (SELECT count(*) FROM wanted)
+            THEN refuse_overdraft() END AS overdraft"""  # noqa: S608
+
+WITHOUT_KEYS = f"WITH {_INPUT}, taken AS (SELECT * FROM input), {_STORE}"  # noqa: S608
+
+WITH_KEYS = f"""WITH {_INPUT},
+keys AS (
+    SELECT * FROM unnest(${_KEYS_FIRST}::int[], ${_KEYS_FIRST + 1}::text[],
+                         ${_KEYS_FIRST + 2}::bigint[], ${_KEYS_FIRST + 3}::bytea[])
+        AS k(account_id, key, message_id, request_hash)
+),
+fresh AS (
+    INSERT INTO idempotency SELECT * FROM keys ON CONFLICT DO NOTHING RETURNING message_id
+),
+taken AS (
+    SELECT * FROM input i
+    WHERE i.id NOT IN (SELECT message_id FROM keys) OR i.id IN (SELECT message_id FROM fresh)
+), {_STORE},
+    ARRAY(SELECT message_id FROM keys WHERE message_id NOT IN (SELECT message_id FROM fresh))
+        AS known"""  # noqa: S608
+
+FIRST_OF_KEYS = """
+SELECT k.message_id AS asked, i.message_id AS first, i.request_hash
+FROM unnest($1::int[], $2::text[], $3::bigint[]) AS k(account_id, key, message_id)
+JOIN idempotency i ON i.account_id = k.account_id AND i.key = k.key"""
+
+LOCK_BALANCES = """
+SELECT account_id, available_micros - floor_micros AS spendable FROM balances
+WHERE account_id = ANY($1::int[]) ORDER BY account_id FOR UPDATE"""
+
+
+def message_columns(messages: list[Message]) -> list[list[Any]]:
+    """Return the arrays that the statements read from their third parameter on."""
+    return say_once(_columns(messages), rows=0)
+
+
+def _columns(messages: list[Message]) -> tuple[list[Any], ...]:
+    """Turn messages into one array a column, in the order of `_MESSAGE`."""
+    return (
+        [m.id for m in messages],
+        [m.account_id for m in messages],
+        [m.routes[0] for m in messages],
+        [m.lane for m in messages],
+        ["{" + ",".join(map(str, m.routes)) + "}" for m in messages],
+        [m.sender for m in messages],
+        [m.recipient for m in messages],
+        [m.country for m in messages],
+        [m.text for m in messages],
+        [m.data or None for m in messages],
+        [m.udh or None for m in messages],
+        [m.encoding for m in messages],
+        [m.data_coding for m in messages],
+        [m.segments for m in messages],
+        [m.price_micros for m in messages],
+        [m.client_ref or None for m in messages],
+        [m.tag or None for m in messages],
+        [m.callback_url or None for m in messages],
+        [m.send_at for m in messages],
+        [m.expires_at for m in messages],
+        [m.registered_delivery or None for m in messages],
+        [m.group_id for m in messages],
+    )
