@@ -122,12 +122,6 @@ class CarrierState:
                 return Away(now + FAILOVER_AFTER_S)
         return worst(USABLE, self.breaker.availability(now))
 
-    def note_sent(self, submission: Submission, now: float) -> None:
-        """Note that what the rate granted one segment for is on its way."""
-        if submission.rest:
-            self.rate.owe(len(submission.rest), now)
-        self.breaker.sent(now)
-
     def put(self, job: Job) -> None:
         """Put a job at the end of its lane, or aside while nothing new leaves this way."""
         if self.gone is not None and job.pristine:

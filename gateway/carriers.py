@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ from gateway.smpp.status import StatusClass
 from gateway.smpp.vocabulary import status_name
 from gateway.store.backlog import find_submissions
 from gateway.store.outcome_writer import OutcomeWriter
+from gateway.text.style import LongForm
+from gateway.throttle.pacer import Pacer
 
 if TYPE_CHECKING:
     from gateway.store.postgres import AnyConnection
@@ -50,6 +53,9 @@ LOOKUP_AGE_S = 12 * 86_400
 """No receipt is expected later: the longest validity and the wait for its receipt after it."""
 FAILOVER_CHECK_S = 1.0
 EXPIRY_CHECK_S = 5.0
+TIMER_GRAIN_S = 0.001
+"""The loop's clock and timers count milliseconds. A timer for a part of one fires at once, again
+and again until that is over: 1,000 turns a second were half a million turns of the loop."""
 
 
 @dataclass(slots=True)
@@ -64,6 +70,8 @@ class Line:
     metrics: CarrierMetrics
     hold: bool = False
     binds: list[CarrierBind] = field(default_factory=list)
+    pacers: dict[CarrierBind, Pacer] = field(default_factory=dict)
+    """Of binds that have a rate of their own."""
     turn: int = 0
     """Which bind is asked first, so that all of them are used."""
     timer: asyncio.TimerHandle | None = None
@@ -75,6 +83,14 @@ class Line:
     @property
     def can_submit(self) -> bool:
         return any(bind.can_submit for bind in self.binds)
+
+    def spare(self, pacer: Pacer, now: float) -> int:
+        """Return how many submissions a bind's own rate lets go now.
+
+        One at a time where it may turn out to stand for many segments.
+        """
+        spare = pacer.spare(now)
+        return min(spare, 1) if self.writing.style.long is LongForm.PAYLOAD else spare
 
 
 class CarrierDesk:
@@ -168,18 +184,31 @@ class CarrierDesk:
     def _send(self, line: Line, now: float, wall: float) -> None:
         line.turn += 1
         count = len(line.binds)
+        paced_until = math.inf
         for place in range(count):
             bind = line.binds[(line.turn + place) % count]
             room = bind.room
             if room <= 0:
                 continue
+            pacer = line.pacers.get(bind) if line.pacers else None
+            if pacer is not None:
+                room = min(room, line.spare(pacer, now))
+                if room <= 0:
+                    paced_until = min(paced_until, pacer.ready_at(now))
+                    continue
             taken, until = self._dispatcher.take(line.id, room, now, wall)
+            if pacer is not None:
+                pacer.charge(sum(len(submission.indexes) for submission in taken), now)
             self._submit(line, bind, taken, wall)
             if until is not None:
                 self._pump_at(line, until)
                 return
             if len(taken) < room:
                 return
+            if pacer is not None:
+                paced_until = min(paced_until, pacer.ready_at(now))
+        if paced_until < math.inf:
+            self._pump_at(line, paced_until)
 
     def _cleared(self, prepared: Sequence[Submission], committed: bool) -> None:
         self._dispatcher.cleared(prepared, self._loop.time(), time.time())
@@ -188,7 +217,7 @@ class CarrierDesk:
     def _pump_at(self, line: Line, at: float) -> None:
         if line.timer is not None:
             line.timer.cancel()
-        line.timer = self._loop.call_at(at, self._pump_again, line)
+        line.timer = self._loop.call_at(self._no_sooner(at), self._pump_again, line)
 
     def _pump_again(self, line: Line) -> None:
         line.timer = None
@@ -351,7 +380,12 @@ class CarrierDesk:
             self._timer.cancel()
             self._timer = None
         if at is not None:
-            self._timer = self._loop.call_at(at, self._tick)
+            self._timer = self._loop.call_at(self._no_sooner(at), self._tick)
+
+    def _no_sooner(self, at: float) -> float:
+        """Return the first time from `at` on that a timer can keep."""
+        now = self._loop.time()
+        return now + max(1, math.ceil((at - now) / TIMER_GRAIN_S)) * TIMER_GRAIN_S
 
     def _tick(self) -> None:
         self._timer = None

@@ -137,6 +137,10 @@ class Tls(Section, frozen=True, kw_only=True):
 class Bind(Section, frozen=True, kw_only=True):
     mode: Literal["transceiver", "transmitter", "receiver"] = "transceiver"
     count: Annotated[int, Meta(ge=1, le=64)] = 1
+    rate_per_s: Annotated[float, Meta(ge=0)] = 0.0
+    """Segments a second over each of them, besides the carrier's rate; 0: no limit."""
+    burst: PositiveInt = 1
+    """Segments above that rate that any one second may see."""
 
 
 class Ids(Section, frozen=True, kw_only=True):
@@ -162,7 +166,9 @@ class Carrier(Section, frozen=True, kw_only=True):
     rate_per_s: Annotated[float, Meta(ge=0)] = 0.0
     """Segments a second over all binds; 0: no limit."""
     burst: PositiveInt = 1
-    """Segments that may leave at once after a pause."""
+    """Segments above the rate that any one second may see."""
+    throttle_pause_s: Seconds = 1.0
+    """Nothing is sent for so long after ESME_RTHROTTLED or ESME_RMSGQFUL."""
     enquire_link_s: Seconds = 30.0
     response_timeout_s: Seconds = 60.0
     connect_timeout_s: Seconds = 10.0

@@ -173,19 +173,19 @@ class Dispatcher:
         taken: list[Submission] = []
         room_left = min(room, carrier.room)
         while len(taken) < room_left:
+            if carrier.returned:
+                ready_at = carrier.rate.ready_at(now)
+                if ready_at > now:
+                    return taken, ready_at
+                carrier.put_returned()
             job = self._head(carrier, now, wall)
-            if job is None and not carrier.returned:
+            if job is None:
                 break
-            granted = carrier.rate.take(1, now)
+            granted = carrier.rate.take(job.cost(carrier.policy.whole), now)
             if isinstance(granted, Wait):
                 return taken, granted.until
-            if carrier.returned:
-                carrier.put_returned()
-                job = self._head(carrier, now, wall)
-            if job is None:
-                break  # everything that came back has ended meanwhile
             taken.append(self._take_next(job, carrier, now))
-            carrier.note_sent(taken[-1], now)
+            carrier.breaker.sent(now)
         return taken, None
 
     def prepare(self, carrier_id: CarrierId, now: float, wall: float) -> list[Submission]:
@@ -553,11 +553,11 @@ class Dispatcher:
         while len(taken) < room and carrier.cleared:
             submission = carrier.cleared[0]
             if submission.job.may_leave(wall):
-                granted = carrier.rate.take(1, now)
+                granted = carrier.rate.take(len(submission.indexes), now)
                 if isinstance(granted, Wait):
                     return taken, granted.until
                 submission.sent_at = now
-                carrier.note_sent(submission, now)
+                carrier.breaker.sent(now)
                 taken.append(submission)
             else:
                 self.unsend([submission], now, wall)

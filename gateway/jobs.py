@@ -77,6 +77,10 @@ class Job:
     def status(self) -> Status:
         return self.states[0] if len(self.states) == 1 else aggregate(self.states)
 
+    def cost(self, whole: bool) -> int:
+        """Return how many segments the next `take` is."""
+        return len(self.unsent) if whole and not self.message.udh else 1
+
     def take(self, whole: bool) -> tuple[int, tuple[int, ...]]:
         """Note that the next segment leaves, or with `whole` all of them in one PDU; return which.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gateway.carrier_state import CarrierState, Policy
 from gateway.carriers import CarrierDesk, Line
-from gateway.config import Carrier, Config, Tls
+from gateway.config import Bind, Carrier, Config, Tls
 from gateway.dlr.dialects import DIALECTS
 from gateway.dlr.ids import IdForm, IdRule
 from gateway.errors import ConfigError
@@ -27,7 +27,8 @@ from gateway.text.coding import ClassForm
 from gateway.text.national import LANGUAGES
 from gateway.text.sender import SenderForm
 from gateway.text.style import DefaultAlphabet, LongForm, TextStyle
-from gateway.throttle.adaptive import AdaptiveRate
+from gateway.throttle.adaptive import AdaptiveLimits, AdaptiveRate
+from gateway.throttle.pacer import Pacer
 
 
 def build_line(carrier: Carrier, carrier_id: CarrierId, metrics: Metrics) -> Line:
@@ -82,8 +83,8 @@ def build_style(carrier: Carrier) -> TextStyle:
     )
 
 
-def build_state(carrier: Carrier, carrier_id: CarrierId) -> CarrierState:
-    """Return what the dispatcher keeps of one carrier."""
+def build_state(carrier: Carrier, carrier_id: CarrierId, started_at: float) -> CarrierState:
+    """Return what the dispatcher keeps of one carrier, from `started_at` (monotonic) on."""
     return CarrierState(
         carrier_id,
         Policy(
@@ -92,16 +93,33 @@ def build_state(carrier: Carrier, carrier_id: CarrierId) -> CarrierState:
             whole=carrier.long == "payload",
             statuses={int(k, 0): StatusClass(v) for k, v in carrier.statuses.items()},
         ),
-        AdaptiveRate(carrier.rate_per_s, carrier.burst),
+        AdaptiveRate(
+            carrier.rate_per_s,
+            carrier.burst,
+            AdaptiveLimits(pause_s=carrier.throttle_pause_s),
+            started_at=started_at,
+        ),
         window_size=carrier.window_size
         * sum(bind.count for bind in carrier.binds if bind.mode != "receiver"),
     )
 
 
-def build_binds(carrier: Carrier, line: Line, desk: CarrierDesk) -> list[CarrierBind]:
-    """Return the carrier's binds, named `carrier/1` and so on."""
+def add_binds(carrier: Carrier, line: Line, desk: CarrierDesk, started_at: float) -> None:
+    """Give the line its binds, named `carrier/1` and so on, and the rates that they have of their
+    own from `started_at` (monotonic) on."""
+    each = [bind for bind in carrier.binds for _ in range(bind.count)]
+    line.binds = _build_binds(carrier, each, line, desk)
+    line.pacers = {
+        bind: Pacer(settings.rate_per_s, settings.burst, started_at=started_at)
+        for bind, settings in zip(line.binds, each, strict=True)
+        if settings.rate_per_s
+    }
+
+
+def _build_binds(
+    carrier: Carrier, each: Sequence[Bind], line: Line, desk: CarrierDesk
+) -> list[CarrierBind]:
     tls = build_tls(carrier.tls, f"carrier.{carrier.name}.tls") if carrier.tls.enabled else None
-    modes = [bind.mode for bind in carrier.binds for _ in range(bind.count)]
     return [
         CarrierBind(
             f"{carrier.name}/{number}",
@@ -112,7 +130,7 @@ def build_binds(carrier: Carrier, line: Line, desk: CarrierDesk) -> list[Carrier
                 system_id=carrier.system_id,
                 password=carrier.password,
                 system_type=carrier.system_type,
-                mode=BindMode(mode),
+                mode=BindMode(bind.mode),
                 interface_version=carrier.interface_version,
                 address_range=carrier.address_range,
                 window_size=carrier.window_size,
@@ -128,7 +146,7 @@ def build_binds(carrier: Carrier, line: Line, desk: CarrierDesk) -> list[Carrier
             random=random.random,
             tls=tls,
         )
-        for number, mode in enumerate(modes, start=1)
+        for number, bind in enumerate(each, start=1)
     ]
 
 

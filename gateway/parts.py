@@ -24,7 +24,7 @@ from gateway.ids import IdGenerator, accepted_at
 from gateway.inbound.book import Origin
 from gateway.inbound.desk import InboundDesk
 from gateway.intake import Intake
-from gateway.lines import build_binds, build_line, build_state, build_style, build_tables
+from gateway.lines import add_binds, build_line, build_state, build_style, build_tables
 from gateway.logs import get_logger
 from gateway.metrics import Metrics
 from gateway.model import AccountId, CarrierId, Lane, Message
@@ -65,6 +65,7 @@ class Parts:
         self._url = url
         self._database = database
         self._owner = owner
+        self._started_at = time.monotonic()
 
     async def build(self) -> None:
         """Make and join everything; raises ConfigError and StoreUnavailable."""
@@ -160,7 +161,7 @@ class Parts:
             self.lines, self.outcome_writer, self.inbound, wake_hooks=self.hooks.wake
         )
         self.dispatcher = Dispatcher(
-            [build_state(carrier, carrier_ids[carrier.name]) for carrier in config.carrier],
+            [build_state(c, carrier_ids[c.name], self._started_at) for c in config.carrier],
             self.desk.record,
             limits=RetryLimits(
                 attempts_max=config.dispatch.retry_attempts_max,
@@ -185,7 +186,7 @@ class Parts:
         self.outcome_writer.join(self.desk, self.customers.postman)
         for carrier in config.carrier:
             line = self.lines[carrier_ids[carrier.name]]
-            line.binds = build_binds(carrier, line, self.desk)
+            add_binds(carrier, line, self.desk, self._started_at)
         self.feeder = Feeder(self.dispatcher, self.backlog, self.maintenance)
         self.housekeeper = Housekeeper(
             config.messages,

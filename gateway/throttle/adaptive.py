@@ -13,7 +13,8 @@ from typing import Final
 
 import msgspec
 
-from gateway.throttle.bucket import Send, TokenBucket, Wait
+from gateway.throttle.bucket import SEND, Send, Wait
+from gateway.throttle.pacer import Pacer
 
 
 class AdaptiveLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,18 +45,24 @@ UNLIMITED_AGAIN: Final = 2.0
 
 
 class AdaptiveRate:
-    """One carrier's bucket and its present rate. Report every answer to a submission.
+    """One carrier's pacer and its present rate. Report every answer to a submission.
 
     Without an agreed rate (0 or None) there is no limit until the carrier complains; then the
     rate that was measured takes the agreed one's place, until the carrier takes twice as much.
     """
 
-    __slots__ = ("_agreed", "_bucket", "_grown_at", "_limits", "_meter", "_rate", "_reference")
+    __slots__ = ("_agreed", "_grown_at", "_limits", "_meter", "_pacer", "_rate", "_reference")
 
     def __init__(
-        self, rate_per_s: float | None, burst: int = 1, limits: AdaptiveLimits | None = None
+        self,
+        rate_per_s: float | None,
+        burst: int = 1,
+        limits: AdaptiveLimits | None = None,
+        *,
+        started_at: float | None = None,
     ) -> None:
-        self._bucket = TokenBucket(rate_per_s, burst)
+        """`started_at` as in `Pacer`: what an earlier process sent counts too."""
+        self._pacer = Pacer(rate_per_s, burst, started_at=started_at)
         self._limits = limits or AdaptiveLimits()
         assert 0 < self._limits.floor_share <= self._limits.cut < 1
         self._agreed = rate_per_s or 0.0
@@ -75,13 +82,33 @@ class AdaptiveRate:
         """Whether the carrier's complaints hold the rate below what was agreed."""
         return self._rate != self._agreed
 
-    def take(self, count: int, now: float) -> Send | Wait:
-        """Take `count` segments, all or none; see `TokenBucket.take`."""
-        return self._bucket.take(count, now)
+    @property
+    def agreed_per_s(self) -> float:
+        """The rate of the contract; 0.0 when it has none."""
+        return self._agreed
 
-    def owe(self, count: int, now: float) -> None:
-        """Count segments that went with one that was granted; see `TokenBucket.owe`."""
-        self._bucket.owe(count, now)
+    @property
+    def burst(self) -> int:
+        return self._pacer.burst
+
+    def take(self, count: int, now: float) -> Send | Wait:
+        """Take `count` segments, all or none; see `Pacer.take`."""
+        return self._pacer.take(count, now) if self._rate else SEND
+
+    def ready_at(self, now: float) -> float:
+        """Return when a segment may leave: `now`, or later. Takes nothing."""
+        return self._pacer.ready_at(now) if self._rate else now
+
+    def agree(self, rate_per_s: float | None, burst: int, now: float) -> None:
+        """Go on under another contract; what the carrier complained about stays as it was."""
+        agreed = rate_per_s or 0.0
+        if not self.slowed:
+            self._reference = self._rate = agreed
+        elif agreed:
+            self._reference = agreed
+            self._rate = min(self._rate, agreed)
+        self._agreed = agreed
+        self._pacer.change(self._rate, burst, now)
 
     def throttled(self, now: float) -> None:
         """Note ESME_RTHROTTLED or ESME_RMSGQFUL: cut the rate and pause, at most once a pause."""
@@ -93,7 +120,7 @@ class AdaptiveRate:
         floor = self._reference * self._limits.floor_share
         self._change_rate(max(self._rate * self._limits.cut, floor), now)
         self._grown_at = now + self._limits.pause_s
-        self._bucket.hold_until(self._grown_at)
+        self._pacer.hold_until(self._grown_at)
 
     def succeeded(self, count: int, now: float) -> None:
         """Note `count` segments that the carrier took: the rate may grow again."""
@@ -118,7 +145,7 @@ class AdaptiveRate:
 
     def _change_rate(self, rate_per_s: float, now: float) -> None:
         self._rate = rate_per_s
-        self._bucket.change_rate(rate_per_s, now)
+        self._pacer.change(rate_per_s, self._pacer.burst, now)
 
 
 class _Meter:

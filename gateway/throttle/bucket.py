@@ -40,10 +40,8 @@ class TokenBucket:
 
     __slots__ = ("_burst", "_full_at", "_interval_s", "_rate_per_s")
 
-    def __init__(self, rate_per_s: float | None, burst: int = 1) -> None:
-        if burst < 1:
-            raise ConfigError("burst", f"{burst} is less than one segment: nothing could leave")
-        self._burst = burst
+    def __init__(self, rate_per_s: float | None, burst: float = 1) -> None:
+        self._burst = _checked(burst)
         self._rate_per_s = rate_per_s or 0.0
         self._interval_s = _interval(rate_per_s)
         self._full_at = -math.inf
@@ -54,7 +52,7 @@ class TokenBucket:
         return self._rate_per_s
 
     @property
-    def burst(self) -> int:
+    def burst(self) -> float:
         return self._burst
 
     def take(self, count: int, now: float) -> Send | Wait:
@@ -75,13 +73,23 @@ class TokenBucket:
         self._full_at = (full_at if full_at > now else now) + count * interval_s
         return SEND
 
-    def owe(self, count: int, now: float) -> None:
-        """Take `count` segments that can't wait, because they left with one that was granted.
+    def charge(self, count: int, now: float) -> None:
+        """Count segments that left without being asked for; what leaves next waits for them."""
+        self._full_at = max(self._full_at, now) + count * self._interval_s
 
-        What leaves next waits for them, so the bound holds over `count / rate` seconds.
+    def ready_at(self, count: int, now: float) -> float:
+        """Return when so many segments may leave: `now`, or later. Takes nothing."""
+        spare = max(0.0, self._burst - count)
+        return max(now, self._full_at - spare * self._interval_s)
+
+    def spare(self, now: float) -> int:
+        """Return how many single segments could be taken now, one after another.
+
+        Asked where there is a rate only: without one there is no number to name.
         """
-        if count and self._interval_s:
-            self._full_at = max(self._full_at, now) + count * self._interval_s
+        assert self._interval_s, "without a rate everything may leave"
+        missing = max(0.0, self._full_at - now) / self._interval_s
+        return max(0, math.floor(self._burst - missing))
 
     def change_rate(self, rate_per_s: float | None, now: float) -> None:
         """Go on at another rate; what the bucket holds or owes stays the same in segments."""
@@ -92,12 +100,25 @@ class TokenBucket:
         self._interval_s = interval_s
         self._rate_per_s = rate_per_s or 0.0
 
+    def change_burst(self, burst: float, now: float) -> None:
+        """Go on with another burst: what may leave now stays the same, up to the new burst."""
+        spare = self._burst - burst
+        self._burst = _checked(burst)
+        # Full at the same time when it holds as much as before; a fuller one is full at once.
+        self._full_at = max(self._full_at, now) - spare * self._interval_s
+
     def hold_until(self, at: float) -> None:
         """Grant nothing until `at`, and have the bucket empty then: no burst ends a pause.
 
         Without a rate there is nothing to hold.
         """
         self._full_at = max(self._full_at, at + self._burst * self._interval_s)
+
+
+def _checked(burst: float) -> float:
+    if not burst >= 1:
+        raise ConfigError("burst", f"{burst:g} is less than one segment: nothing could leave")
+    return burst
 
 
 def _interval(rate_per_s: float | None) -> float:

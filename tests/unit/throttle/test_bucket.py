@@ -32,25 +32,30 @@ def _busiest_window(granted: list[tuple[float, int]], span_s: float) -> int:
     return busiest
 
 
-def test_what_left_with_one_that_was_granted_is_owed() -> None:
+def test_more_than_the_burst_leaves_a_debt() -> None:
     bucket = TokenBucket(10.0, burst=2)
-    assert bucket.take(1, 0.0) == SEND
-    bucket.owe(3, 0.0)
-    waited = bucket.take(1, 0.0)
-    assert isinstance(waited, Wait)
-    assert waited.until == pytest.approx(0.3)
+    assert bucket.take(4, 0.0) == SEND
+    assert _until(bucket.take(1, 0.0)) == pytest.approx(0.3)
     assert isinstance(bucket.take(1, 0.31), Send)
     # the burst is not there again before the debt is paid
     assert isinstance(bucket.take(2, 0.45), Wait)
 
 
-def test_nothing_is_owed_without_a_rate_or_for_nothing() -> None:
-    unlimited = TokenBucket(0.0)
-    unlimited.owe(100, 0.0)
-    assert isinstance(unlimited.take(1, 0.0), Send)
-    bucket = TokenBucket(1.0)
-    bucket.owe(0, 0.0)
-    assert bucket.take(1, 0.0) == SEND
+@pytest.mark.parametrize(("count", "ready_at"), [(1, 100.1), (2, 100.2), (3, 100.3), (9, 100.3)])
+def test_when_so_many_may_leave_is_told_without_taking_any(count: int, ready_at: float) -> None:
+    bucket = TokenBucket(10.0, burst=3)
+    bucket.take(3, 100.0)
+    for _ in range(3):
+        assert bucket.ready_at(count, 100.0) == pytest.approx(ready_at)
+    assert bucket.ready_at(count, 200.0) == 200.0
+    assert TokenBucket(0.0).ready_at(count, 100.0) == 100.0
+
+
+def test_what_is_spare_could_be_taken_one_after_another() -> None:
+    bucket = TokenBucket(10.0, burst=3)
+    assert bucket.spare(100.0) == 3
+    bucket.take(3, 100.0)
+    assert [bucket.spare(100.0 + tenths / 10 + 1e-9) for tenths in range(5)] == [0, 1, 2, 3, 3]
 
 
 def test_a_burst_leaves_at_once_and_then_one_an_interval() -> None:
@@ -197,6 +202,16 @@ def test_a_limit_may_be_lifted_and_set_again() -> None:
     bucket.change_rate(2.0, 103.0)
     assert bucket.take(1, 103.0) == SEND
     assert _until(bucket.take(1, 103.0)) == pytest.approx(103.5)
+
+
+def test_another_burst_changes_nothing_of_what_may_leave_now() -> None:
+    bucket = TokenBucket(10.0, burst=5)
+    bucket.take(2, 100.0)
+    bucket.change_burst(10, 100.0)
+    assert bucket.spare(100.0 + 1e-9) == 3
+    assert bucket.spare(100.7 + 1e-9) == 10
+    bucket.change_burst(2, 100.7)
+    assert bucket.spare(100.7) == 2
 
 
 def test_no_burst_ends_a_pause() -> None:
