@@ -293,15 +293,7 @@ class CarrierDesk:
     def delivered(self, bind: CarrierBind, token: int, pdu: DeliverSm) -> None:
         line = self._lines[CarrierId(bind.carrier_id)]
         acknowledge = functools.partial(_acknowledge, bind, token)
-        receipt = parse_receipt(
-            esm_class=pdu.esm_class,
-            short_message=pdu.short_message,
-            data_coding=pdu.data_coding,
-            tlvs=pdu.tlvs,
-            source=pdu.source_addr,
-            destination=pdu.destination_addr,
-            dialect=line.dialect,
-        )
+        receipt = parse_receipt(pdu, line.dialect)
         if isinstance(receipt, Receipt):
             self._book.arrived(
                 ArrivedReceipt(

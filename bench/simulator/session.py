@@ -19,6 +19,7 @@ from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import MalformedPdu
 from gateway.smpp.framing import Framer
 from gateway.smpp.pdu import (
+    HEADER_SIZE,
     Frame,
     Pdu,
     ShortMessage,
@@ -245,7 +246,7 @@ class Session(asyncio.Protocol):
         if figures is None or self._mailbox is None or not self._transmits:
             self._refuse(frame, v.ESME_RINVBNDSTS)
             return
-        submit = decode_submit_sm(frame.body)
+        submit = decode_submit_sm(frame.octets, HEADER_SIZE)
         figures.note_submitted()
         carrier = self._carrier
         fate = carrier.intake.judge(submit, figures.in_flight, carrier.now())

@@ -1,7 +1,7 @@
 """A stream of octets cut into PDUs.
 
-Only the header's four numbers are read here; what a body holds is `pdu.py`'s. PDUs arrive split
-and merged as TCP likes. A damaged length ends the stream: nothing after it can be trusted.
+Only the header is looked into here; what a PDU says is `pdu.py`'s. PDUs arrive split and merged
+as TCP likes. A damaged length ends the stream: nothing after it can be trusted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PDU_BYTES_MAX: Final = 65_536
 """The longest PDU that is read: a message_payload of 64 KiB less its fields, which is more than
 255 segments; more is an attack or a lost beginning."""
 
-_HEADER: Final = struct.Struct(">IIII")
+_LENGTH_ID_SEQUENCE: Final = struct.Struct(">II4xI").unpack_from
 
 
 class Framer:
@@ -50,20 +50,20 @@ class Framer:
             data = bytes(partial)
             partial.clear()
         frames: list[Frame] = []
-        unpack = _HEADER.unpack_from
+        bytes_max = self._bytes_max
         at = 0
         size = len(data)
         self._needed = HEADER_SIZE
-        while size - at >= HEADER_SIZE:
-            length, command_id, status, sequence = unpack(data, at)
-            if not HEADER_SIZE <= length <= self._bytes_max:
+        while at + HEADER_SIZE <= size:
+            length, command_id, sequence = _LENGTH_ID_SEQUENCE(data, at)
+            if not HEADER_SIZE <= length <= bytes_max:
                 self.failure = self._name_failure(length, sequence)
                 return frames
             end = at + length
             if end > size:
                 self._needed = length
                 break
-            frames.append(Frame(command_id, status, sequence, data[at + HEADER_SIZE : end]))
+            frames.append(Frame(command_id, sequence, data[at:end]))
             at = end
         if at < size:
             partial += data[at:] if at else data

@@ -38,19 +38,39 @@ from gateway.smpp.specification import (
 
 HEADER_SIZE: Final = 16
 _HEADER: Final = struct.Struct(">IIII")
+_STATUS_AND_SEQUENCE: Final = struct.Struct(">8xII").unpack_from
 _TLV_HEADER: Final = struct.Struct(">HH")
+_TAG_AND_SIZE: Final = _TLV_HEADER.unpack_from
+_AFTER_ADDRESSES: Final = struct.Struct("10B").unpack_from
+"""From esm_class to sm_length, where neither of the two times between them is given."""
+_AFTER_TIMES: Final = struct.Struct("5B").unpack_from
 
 NO_TLVS: Final[Mapping[int, bytes]] = MappingProxyType({})
 """Shared by every PDU without optional parameters."""
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):
-    """One whole PDU as cut out of the stream: its header's numbers and its body unread."""
+    """One whole PDU as cut out of the stream, `octets` with its header. Of that only what every
+    PDU needs is read: a status has a meaning in responses alone, and is read with them."""
 
     command_id: int
-    status: int
     sequence: int
-    body: bytes
+    octets: bytes
+
+    @property
+    def status(self) -> int:
+        return int.from_bytes(self.octets[8:12], "big")
+
+    @property
+    def body(self) -> bytes:
+        return self.octets[HEADER_SIZE:]
+
+
+def build_frame(command_id: int, status: int, sequence: int, body: bytes) -> Frame:
+    """Return a PDU as it would be cut out of a stream."""
+    return Frame(
+        command_id, sequence, encode_header(command_id, sequence, status, len(body)) + body
+    )
 
 
 # ── any PDU, by its specification ────────────────────────────────────────────────────────────
@@ -176,7 +196,7 @@ def _decode_tlvs(body: bytes, at: int, *, lenient: bool) -> tuple[tuple[int, byt
     tlvs: list[tuple[int, bytes]] = []
     end = len(body)
     while at + 4 <= end:
-        tag, size = _TLV_HEADER.unpack_from(body, at)
+        tag, size = _TAG_AND_SIZE(body, at)
         at += 4 + size
         if at > end:
             if lenient:
@@ -186,6 +206,20 @@ def _decode_tlvs(body: bytes, at: int, *, lenient: bool) -> tuple[tuple[int, byt
     if not lenient and body[at:].strip(b"\0"):
         raise MalformedPdu("octets behind the last TLV", v.ESME_RINVOPTPARSTREAM)
     return tuple(tlvs)
+
+
+def _map_tlvs(body: bytes, at: int) -> dict[int, bytes]:
+    """Read the optional part of a request from `at` on; of a repeated TLV the last is kept."""
+    tlvs: dict[int, bytes] = {}
+    first, end = at, len(body)
+    while at + 4 <= end:
+        tag, size = _TAG_AND_SIZE(body, at)
+        value_at = at + 4
+        at = value_at + size
+        tlvs[tag] = body[value_at:at]
+    if at != end:  # padded, or damaged
+        return dict(_decode_tlvs(body, first, lenient=False))
+    return tlvs
 
 
 # ── the hot PDUs, by hand ────────────────────────────────────────────────────────────────────
@@ -230,9 +264,14 @@ class DeliverSm(ShortMessage, frozen=True, gc=False):
     """A message from a handset, or a receipt."""
 
 
-class SubmitSmResp(msgspec.Struct, frozen=True, gc=False):
-    """The carrier's answer; `message_id` is "" when it refused."""
+class MessageResp(msgspec.Struct, frozen=True, gc=False):
+    """An answer to a message: submit_sm_resp, deliver_sm_resp or data_sm_resp.
 
+    `message_id` is "" when the message was refused, and in a deliver_sm_resp.
+    """
+
+    sequence: int
+    status: int
     message_id: str
     tlvs: Mapping[int, bytes] = NO_TLVS
 
@@ -240,22 +279,28 @@ class SubmitSmResp(msgspec.Struct, frozen=True, gc=False):
 _M = TypeVar("_M", bound=ShortMessage)
 
 
-def decode_submit_sm(body: bytes) -> SubmitSm:
-    """Read a submit_sm's body; raises MalformedPdu. Of a repeated TLV the last is kept."""
-    return _decode_short_message(SubmitSm, body)
+def decode_submit_sm(body: bytes, start: int = 0) -> SubmitSm:
+    """Read a submit_sm's body, which begins at `start`; raises MalformedPdu.
+
+    Of a repeated TLV the last is kept.
+    """
+    return _decode_short_message(SubmitSm, body, start)
 
 
-def decode_deliver_sm(body: bytes) -> DeliverSm:
-    """Read a deliver_sm's body; raises MalformedPdu. Of a repeated TLV the last is kept."""
-    return _decode_short_message(DeliverSm, body)
+def decode_deliver_sm(body: bytes, start: int = 0) -> DeliverSm:
+    """Read a deliver_sm's body, which begins at `start`; raises MalformedPdu.
+
+    Of a repeated TLV the last is kept.
+    """
+    return _decode_short_message(DeliverSm, body, start)
 
 
-def _decode_short_message(kind: type[_M], body: bytes) -> _M:
+def _decode_short_message(kind: type[_M], body: bytes, start: int) -> _M:
     # Straight-line because this is every receipt; see bench/codec.py. `index` raises ValueError
-    # where a string has no end, subscripts raise IndexError where the body ends too early.
+    # where a string has no end, the others where the body ends too early.
     try:
-        at = body.index(0)
-        service_type = body[:at].decode(TEXT_ENCODING) if at else ""
+        at = body.index(0, start)
+        service_type = body[start:at].decode(TEXT_ENCODING) if at > start else ""
         source_addr_ton = body[at + 1]
         source_addr_npi = body[at + 2]
         end = body.index(0, at + 3)
@@ -264,22 +309,33 @@ def _decode_short_message(kind: type[_M], body: bytes) -> _M:
         dest_addr_npi = body[end + 2]
         at = body.index(0, end + 3)
         destination_addr = body[end + 3 : at].decode(TEXT_ENCODING)
-        esm_class = body[at + 1]
-        protocol_id = body[at + 2]
-        priority_flag = body[at + 3]
-        at += 4
-        end = body.index(0, at)
-        schedule_delivery_time = body[at:end].decode(TEXT_ENCODING) if end > at else ""
-        at = end + 1
-        end = body.index(0, at)
-        validity_period = body[at:end].decode(TEXT_ENCODING) if end > at else ""
-        registered_delivery = body[end + 1]
-        replace_if_present_flag = body[end + 2]
-        data_coding = body[end + 3]
-        sm_default_msg_id = body[end + 4]
-        at = end + 6
-        end = at + body[end + 5]
-    except (ValueError, IndexError):
+        (
+            esm_class,
+            protocol_id,
+            priority_flag,
+            scheduled,
+            limited,
+            registered_delivery,
+            replace_if_present_flag,
+            data_coding,
+            sm_default_msg_id,
+            size,
+        ) = _AFTER_ADDRESSES(body, at + 1)
+        schedule_delivery_time = validity_period = ""
+        at += 11
+        if scheduled or limited:
+            at -= 7
+            end = body.index(0, at)
+            schedule_delivery_time = body[at:end].decode(TEXT_ENCODING)
+            at = end + 1
+            end = body.index(0, at)
+            validity_period = body[at:end].decode(TEXT_ENCODING)
+            registered_delivery, replace_if_present_flag, data_coding, sm_default_msg_id, size = (
+                _AFTER_TIMES(body, end + 1)
+            )
+            at = end + 6
+        end = at + size
+    except (ValueError, IndexError, struct.error):
         raise MalformedPdu("the PDU ends within its mandatory fields") from None
     if end > len(body):
         raise MalformedPdu("the PDU ends within short_message", v.ESME_RINVMSGLEN)
@@ -301,7 +357,7 @@ def _decode_short_message(kind: type[_M], body: bytes) -> _M:
         data_coding,
         sm_default_msg_id,
         body[at:end],
-        dict(_decode_tlvs(body, end, lenient=False)) if end < len(body) else NO_TLVS,
+        _map_tlvs(body, end) if end < len(body) else NO_TLVS,
     )
 
 
@@ -519,20 +575,28 @@ def encode_submit_sm_resp(
     return _HEADER.pack(HEADER_SIZE + len(body), v.SUBMIT_SM_RESP, 0, sequence) + body
 
 
-def decode_submit_sm_resp(body: bytes) -> SubmitSmResp:
-    """Read a submit_sm_resp's body; never raises.
+def decode_message_resp(octets: bytes) -> MessageResp:
+    """Read a whole submit_sm_resp, deliver_sm_resp or data_sm_resp, header included; never raises.
 
-    The carrier has decided by then, so whatever can be read of its answer is taken: no body is
-    no message_id, a message_id may lack its NUL, and damaged TLVs are left out.
+    The peer has decided by then, so whatever can be read of its answer is taken: no body is no
+    message_id, a message_id may lack its NUL, and damaged TLVs are left out.
     """
-    end = body.find(0)
-    if end < 0:
-        return SubmitSmResp(body.decode(TEXT_ENCODING))
-    message_id = body[:end].decode(TEXT_ENCODING)
-    end += 1
-    if end == len(body):
-        return SubmitSmResp(message_id)
-    return SubmitSmResp(message_id, dict(_decode_tlvs(body, end, lenient=True)) or NO_TLVS)
+    status, sequence = _STATUS_AND_SEQUENCE(octets)
+    message_id = octets[HEADER_SIZE:-1].decode(TEXT_ENCODING)
+    if octets[-1] or "\0" in message_id:
+        return _decode_other_resp(octets, sequence, status)
+    return MessageResp(sequence, status, message_id)
+
+
+def _decode_other_resp(octets: bytes, sequence: int, status: int) -> MessageResp:
+    """Read an answer that is more or less than a message_id with its NUL."""
+    message_id, _, optional = octets[HEADER_SIZE:].partition(b"\0")
+    return MessageResp(
+        sequence,
+        status,
+        message_id.decode(TEXT_ENCODING),
+        (dict(_decode_tlvs(optional, 0, lenient=True)) or NO_TLVS) if optional else NO_TLVS,
+    )
 
 
 def encode_deliver_sm_resp(sequence: int, status: int = 0) -> bytes:

@@ -51,8 +51,8 @@ from gateway.smpp.pdu import (
     SubmitSm,
     decode,
     decode_deliver_sm,
+    decode_message_resp,
     decode_submit_sm,
-    decode_submit_sm_resp,
     decode_tlv_value,
     encode,
     encode_deliver_sm_resp,
@@ -416,18 +416,15 @@ class Session:
     # ── inside: responses ────────────────────────────────────────────────────────────────────
 
     def _receive_message_resp(self, frame: Frame, now: float, events: list[Event]) -> None:
-        entry = self._window.resolve(frame.sequence, frame.command_id ^ v.RESPONSE)
+        answer = decode_message_resp(frame.octets)
+        entry = self._window.resolve(answer.sequence, frame.command_id ^ v.RESPONSE)
         if entry is None:
             self.tally.unmatched += 1
             return
         latency_s = now - entry.sent_at
-        if frame.body:
-            answer = decode_submit_sm_resp(frame.body)
-            events.append(
-                Responded(entry.context, frame.status, answer.message_id, latency_s, answer.tlvs)
-            )
-        else:
-            events.append(Responded(entry.context, frame.status, "", latency_s))
+        events.append(
+            Responded(entry.context, answer.status, answer.message_id, latency_s, answer.tlvs)
+        )
         if self._overdue_at is not None:
             self._reconsider_overdue(now)
 
@@ -515,11 +512,11 @@ class Session:
         """Take a request that the state allows; raises MalformedPdu before anything changed."""
         command_id, sequence = frame.command_id, frame.sequence
         if command_id == v.DELIVER_SM:
-            deliver = decode_deliver_sm(frame.body)
+            deliver = decode_deliver_sm(frame.octets, HEADER_SIZE)
             if self._owe_answer(frame):
                 events.append(Delivered(sequence, deliver))
         elif command_id == v.SUBMIT_SM:
-            submit = decode_submit_sm(frame.body)
+            submit = decode_submit_sm(frame.octets, HEADER_SIZE)
             if self._owe_answer(frame):
                 events.append(SubmitReceived(sequence, submit))
         elif command_id == v.DATA_SM:

@@ -29,7 +29,7 @@ from gateway.smpp.pdu import (
     SubmitSm,
     decode,
     decode_deliver_sm,
-    decode_submit_sm_resp,
+    decode_message_resp,
     encode,
     encode_deliver_sm_resp,
     encode_header,
@@ -304,7 +304,7 @@ async def test_a_message_gets_its_id_and_then_its_receipt(bound: Bound) -> None:
     sequence = esme.submit("Hello world")
     answer = await esme.receive(v.SUBMIT_SM_RESP)
     assert answer.sequence == sequence
-    assert decode_submit_sm_resp(answer.body).message_id == "1f4"
+    assert decode_message_resp(answer.octets).message_id == "1f4"
     receipt = await esme.receive_receipt()
     assert receipt.esm_class == v.ESM_CLASS_RECEIPT
     assert receipt.short_message.startswith(b"id:0000000500 sub:001 dlvrd:001 submit date:")

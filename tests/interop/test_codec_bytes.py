@@ -20,14 +20,14 @@ from gateway.smpp.pdu import (
     HEADER_SIZE,
     DeliverSm,
     Frame,
+    MessageResp,
     Pdu,
     SubmitSm,
-    SubmitSmResp,
     SubmitTemplate,
     decode,
     decode_deliver_sm,
+    decode_message_resp,
     decode_submit_sm,
-    decode_submit_sm_resp,
     encode,
     encode_deliver_sm,
     encode_deliver_sm_resp,
@@ -280,7 +280,7 @@ def test_submit_sm_resp_agrees_with_both_libraries() -> None:
     ours = encode_submit_sm_resp(SEQUENCE, 0, "0123456789")
     assert aiosmpplib.SubmitSmResp(sequence_num=SEQUENCE, message_id="0123456789").pdu() == ours
     assert with_smpplib("submit_sm_resp", message_id="0123456789") == ours
-    assert decode_submit_sm_resp(ours[HEADER_SIZE:]) == SubmitSmResp("0123456789")
+    assert decode_message_resp(ours) == MessageResp(SEQUENCE, 0, "0123456789")
     assert by_aiosmpplib(ours).message_id == "0123456789"
     assert by_smpplib(ours).message_id == b"0123456789"
 
@@ -292,11 +292,7 @@ def test_a_refusal_agrees_with_both_libraries() -> None:
     with_a_body = aiosmpplib.SubmitSmResp(
         sequence_num=SEQUENCE, command_status=SmppCommandStatus.ESME_RTHROTTLED
     ).pdu()
-    frame = frame_of(with_a_body)
-    assert (frame.status, decode_submit_sm_resp(frame.body)) == (
-        v.ESME_RTHROTTLED,
-        SubmitSmResp(""),
-    )
+    assert decode_message_resp(with_a_body) == MessageResp(SEQUENCE, v.ESME_RTHROTTLED, "")
 
 
 def test_deliver_sm_resp_agrees_with_both_libraries() -> None:

@@ -29,8 +29,8 @@ from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import MalformedPdu
 from gateway.smpp.pdu import (
     DeliverSm,
-    Frame,
     SubmitSm,
+    build_frame,
     decode,
     decode_deliver_sm,
     decode_submit_sm,
@@ -205,7 +205,7 @@ def check_order(case: bytes) -> None:
 def check_replacement(case: bytes) -> None:
     """Whatever replace_sm comes for whatever message is an order that can be stored, or refused."""
     source = Source(case)
-    pdu = decode(Frame(v.REPLACE_SM, 0, 1, make_body(source, v.REPLACE_SM)))
+    pdu = decode(build_frame(v.REPLACE_SM, 0, 1, make_body(source, v.REPLACE_SM)))
     encoding = source.pick(tuple(Encoding))
     binary = encoding is Encoding.BINARY
     old = Message(
@@ -239,7 +239,7 @@ def check_multi_order(case: bytes) -> None:
     """Any submit_multi is one order a destination, all alike, or refused with a status."""
     source = Source(case)
     body = make_body(source, v.SUBMIT_MULTI)
-    pdu = decode(Frame(v.SUBMIT_MULTI, 0, 1, body))
+    pdu = decode(build_frame(v.SUBMIT_MULTI, 0, 1, body))
     read = read_submit_multi(pdu, source.pick(_TERMS), _NOW_S)
     if isinstance(read, Unusable):
         assert read.status != v.ESME_ROK

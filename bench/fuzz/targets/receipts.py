@@ -10,13 +10,13 @@ from gateway.dlr.build import build_receipt
 from gateway.dlr.dialects import DEFAULT, DIALECTS, Dialect
 from gateway.dlr.ids import ID_CHARACTERS_MAX, IdForm, IdRule, propose_rule
 from gateway.dlr.parse import (
-    ERROR_CHARACTERS_MAX,
     TEXT_CHARACTERS_MAX,
     Malformed,
     NotAReceipt,
     Receipt,
     parse_receipt,
 )
+from gateway.dlr.scan import ERROR_CHARACTERS_MAX
 from gateway.dlr.states import STATE_OF, MessageState
 from gateway.dlr.tags import (
     ESM_CLASS_INTERMEDIATE,
@@ -27,6 +27,7 @@ from gateway.dlr.tags import (
     TAG_RECEIPTED_MESSAGE_ID,
 )
 from gateway.lifecycle import Status
+from gateway.smpp.pdu import DeliverSm
 
 _DIALECTS = (*DIALECTS.values(), Dialect(name="own", statuses={"DONE": Status.DELIVERED}))
 _TAGS = (
@@ -51,15 +52,10 @@ def check_receipt(case: bytes) -> None:
     dialect = source.pick(_DIALECTS)
     esm_class, data_coding = source.number(), source.number()
     tlvs = {source.pick(_TAGS): source.some(80) for _ in range(source.number() % 4)}
-    read = parse_receipt(
-        esm_class=esm_class,
-        short_message=source.rest(),
-        data_coding=data_coding,
-        tlvs=tlvs,
-        source="447911123456",
-        destination="Shop",
-        dialect=dialect,
+    deliver = DeliverSm(
+        esm_class=esm_class, data_coding=data_coding, short_message=source.rest(), tlvs=tlvs
     )
+    read = parse_receipt(deliver, dialect)
     marked = bool(esm_class & (ESM_CLASS_RECEIPT | ESM_CLASS_INTERMEDIATE))
     match read:
         case NotAReceipt():
@@ -117,15 +113,9 @@ def check_own_receipt(case: bytes) -> None:
         utc_offset_minutes=offset_minutes,
     )
     for tlvs in ({}, built.tlvs):
-        read = parse_receipt(
-            esm_class=built.esm_class,
-            short_message=built.short_message,
-            data_coding=0,
-            tlvs=tlvs,
-            source="",
-            destination="",
-            dialect=msgspec.structs.replace(DEFAULT, utc_offset_minutes=offset_minutes),
-        )
+        deliver = DeliverSm(esm_class=built.esm_class, short_message=built.short_message, tlvs=tlvs)
+        dialect = msgspec.structs.replace(DEFAULT, utc_offset_minutes=offset_minutes)
+        read = parse_receipt(deliver, dialect)
         assert isinstance(read, Receipt)
         assert (read.carrier_message_id, read.code) == (message_id, STATE_OF[status])
         assert read.error == error

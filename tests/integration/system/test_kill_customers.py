@@ -15,7 +15,7 @@ from gateway.smpp.pdu import (
     Pdu,
     SubmitSm,
     decode_deliver_sm,
-    decode_submit_sm_resp,
+    decode_message_resp,
     encode,
     encode_deliver_sm_resp,
     encode_header,
@@ -92,7 +92,7 @@ class Customer:
             if frame.status:
                 self._book.to_send.append(number)
             else:
-                name = decode_submit_sm_resp(frame.body).message_id
+                name = decode_message_resp(frame.octets).message_id
                 self._book.accepted[name] = number
             self._fill()
         elif frame.command_id == v.BIND_TRANSCEIVER_RESP and not frame.status:

@@ -31,7 +31,7 @@ from gateway.smpp.pdu import (
     SubmitSm,
     decode,
     decode_deliver_sm,
-    decode_submit_sm_resp,
+    decode_message_resp,
     encode,
     encode_deliver_sm_resp,
     encode_submit_sm,
@@ -106,7 +106,7 @@ class Customer:
     async def submitted(self) -> tuple[int, str]:
         """Return the next submit_sm_resp's status and message_id."""
         frame = await self.receive(v.SUBMIT_SM_RESP)
-        return frame.status, decode_submit_sm_resp(frame.body).message_id if frame.body else ""
+        return frame.status, decode_message_resp(frame.octets).message_id
 
     async def receive(self, *command_ids: int) -> Frame:
         """Return the next PDU of one of the commands; without any, the next PDU of all."""

@@ -15,6 +15,7 @@ import smpplib.gsm
 from gateway.dlr.dialects import DEFAULT
 from gateway.dlr.parse import Receipt, parse_receipt
 from gateway.smpp import vocabulary as v
+from gateway.smpp.pdu import DeliverSm
 
 TIMEOUT_S = 20.0
 ESME_RINVPASWD, ESME_RINVDSTADR = 0x0E, 0x0B
@@ -67,15 +68,14 @@ class Peer:
 
         self.wait_for(lambda: find() is not None)
         pdu = find()
-        parsed = parse_receipt(
+        by_its_text = DeliverSm(
+            source_addr=pdu.source_addr.decode(),
+            destination_addr=pdu.destination_addr.decode(),
             esm_class=pdu.esm_class,
-            short_message=pdu.short_message,
             data_coding=pdu.data_coding,
-            tlvs={},
-            source=pdu.source_addr.decode(),
-            destination=pdu.destination_addr.decode(),
-            dialect=DEFAULT,
+            short_message=pdu.short_message,
         )
+        parsed = parse_receipt(by_its_text, DEFAULT)
         assert isinstance(parsed, Receipt)
         assert parsed.carrier_message_id == message_id
         return parsed

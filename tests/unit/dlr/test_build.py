@@ -12,6 +12,7 @@ from gateway.dlr.build import build_receipt, build_receipt_text
 from gateway.dlr.dialects import DEFAULT, Dialect
 from gateway.dlr.parse import Receipt, parse_receipt
 from gateway.lifecycle import Status
+from gateway.smpp import pdu
 
 SUBMITTED_AT = datetime(2026, 11, 22, 9, 15, 59, tzinfo=UTC).timestamp()
 DONE_AT = datetime(2026, 11, 22, 23, 59, 1, tzinfo=UTC).timestamp()
@@ -112,15 +113,14 @@ def test_what_is_built_is_read_with_and_without_its_tlvs(status: Status, offset:
     )
     dialect = DEFAULT if not offset else Dialect(name="zone", utc_offset_minutes=offset)
     for tlvs in ({}, built.tlvs):
-        receipt = parse_receipt(
+        deliver = pdu.DeliverSm(
+            source_addr="4915100001",
+            destination_addr="ACME",
             esm_class=built.esm_class,
             short_message=built.short_message,
-            data_coding=0,
             tlvs=tlvs,
-            source="4915100001",
-            destination="ACME",
-            dialect=dialect,
         )
+        receipt = parse_receipt(deliver, dialect)
         assert isinstance(receipt, Receipt)
         assert receipt.carrier_message_id == "1234567890"
         assert receipt.status is status

@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from gateway.dlr.dialects import DEFAULT, DIALECTS, Dialect
 from gateway.dlr.ids import ID_CHARACTERS_MAX
 from gateway.dlr.parse import (
-    ERROR_CHARACTERS_MAX,
     TEXT_CHARACTERS_MAX,
     Malformed,
     NotAReceipt,
     Receipt,
     parse_receipt,
 )
+from gateway.dlr.scan import ERROR_CHARACTERS_MAX
 from gateway.lifecycle import Status
+from gateway.smpp.pdu import DeliverSm
 
 RECEIPTED_MESSAGE_ID, NETWORK_ERROR_CODE = 0x001E, 0x0423
 MESSAGE_PAYLOAD, MESSAGE_STATE = 0x0424, 0x0427
@@ -46,15 +47,15 @@ def parse(
     data_coding: int = 0,
     dialect: Dialect = DEFAULT,
 ) -> Receipt | NotAReceipt | Malformed:
-    return parse_receipt(
+    deliver = DeliverSm(
+        source_addr="491510000001",
+        destination_addr="ACME",
         esm_class=esm_class,
-        short_message=body,
         data_coding=data_coding,
+        short_message=body,
         tlvs=tlvs or {},
-        source="491510000001",
-        destination="ACME",
-        dialect=dialect,
     )
+    return parse_receipt(deliver, dialect)
 
 
 def read(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import LengthTooLarge, LengthTooSmall
 from gateway.smpp.framing import PDU_BYTES_MAX, Framer
-from gateway.smpp.pdu import Frame, encode_header
+from gateway.smpp.pdu import Frame, build_frame, encode_header
 
 relaxed = settings(deadline=None)
 
@@ -18,7 +18,7 @@ WITH_BODY = encode_header(0x1234, 8, 0x58, 5) + b"hello"
 
 frames_on_the_wire = st.lists(
     st.builds(
-        Frame,
+        build_frame,
         st.integers(0, 0xFFFFFFFF),
         st.integers(0, 0xFFFFFFFF),
         st.integers(0, 0xFFFFFFFF),
@@ -36,9 +36,9 @@ def write(frame: Frame) -> bytes:
 def test_merged_pdus_come_out_one_by_one_in_order() -> None:
     framer = Framer()
     assert framer.receive(ENQUIRE + WITH_BODY + ENQUIRE) == [
-        Frame(v.ENQUIRE_LINK, 0, 7, b""),
-        Frame(0x1234, 0x58, 8, b"hello"),
-        Frame(v.ENQUIRE_LINK, 0, 7, b""),
+        build_frame(v.ENQUIRE_LINK, 0, 7, b""),
+        build_frame(0x1234, 0x58, 8, b"hello"),
+        build_frame(v.ENQUIRE_LINK, 0, 7, b""),
     ]
     assert framer.partial_bytes == 0
 
@@ -47,7 +47,7 @@ def test_a_pdu_that_arrives_byte_by_byte_comes_out_with_its_last_byte() -> None:
     framer = Framer()
     for octet in WITH_BODY[:-1]:
         assert framer.receive(bytes((octet,))) == []
-    assert framer.receive(WITH_BODY[-1:]) == [Frame(0x1234, 0x58, 8, b"hello")]
+    assert framer.receive(WITH_BODY[-1:]) == [build_frame(0x1234, 0x58, 8, b"hello")]
 
 
 @pytest.mark.parametrize("cut", range(len(ENQUIRE + WITH_BODY)))
@@ -80,7 +80,7 @@ def test_any_split_of_a_stream_yields_the_same_frames(
 def test_a_length_below_a_header_ends_the_stream(length: int) -> None:
     framer = Framer()
     damaged = struct.pack(">IIII", length, v.SUBMIT_SM, 0, 9)
-    assert framer.receive(ENQUIRE + damaged + ENQUIRE) == [Frame(v.ENQUIRE_LINK, 0, 7, b"")]
+    assert framer.receive(ENQUIRE + damaged + ENQUIRE) == [build_frame(v.ENQUIRE_LINK, 0, 7, b"")]
     assert isinstance(framer.failure, LengthTooSmall)
     assert framer.failure.sequence == 9
     assert framer.failure.status == v.ESME_RINVCMDLEN
@@ -96,7 +96,7 @@ def test_a_length_above_the_ceiling_ends_the_stream_before_its_body_arrives() ->
 def test_a_pdu_of_exactly_the_ceiling_is_read() -> None:
     framer = Framer()
     body = bytes(PDU_BYTES_MAX - 16)
-    assert framer.receive(encode_header(1, 1, 0, len(body)) + body) == [Frame(1, 0, 1, body)]
+    assert framer.receive(encode_header(1, 1, 0, len(body)) + body) == [build_frame(1, 0, 1, body)]
 
 
 def test_nothing_is_read_behind_a_damaged_length() -> None:

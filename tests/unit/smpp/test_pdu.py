@@ -15,15 +15,16 @@ from gateway.smpp.pdu import (
     NO_TLVS,
     DeliverSm,
     Frame,
+    MessageResp,
     Pdu,
     ShortMessage,
     SubmitSm,
-    SubmitSmResp,
     SubmitTemplate,
+    build_frame,
     decode,
     decode_deliver_sm,
+    decode_message_resp,
     decode_submit_sm,
-    decode_submit_sm_resp,
     decode_tlv_value,
     encode,
     encode_deliver_sm,
@@ -145,7 +146,7 @@ def test_a_pdu_cut_anywhere_reads_or_is_malformed(pdu: Pdu, data: st.DataObject)
     body = encode(pdu)[HEADER_SIZE:]
     cut = data.draw(st.integers(0, len(body)))
     try:
-        decode(Frame(pdu.command_id, pdu.status, pdu.sequence, body[:cut]))
+        decode(build_frame(pdu.command_id, pdu.status, pdu.sequence, body[:cut]))
     except MalformedPdu as malformed:
         assert malformed.status
         assert cut < len(body)
@@ -155,14 +156,14 @@ def test_a_pdu_cut_anywhere_reads_or_is_malformed(pdu: Pdu, data: st.DataObject)
 @given(st.sampled_from(sorted(PDUS)), st.binary(max_size=200))
 def test_garbage_in_a_body_reads_or_is_malformed(command_id: int, body: bytes) -> None:
     try:
-        pdu = decode(Frame(command_id, 0, 1, body))
+        pdu = decode(build_frame(command_id, 0, 1, body))
     except MalformedPdu:
         return
     assert pdu.command_id == command_id
 
 
 def test_an_unknown_command_keeps_its_body() -> None:
-    frame = Frame(0x00010200, 0, 3, b"\1\2\3")
+    frame = build_frame(0x00010200, 0, 3, b"\1\2\3")
     pdu = decode(frame)
     assert pdu == Pdu(0x00010200, 3, body=b"\1\2\3")
     assert frame_of(encode(pdu)) == frame
@@ -181,7 +182,7 @@ def test_tlvs_keep_the_order_of_the_wire_and_repeat() -> None:
 )
 @pytest.mark.parametrize("status", [0, 0x58, 0x412])
 def test_a_response_may_come_without_a_body(command_id: int, status: int) -> None:
-    pdu = decode(Frame(command_id, status, 1, b""))
+    pdu = decode(build_frame(command_id, status, 1, b""))
     assert (pdu.status, pdu.fields, pdu.text("message_id")) == (status, {}, "")
 
 
@@ -196,11 +197,11 @@ def test_a_longer_password_than_the_specification_s_is_read_and_written() -> Non
     pdu = decode(frame_of(encode(Pdu(v.BIND_TRANSCEIVER, 1, fields=fields))))
     assert pdu.text("password") == "longer than eight"
     body = b"us\0" + b"x" * 200 + b"\0\0\x34\0\0\0"
-    assert decode(Frame(v.BIND_TRANSCEIVER, 0, 1, body)).text("password") == "x" * 200
+    assert decode(build_frame(v.BIND_TRANSCEIVER, 0, 1, body)).text("password") == "x" * 200
 
 
 def test_a_bind_without_its_last_nul_is_read() -> None:
-    pdu = decode(Frame(v.BIND_RECEIVER, 0, 1, b"us\0pw\0\0\x34\0\0"))
+    pdu = decode(build_frame(v.BIND_RECEIVER, 0, 1, b"us\0pw\0\0\x34\0\0"))
     assert pdu.number("interface_version") == 0x34
     assert pdu.text("address_range") == ""
 
@@ -212,16 +213,17 @@ def test_a_field_that_the_pdu_does_not_have_is_refused() -> None:
 
 
 def test_padding_behind_the_last_tlv_is_taken_and_anything_else_is_not() -> None:
-    assert decode(Frame(v.DELIVER_SM, 0, 1, BODY + b"\0\0\0")).tlvs == ((0x0204, b"\0\7"),)
+    assert decode(build_frame(v.DELIVER_SM, 0, 1, BODY + b"\0\0\0")).tlvs == ((0x0204, b"\0\7"),)
     with pytest.raises(MalformedPdu) as malformed:
-        decode(Frame(v.DELIVER_SM, 0, 1, BODY + b"\0\1"))
+        decode(build_frame(v.DELIVER_SM, 0, 1, BODY + b"\0\1"))
     assert malformed.value.status == v.ESME_RINVOPTPARSTREAM
 
 
 def test_a_response_is_read_without_its_damaged_tlvs() -> None:
     body = b"id\0" + encode_tlvs([(0x1401, b"kept")]) + b"\x14\x02\0\x09cut"
-    assert decode(Frame(v.SUBMIT_SM_RESP, 0, 1, body)).tlvs == ((0x1401, b"kept"),)
-    assert decode_submit_sm_resp(body) == SubmitSmResp("id", {0x1401: b"kept"})
+    frame = build_frame(v.SUBMIT_SM_RESP, 0, 1, body)
+    assert decode(frame).tlvs == ((0x1401, b"kept"),)
+    assert decode_message_resp(frame.octets) == MessageResp(1, 0, "id", {0x1401: b"kept"})
 
 
 # ── TLVs' values ─────────────────────────────────────────────────────────────────────────────
@@ -300,8 +302,8 @@ def test_submit_sm_resp_by_hand_equals_submit_sm_resp_by_the_tables(
     fields: dict[str, Value] = {} if status else {"message_id": message_id}
     tlvs = () if status else tuple(pairs)
     assert by_hand == encode(Pdu(v.SUBMIT_SM_RESP, sequence, status, fields, tlvs))
-    read = decode_submit_sm_resp(by_hand[HEADER_SIZE:])
-    assert read == SubmitSmResp("" if status else message_id, dict(tlvs))
+    read = decode_message_resp(by_hand)
+    assert read == MessageResp(sequence, status, "" if status else message_id, dict(tlvs))
 
 
 def test_deliver_sm_resp_by_hand_equals_deliver_sm_resp_by_the_tables() -> None:
@@ -312,7 +314,7 @@ def test_deliver_sm_resp_by_hand_equals_deliver_sm_resp_by_the_tables() -> None:
 
 def read_by_tables(body: bytes) -> tuple[dict[str, Value], Mapping[int, bytes]] | int:
     try:
-        pdu = decode(Frame(v.DELIVER_SM, 0, 1, body))
+        pdu = decode(build_frame(v.DELIVER_SM, 0, 1, body))
     except MalformedPdu as malformed:
         return malformed.status
     return dict(pdu.fields), dict(pdu.tlvs)
@@ -342,14 +344,17 @@ def test_garbage_is_read_alike_by_hand_and_by_the_tables(body: bytes) -> None:
 @relaxed
 @given(st.binary(max_size=80))
 def test_garbage_answers_are_read_alike_by_hand_and_by_the_tables(body: bytes) -> None:
-    by_hand = decode_submit_sm_resp(body)
-    by_tables = decode(Frame(v.SUBMIT_SM_RESP, 0, 1, body))
-    assert by_hand == SubmitSmResp(by_tables.text("message_id"), dict(by_tables.tlvs))
+    frame = build_frame(v.SUBMIT_SM_RESP, 0x58, 7, body)
+    by_tables = decode(frame)
+    assert decode_message_resp(frame.octets) == MessageResp(
+        7, 0x58, by_tables.text("message_id"), dict(by_tables.tlvs)
+    )
 
 
 def test_an_answer_s_message_id_may_lack_its_nul() -> None:
-    assert decode_submit_sm_resp(b"abc") == SubmitSmResp("abc")
-    assert decode_submit_sm_resp(b"") == SubmitSmResp("")
+    for body, message_id in ((b"abc", "abc"), (b"a", "a"), (b"", "")):
+        octets = build_frame(v.SUBMIT_SM_RESP, 0, 1, body).octets
+        assert decode_message_resp(octets) == MessageResp(1, 0, message_id)
 
 
 def test_messages_without_tlvs_share_an_empty_mapping_that_can_t_be_changed() -> None:

@@ -31,6 +31,7 @@ from gateway.smpp.pdu import (
     Pdu,
     SubmitSm,
     SubmitTemplate,
+    build_frame,
     decode,
     encode,
     encode_deliver_sm,
@@ -186,7 +187,7 @@ def test_every_request_is_taken_where_it_is_legal_and_refused_everywhere_else(
         expected = EVENT_AFTER.get(command_id, other)
         assert [type(event) for event in events[:1]] == ([expected] if expected else [])
         at_once = command_id in (v.ENQUIRE_LINK, v.UNBIND)
-        assert answers == ([Frame(command_id | v.RESPONSE, 0, 901, b"")] if at_once else [])
+        assert answers == ([build_frame(command_id | v.RESPONSE, 0, 901, b"")] if at_once else [])
     else:
         assert events == []
         assert bench.session.state is state
@@ -194,7 +195,7 @@ def test_every_request_is_taken_where_it_is_legal_and_refused_everywhere_else(
         again = command_id in BINDS.values() and role is Role.SMSC
         status = v.ESME_RALYBND if again else v.ESME_RINVBNDSTS
         own = v.GENERIC_NACK if command_id in UNANSWERED else command_id | v.RESPONSE
-        assert answers == [Frame(own, status, 901, b"")]
+        assert answers == [build_frame(own, status, 901, b"")]
         assert bench.session.tally.refused == 1
 
 
@@ -223,7 +224,7 @@ def test_an_unknown_request_gets_a_nack_and_an_unknown_response_nothing(
 ) -> None:
     bench = Bench(role, state)
     assert bench.hear(Pdu(0x00010200, 5), Pdu(0x80010200, 6)) == []
-    assert bench.sent() == [Frame(v.GENERIC_NACK, v.ESME_RINVCMDID, 5, b"")]
+    assert bench.sent() == [build_frame(v.GENERIC_NACK, v.ESME_RINVCMDID, 5, b"")]
     assert bench.session.state is state
     assert bench.session.tally.unknown == 1
 
@@ -399,7 +400,9 @@ def test_a_customer_s_bind_waits_for_its_answer() -> None:
 def test_a_refused_customer_may_try_again() -> None:
     bench = Bench(Role.SMSC, State.BINDING)
     bench.session.refuse_bind(PEER_SEQUENCE, v.ESME_RINVPASWD)
-    assert bench.sent() == [Frame(v.BIND_TRANSCEIVER_RESP, v.ESME_RINVPASWD, PEER_SEQUENCE, b"")]
+    assert bench.sent() == [
+        build_frame(v.BIND_TRANSCEIVER_RESP, v.ESME_RINVPASWD, PEER_SEQUENCE, b"")
+    ]
     assert bench.session.state is State.OPEN
     (again,) = bench.hear(Pdu(v.BIND_RECEIVER, 901))
     assert isinstance(again, BindRequested)
@@ -428,7 +431,7 @@ def test_a_submission_is_answered_with_its_context_and_latency() -> None:
     bench = Bench()
     bench.now = 5.0
     sequence = bench.submit("message 1")
-    assert bench.sent() == [Frame(v.SUBMIT_SM, 0, sequence, BODY)]
+    assert bench.sent() == [build_frame(v.SUBMIT_SM, 0, sequence, BODY)]
     bench.now = 5.25
     answer = encode_submit_sm_resp(sequence, 0, "abc", {0x1401: b"x"})
     assert bench.hear_octets(answer) == [Responded("message 1", 0, "abc", 0.25, {0x1401: b"x"})]
@@ -524,7 +527,7 @@ def test_data_sm_is_answered_like_a_submission() -> None:
 def test_a_deliver_sm_to_a_customer_is_answered_like_a_submission() -> None:
     bench = Bench(Role.SMSC)
     sequence = bench.session.send_deliver(encode_short_message(RECEIPT), "receipt", 0.0)
-    assert bench.sent() == [Frame(v.DELIVER_SM, 0, sequence, encode_short_message(RECEIPT))]
+    assert bench.sent() == [build_frame(v.DELIVER_SM, 0, sequence, encode_short_message(RECEIPT))]
     events = bench.hear(Pdu(v.DELIVER_SM_RESP, sequence, 0x64, {"message_id": ""}))
     assert events == [Responded("receipt", 0x64, "", 0.0)]
 
@@ -538,7 +541,7 @@ def test_a_receipt_waits_for_its_acknowledgement() -> None:
     assert bench.sent() == []
     assert bench.session.owed == 1
     bench.session.send_deliver_resp(7)
-    assert bench.sent() == [Frame(v.DELIVER_SM_RESP, 0, 7, b"\0")]
+    assert bench.sent() == [build_frame(v.DELIVER_SM_RESP, 0, 7, b"\0")]
     bench.session.send_deliver_resp(7)
     assert bench.sent() == []
 
@@ -549,7 +552,7 @@ def test_a_receipt_by_data_sm_is_acknowledged_as_such() -> None:
     (event,) = bench.hear(Pdu(v.DATA_SM, 8, 0, {"esm_class": 4}, tlvs))
     assert event == Delivered(8, DeliverSm(esm_class=4, tlvs=dict(tlvs)))
     bench.session.send_deliver_resp(8, v.ESME_RX_T_APPN)
-    assert bench.sent() == [Frame(v.DATA_SM_RESP, v.ESME_RX_T_APPN, 8, b"")]
+    assert bench.sent() == [build_frame(v.DATA_SM_RESP, v.ESME_RX_T_APPN, 8, b"")]
 
 
 def test_a_number_that_is_used_twice_is_reported_and_answered_twice() -> None:
@@ -560,7 +563,7 @@ def test_a_number_that_is_used_twice_is_reported_and_answered_twice() -> None:
     assert bench.session.tally.repeated == 1
     for _ in range(3):
         bench.session.send_deliver_resp(7)
-    assert bench.sent() == [Frame(v.DELIVER_SM_RESP, 0, 7, b"\0")] * 2
+    assert bench.sent() == [build_frame(v.DELIVER_SM_RESP, 0, 7, b"\0")] * 2
 
 
 def test_two_requests_with_one_number_get_their_own_answers_in_any_order() -> None:
@@ -569,8 +572,8 @@ def test_two_requests_with_one_number_get_their_own_answers_in_any_order() -> No
     bench.session.send_response(Pdu(v.QUERY_SM_RESP, 7, v.ESME_RQUERYFAIL))
     bench.session.send_submit_resp(7, 0, "id")
     assert bench.sent() == [
-        Frame(v.QUERY_SM_RESP, v.ESME_RQUERYFAIL, 7, b""),
-        Frame(v.SUBMIT_SM_RESP, 0, 7, b"id\0"),
+        build_frame(v.QUERY_SM_RESP, v.ESME_RQUERYFAIL, 7, b""),
+        build_frame(v.SUBMIT_SM_RESP, 0, 7, b"id\0"),
     ]
 
 
@@ -588,7 +591,7 @@ def test_what_is_too_much_to_owe_is_sent_away_for_later(
 ) -> None:
     bench = Bench(role, owed_max=1)
     assert len(bench.hear(Pdu(command_id, 1), Pdu(command_id, 2))) == 1
-    assert bench.sent() == [Frame(command_id | v.RESPONSE, status, 2, b"")]
+    assert bench.sent() == [build_frame(command_id | v.RESPONSE, status, 2, b"")]
     assert bench.session.tally.overflowed == 1
     assert bench.session.owed == 1
 
@@ -598,7 +601,7 @@ def test_a_malformed_receipt_is_refused_and_the_next_one_taken() -> None:
     damaged = encode_header(v.DELIVER_SM, 7, 0, 3) + b"\0\1\1"
     events = bench.hear_octets(damaged + encode_deliver_sm(8, RECEIPT))
     assert events == [Delivered(8, RECEIPT)]
-    assert bench.sent() == [Frame(v.DELIVER_SM_RESP, v.ESME_RINVCMDLEN, 7, b"")]
+    assert bench.sent() == [build_frame(v.DELIVER_SM_RESP, v.ESME_RINVCMDLEN, 7, b"")]
     assert bench.session.tally.malformed == 1
     assert bench.session.owed == 1
 
@@ -606,7 +609,7 @@ def test_a_malformed_receipt_is_refused_and_the_next_one_taken() -> None:
 def test_a_malformed_bind_is_refused_and_the_session_stays_open() -> None:
     bench = Bench(Role.SMSC, State.OPEN)
     assert bench.hear_octets(encode_header(v.BIND_RECEIVER, 7, 0, 2) + b"us") == []
-    assert bench.sent() == [Frame(v.BIND_RECEIVER_RESP, v.ESME_RINVCMDLEN, 7, b"")]
+    assert bench.sent() == [build_frame(v.BIND_RECEIVER_RESP, v.ESME_RINVCMDLEN, 7, b"")]
     assert bench.session.state is State.OPEN
 
 
@@ -624,7 +627,7 @@ def test_a_customer_s_data_sm_is_answered_as_such(status: int) -> None:
     assert bench.hear(Pdu(v.DATA_SM, 7)) == [SubmitReceived(7, SubmitSm())]
     bench.session.send_submit_resp(7, status, "id")
     body = b"" if status else b"id\0"
-    assert bench.sent() == [Frame(v.DATA_SM_RESP, status, 7, body)]
+    assert bench.sent() == [build_frame(v.DATA_SM_RESP, status, 7, body)]
     assert bench.session.owed == 0
 
 
@@ -637,7 +640,7 @@ def test_a_customer_s_other_request_is_answered_by_its_own_response() -> None:
     answer = Pdu(v.QUERY_SM_RESP, 7, 0x67)
     bench.session.send_response(answer)
     bench.session.send_response(answer)
-    assert bench.sent() == [Frame(v.QUERY_SM_RESP, 0x67, 7, b"")]
+    assert bench.sent() == [build_frame(v.QUERY_SM_RESP, 0x67, 7, b"")]
 
 
 def test_another_response_than_its_own_does_not_answer_a_request() -> None:
@@ -696,7 +699,7 @@ def test_traffic_puts_the_question_off() -> None:
     bench = Bench()
     bench.now = 20.0
     bench.hear(Pdu(v.ENQUIRE_LINK, 1))
-    assert bench.sent() == [Frame(v.ENQUIRE_LINK_RESP, 0, 1, b"")]
+    assert bench.sent() == [build_frame(v.ENQUIRE_LINK_RESP, 0, 1, b"")]
     assert bench.session.next_timer() == 50.0
 
 
@@ -821,7 +824,7 @@ def test_an_unbind_is_answered_and_everything_in_flight_comes_back_in_order() ->
         bench.submit(name)
     bench.sent()
     events = bench.hear(Pdu(v.UNBIND, 7))
-    assert bench.sent() == [Frame(v.UNBIND_RESP, 0, 7, b"")]
+    assert bench.sent() == [build_frame(v.UNBIND_RESP, 0, 7, b"")]
     assert events[0] == PeerUnbound()
     assert closed(events) == SessionClosed(Reason.PEER_UNBOUND, ("a", "b", "c"))
 
@@ -845,7 +848,7 @@ def test_our_unbind_takes_answers_until_its_own(command_id: int) -> None:
 def test_unbinds_that_cross_end_the_session_once() -> None:
     bench = Bench(state=State.UNBINDING)
     assert closed(bench.hear(Pdu(v.UNBIND, 7))).reason is Reason.PEER_UNBOUND
-    assert bench.sent() == [Frame(v.UNBIND_RESP, 0, 7, b"")]
+    assert bench.sent() == [build_frame(v.UNBIND_RESP, 0, 7, b"")]
 
 
 def test_an_unbind_without_an_answer_ends_by_its_own_timer() -> None:

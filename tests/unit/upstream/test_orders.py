@@ -11,7 +11,7 @@ from gateway.errors import Rejected
 from gateway.model import Account, AccountId, Encoding, Lane, Message, MessageId, Order
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import DistributionList, SmeAddress
-from gateway.smpp.pdu import Frame, Pdu, SubmitSm, decode, encode
+from gateway.smpp.pdu import Pdu, SubmitSm, build_frame, decode, encode
 from gateway.upstream.content import DefaultAlphabet, Unusable
 from gateway.upstream.orders import read_replacement, read_submission, read_submit_multi
 from gateway.upstream.terms import Terms
@@ -93,7 +93,7 @@ def submit_multi(*destinations: SmeAddress | DistributionList, **fields: Any) ->
         "priority_flag": 1,
     } | fields
     octets = encode(Pdu(v.SUBMIT_MULTI, 1, 0, {"dest_addresses": destinations, **values}))
-    return decode(Frame(v.SUBMIT_MULTI, 0, 1, octets[16:]))
+    return decode(build_frame(v.SUBMIT_MULTI, 0, 1, octets[16:]))
 
 
 def test_each_destination_of_a_submit_multi_is_an_order() -> None:
@@ -150,7 +150,7 @@ def replace(
     """Read a replace_sm: an order, or the code that refuses it."""
     values = {"message_id": "42", "short_message": octets} | fields
     request = encode(Pdu(v.REPLACE_SM, 1, 0, values))
-    read = read_replacement(decode(Frame(v.REPLACE_SM, 0, 1, request[16:])), old, terms, NOW)
+    read = read_replacement(decode(build_frame(v.REPLACE_SM, 0, 1, request[16:])), old, terms, NOW)
     return read.code if isinstance(read, Rejected) else read
 
 

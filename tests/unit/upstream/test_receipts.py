@@ -73,15 +73,7 @@ def test_a_receipt_says_the_same_in_its_text_and_its_tlvs() -> None:
 
 def test_a_receipt_reads_as_one() -> None:
     receipt = build()
-    parsed = parse_receipt(
-        esm_class=receipt.esm_class,
-        short_message=receipt.short_message,
-        data_coding=receipt.data_coding,
-        tlvs=receipt.tlvs,
-        source=receipt.source_addr,
-        destination=receipt.destination_addr,
-        dialect=DEFAULT,
-    )
+    parsed = parse_receipt(receipt, DEFAULT)
     assert isinstance(parsed, Receipt)
     assert (parsed.carrier_message_id, parsed.status) == (str(MESSAGE_ID), Status.DELIVERED)
 

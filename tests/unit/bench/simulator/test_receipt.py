@@ -16,7 +16,7 @@ from bench.simulator.receipt import (
 )
 from bench.simulator.script import IdForm, Ids, Rule, State, Variant
 from gateway.smpp import vocabulary as v
-from gateway.smpp.pdu import Frame, SubmitSm, decode, decode_deliver_sm
+from gateway.smpp.pdu import SubmitSm, build_frame, decode, decode_deliver_sm
 
 SUBMITTED_S = datetime(2025, 11, 21, 23, 58, 30, tzinfo=UTC).timestamp()
 FACTS = Facts("0042", "DELIVRD", "000", SUBMITTED_S, SUBMITTED_S + 90, "Hello wor")
@@ -157,7 +157,7 @@ def test_a_receipt_may_have_only_text_or_only_tlvs() -> None:
 def test_a_receipt_may_come_as_data_sm() -> None:
     command_id, body = write_receipt(SUBMIT, "7", DELIVERED, Rule(carriage="data_sm"), SUBMITTED_S)
     assert command_id == v.DATA_SM
-    pdu = decode(Frame(command_id, 0, 1, body))
+    pdu = decode(build_frame(command_id, 0, 1, body))
     assert pdu.text("source_addr") == "447911000001"
     assert pdu.text("destination_addr") == "Shop"
     assert pdu.number("esm_class") == v.ESM_CLASS_RECEIPT
