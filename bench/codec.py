@@ -50,11 +50,11 @@ from gateway.smpp.pdu import (
     encode_deliver_sm,
     encode_header,
     encode_submit_sm_resp,
-    encode_tlv_value,
 )
 from gateway.smpp.protocol import Session
 from gateway.smpp.states import Role
 from gateway.smpp.timers import Timings
+from gateway.smpp.tlvs import encode_tlv_value
 
 SLICE_S = 0.05
 """CPU time of one measurement: long enough for the clock, short enough for seven rounds."""

@@ -16,8 +16,9 @@ from gateway.smpp.fields import (
     Value,
     encode_field,
 )
-from gateway.smpp.pdu import encode_header, encode_tlvs
+from gateway.smpp.pdu import encode_header
 from gateway.smpp.specification import PDUS, TLVS, Field, Kind
+from gateway.smpp.tlvs import encode_tlvs
 
 COMMANDS: Final = (*sorted(PDUS), 0x0000, 0x0010, 0x0114, 0x00010200, 0x80000000 | 0x0999)
 """Every command of the specification, a few that nobody knows, and a response to nothing."""

@@ -23,8 +23,8 @@ from gateway.smpp.pdu import (
     ShortMessage,
     encode,
     encode_short_message,
-    encode_tlv_value,
 )
+from gateway.smpp.tlvs import encode_tlv_value
 
 STATE_CODES: Final = {
     "ENROUTE": 1,

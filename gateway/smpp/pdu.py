@@ -2,13 +2,14 @@
 
 Lenient in what is read (passwords of any length, answers without a body, a last string without
 its NUL, TLVs of any tag), strict in what is sent. Where PDUs begin and end is `framing.py`'s; what
-may be sent when is `protocol.py`'s; what a short_message says is not read at all.
+may be sent when is `protocol.py`'s; TLVs by themselves are `tlvs.py`'s; what a short_message says
+is not read at all.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, TypeVar
 
@@ -21,7 +22,6 @@ from gateway.smpp.fields import (
     Reader,
     Value,
     encode_field,
-    encode_integer,
     encode_text,
 )
 from gateway.smpp.specification import (
@@ -31,16 +31,12 @@ from gateway.smpp.specification import (
     SERVICE_TYPE_SIZE,
     SHORT_MESSAGE_SIZE,
     TIME_SIZE,
-    TLVS,
-    Kind,
-    tlv_name,
 )
+from gateway.smpp.tlvs import decode_tlvs, encode_tlvs, map_tlvs
 
 HEADER_SIZE: Final = 16
 _HEADER: Final = struct.Struct(">IIII")
 _STATUS_AND_SEQUENCE: Final = struct.Struct(">8xII").unpack_from
-_TLV_HEADER: Final = struct.Struct(">HH")
-_TAG_AND_SIZE: Final = _TLV_HEADER.unpack_from
 _AFTER_ADDRESSES: Final = struct.Struct("10B").unpack_from
 """From esm_class to sm_length, where neither of the two times between them is given."""
 _AFTER_TIMES: Final = struct.Struct("5B").unpack_from
@@ -122,7 +118,7 @@ def decode(frame: Frame) -> Pdu:
     fields = {
         field.name: reader.read(field, last=field is specification[-1]) for field in specification
     }
-    tlvs = _decode_tlvs(body, reader.at, lenient=response)
+    tlvs = decode_tlvs(body, reader.at, lenient=response)
     return Pdu(command_id, frame.sequence, frame.status, fields, tlvs)
 
 
@@ -145,81 +141,6 @@ def encode(pdu: Pdu) -> bytes:
 def encode_header(command_id: int, sequence: int, status: int = 0, body_size: int = 0) -> bytes:
     """Write a header, which is the whole of enquire_link, unbind, generic_nack and the like."""
     return _HEADER.pack(HEADER_SIZE + body_size, command_id, status, sequence)
-
-
-# ── TLVs ─────────────────────────────────────────────────────────────────────────────────────
-
-
-def encode_tlvs(tlvs: Iterable[tuple[int, bytes]]) -> bytes:
-    """Write optional parameters in the order given; raises InvalidField."""
-    parts = []
-    for tag, value in tlvs:
-        if not 0 <= tag <= 0xFFFF:
-            raise InvalidField("tag", f"{tag} does not fit 2 octets")
-        if len(value) > 0xFFFF:
-            raise InvalidField(tlv_name(tag), f"{len(value)} octets, 65535 at most")
-        parts.append(_TLV_HEADER.pack(tag, len(value)) + value)
-    return b"".join(parts)
-
-
-def encode_tlv_value(tag: int, value: int | str | bytes) -> bytes:
-    """Write one TLV's value in the form that the specification gives its tag."""
-    known = TLVS.get(tag)
-    match value:
-        case bytes():
-            return value
-        case str() if known and known.kind is Kind.TEXT:
-            return encode_text(known.name, value, known.size)
-        case int() if known and known.kind is Kind.INTEGER:
-            return encode_integer(known.name, value, known.size)
-    raise InvalidField(tlv_name(tag), f"{type(value).__name__} is not what this TLV holds")
-
-
-def decode_tlv_value(tag: int, value: bytes) -> int | str | bytes:
-    """Read one TLV's value in the form that the specification gives its tag.
-
-    Integers are read at any width and texts with or without their NUL: peers vary.
-    """
-    known = TLVS.get(tag)
-    if known is None or known.kind is Kind.OCTETS:
-        return value
-    if known.kind is Kind.INTEGER:
-        return int.from_bytes(value, "big")
-    return value.partition(b"\0")[0].decode(TEXT_ENCODING)
-
-
-def _decode_tlvs(body: bytes, at: int, *, lenient: bool) -> tuple[tuple[int, bytes], ...]:
-    """Read the optional part of a body from `at` on.
-
-    Less than a TLV's header of NULs at the end is padding that some peers send.
-    """
-    tlvs: list[tuple[int, bytes]] = []
-    end = len(body)
-    while at + 4 <= end:
-        tag, size = _TAG_AND_SIZE(body, at)
-        at += 4 + size
-        if at > end:
-            if lenient:
-                return tuple(tlvs)
-            raise MalformedPdu(f"the PDU ends within {tlv_name(tag)}", v.ESME_RINVOPTPARSTREAM)
-        tlvs.append((tag, body[at - size : at]))
-    if not lenient and body[at:].strip(b"\0"):
-        raise MalformedPdu("octets behind the last TLV", v.ESME_RINVOPTPARSTREAM)
-    return tuple(tlvs)
-
-
-def _map_tlvs(body: bytes, at: int) -> dict[int, bytes]:
-    """Read the optional part of a request from `at` on; of a repeated TLV the last is kept."""
-    tlvs: dict[int, bytes] = {}
-    first, end = at, len(body)
-    while at + 4 <= end:
-        tag, size = _TAG_AND_SIZE(body, at)
-        value_at = at + 4
-        at = value_at + size
-        tlvs[tag] = body[value_at:at]
-    if at != end:  # padded, or damaged
-        return dict(_decode_tlvs(body, first, lenient=False))
-    return tlvs
 
 
 # ── the hot PDUs, by hand ────────────────────────────────────────────────────────────────────
@@ -357,7 +278,7 @@ def _decode_short_message(kind: type[_M], body: bytes, start: int) -> _M:
         data_coding,
         sm_default_msg_id,
         body[at:end],
-        _map_tlvs(body, end) if end < len(body) else NO_TLVS,
+        map_tlvs(body, end) if end < len(body) else NO_TLVS,
     )
 
 
@@ -595,7 +516,7 @@ def _decode_other_resp(octets: bytes, sequence: int, status: int) -> MessageResp
         sequence,
         status,
         message_id.decode(TEXT_ENCODING),
-        (dict(_decode_tlvs(optional, 0, lenient=True)) or NO_TLVS) if optional else NO_TLVS,
+        (dict(decode_tlvs(optional, 0, lenient=True)) or NO_TLVS) if optional else NO_TLVS,
     )
 
 

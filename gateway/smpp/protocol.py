@@ -53,12 +53,10 @@ from gateway.smpp.pdu import (
     decode_deliver_sm,
     decode_message_resp,
     decode_submit_sm,
-    decode_tlv_value,
     encode,
     encode_deliver_sm_resp,
     encode_header,
     encode_submit_sm_resp,
-    encode_tlv_value,
     message_from_data_sm,
 )
 from gateway.smpp.specification import PDUS
@@ -75,6 +73,7 @@ from gateway.smpp.states import (
 from gateway.smpp.status import BindOutcome, classify_bind
 from gateway.smpp.tally import Tally
 from gateway.smpp.timers import Clocks, Due, Timings, next_deadline, step
+from gateway.smpp.tlvs import decode_tlv_value, encode_tlv_value
 from gateway.smpp.window import Window
 
 _MESSAGE_RESPONSES: Final = frozenset({v.SUBMIT_SM_RESP, v.DELIVER_SM_RESP, v.DATA_SM_RESP})

@@ -34,8 +34,8 @@ from gateway.smpp.pdu import (
     encode_header,
     encode_submit_sm,
     encode_submit_sm_resp,
-    encode_tlv_value,
 )
+from gateway.smpp.tlvs import encode_tlv_value
 
 SEQUENCE = 0x01020304
 RECEIPT = (

@@ -25,16 +25,14 @@ from gateway.smpp.pdu import (
     decode_deliver_sm,
     decode_message_resp,
     decode_submit_sm,
-    decode_tlv_value,
     encode,
     encode_deliver_sm_resp,
     encode_header,
     encode_short_message,
     encode_submit_sm_resp,
-    encode_tlv_value,
-    encode_tlvs,
 )
 from gateway.smpp.specification import SHORT_MESSAGE_SIZE, TLVS, Kind
+from gateway.smpp.tlvs import decode_tlv_value, encode_tlv_value, encode_tlvs
 
 _REFUSALS = frozenset(
     {v.ESME_RINVCMDLEN, v.ESME_RINVMSGLEN, v.ESME_RINVOPTPARSTREAM, v.ESME_RINVDESTFLAG}

@@ -25,7 +25,6 @@ from gateway.smpp.pdu import (
     decode_deliver_sm,
     decode_message_resp,
     decode_submit_sm,
-    decode_tlv_value,
     encode,
     encode_deliver_sm,
     encode_deliver_sm_resp,
@@ -33,11 +32,10 @@ from gateway.smpp.pdu import (
     encode_short_message,
     encode_submit_sm,
     encode_submit_sm_resp,
-    encode_tlv_value,
-    encode_tlvs,
     message_from_data_sm,
 )
-from gateway.smpp.specification import PDUS, TLVS, Field, Kind
+from gateway.smpp.specification import PDUS, Field, Kind
+from gateway.smpp.tlvs import encode_tlvs
 
 relaxed = settings(deadline=None)
 
@@ -224,49 +222,6 @@ def test_a_response_is_read_without_its_damaged_tlvs() -> None:
     frame = build_frame(v.SUBMIT_SM_RESP, 0, 1, body)
     assert decode(frame).tlvs == ((0x1401, b"kept"),)
     assert decode_message_resp(frame.octets) == MessageResp(1, 0, "id", {0x1401: b"kept"})
-
-
-# ── TLVs' values ─────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    ("tag", "value", "wire"),
-    [
-        (0x0427, 2, b"\2"),
-        (0x020C, 0x1234, b"\x12\x34"),
-        (0x0017, 60, b"\0\0\0\x3c"),
-        (0x001E, "id", b"id\0"),
-        (0x0424, b"any", b"any"),
-        (0x1401, b"vendor", b"vendor"),
-    ],
-)
-def test_a_tlv_s_value_has_the_form_of_its_tag(
-    tag: int, value: int | str | bytes, wire: bytes
-) -> None:
-    assert encode_tlv_value(tag, value) == wire
-    assert decode_tlv_value(tag, wire) == value
-
-
-def test_tlv_values_of_other_widths_and_without_nul_are_read() -> None:
-    assert decode_tlv_value(0x0427, b"\0\0\0\2") == 2
-    assert decode_tlv_value(0x001E, b"id") == "id"
-    assert decode_tlv_value(0x001E, b"id\0\0\0") == "id"
-    assert decode_tlv_value(0x0427, b"") == 0
-
-
-@pytest.mark.parametrize(
-    ("tag", "value"), [(0x0427, 256), (0x0427, "2"), (0x001E, 7), (0x001E, "x" * 65), (0x1401, 1)]
-)
-def test_a_tlv_value_that_does_not_fit_is_refused_by_its_name(tag: int, value: int | str) -> None:
-    with pytest.raises(InvalidField) as refused:
-        encode_tlv_value(tag, value)
-    assert refused.value.field == (TLVS[tag].name if tag in TLVS else "0x1401")
-
-
-@pytest.mark.parametrize("pair", [(-1, b""), (0x10000, b""), (0x0424, bytes(0x10000))])
-def test_a_tlv_that_its_header_can_t_hold_is_refused(pair: tuple[int, bytes]) -> None:
-    with pytest.raises(InvalidField):
-        encode_tlvs([pair])
 
 
 # ── the hot PDUs against the specification's tables ──────────────────────────────────────────
