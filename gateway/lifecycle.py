@@ -31,13 +31,13 @@ class Status(enum.IntEnum):
     CANCELED = 15
     UNKNOWN = 16
 
-    @property
-    def wire(self) -> str:
-        return self.name.lower()
+    # Set once a member: properties of an enumeration cost ten times as much, a message three times.
+    wire: str
+    final: bool
 
-    @property
-    def final(self) -> bool:
-        return self >= Status.DELIVERED
+    def __init__(self, value: int) -> None:
+        self.wire = self._name_.lower()
+        self.final = value >= 10
 
 
 STATUSES = {s.wire: s for s in Status}

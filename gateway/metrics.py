@@ -19,7 +19,6 @@ from functools import partial
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
     Gauge,
     ProcessCollector,
     disable_created_metrics,
@@ -27,9 +26,9 @@ from prometheus_client import (
 )
 
 from gateway import __version__
-from gateway.histogram import Distribution as Distribution
-from gateway.histogram import Histogram
 from gateway.model import Lane
+from gateway.samples import Count, Counter, Histogram
+from gateway.samples import Distribution as Distribution
 
 Reading = Callable[[], float]
 """Returns a gauge's value now. Called within the event loop, so it must not wait."""
@@ -51,7 +50,7 @@ class _WordCounter:
     def __init__(self, counter: Counter, *first: str) -> None:
         self._counter = counter
         self._first = first
-        self._children: dict[str, Counter] = {}
+        self._children: dict[str, Count] = {}
 
     def add(self, word: str, count: float = 1) -> None:
         child = self._children.get(word)
@@ -69,7 +68,7 @@ class _Families:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def counter(name: str, help_text: str, *labels: str) -> Counter:
-            return Counter(f"gateway_{name}", help_text, labels, registry=registry)
+            return Counter(registry, f"gateway_{name}", help_text, labels)
 
         def gauge(name: str, help_text: str, *labels: str) -> Gauge:
             return Gauge(f"gateway_{name}", help_text, labels, registry=registry)

@@ -27,9 +27,10 @@ class Encoding(enum.IntEnum):
     LATIN1 = 3
     """The default alphabet of carriers that say so; never asked for by a client."""
 
-    @property
-    def wire(self) -> str:
-        return self.name.lower()
+    wire: str
+
+    def __init__(self, _value: int) -> None:
+        self.wire = self._name_.lower()
 
 
 class Lane(enum.IntEnum):
@@ -39,9 +40,10 @@ class Lane(enum.IntEnum):
     TRANSACTIONAL = 1
     MARKETING = 2
 
-    @property
-    def wire(self) -> str:
-        return self.name.lower()
+    wire: str
+
+    def __init__(self, _value: int) -> None:
+        self.wire = self._name_.lower()
 
 
 ENCODINGS = {e.wire: e for e in Encoding if e is not Encoding.LATIN1}

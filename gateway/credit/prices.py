@@ -50,6 +50,7 @@ def parse_micros(text: object, field: str = "amount", *, signed: bool = False) -
     return Micros(-micros if sign else micros)
 
 
+@functools.lru_cache(maxsize=4_096)
 def format_micros(micros: int) -> str:
     """Return the amount as the shortest decimal text: what `parse_micros` reads back."""
     units, rest = divmod(abs(micros), MICROS_PER_UNIT)

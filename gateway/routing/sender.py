@@ -7,6 +7,7 @@ values than these (`source_ton` and `source_npi` of its settings), the bytes of 
 from __future__ import annotations
 
 import enum
+import functools
 from typing import Final
 
 import msgspec
@@ -62,6 +63,7 @@ class Sender(msgspec.Struct, frozen=True, gc=False):
         return self.kind.npi
 
 
+@functools.lru_cache(maxsize=4_096)
 def parse_sender(raw: str) -> Sender | Ineligible:
     """Return the sender that `raw` writes.
 
