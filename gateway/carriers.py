@@ -51,8 +51,7 @@ LOOKUP_KEYS_MAX = 1_000
 """Receipts looked up in one query."""
 LOOKUP_AGE_S = 12 * 86_400
 """No receipt is expected later: the longest validity and the wait for its receipt after it."""
-FAILOVER_CHECK_S = 1.0
-EXPIRY_CHECK_S = 5.0
+WATCH_S = 1.0
 TIMER_GRAIN_S = 0.001
 """The loop's clock and timers count milliseconds. A timer for a part of one fires at once, again
 and again until that is over: 1,000 turns a second were half a million turns of the loop."""
@@ -354,15 +353,11 @@ class CarrierDesk:
 
     async def watch(self) -> None:
         """Look now and then for what time alone changes, until cancelled."""
-        expiry_due = self._loop.time()
         while True:
-            now = self._loop.time()
-            self._dispatcher.fail_over(now)
-            if now >= expiry_due:
-                self._dispatcher.expire(time.time())
-                expiry_due = now + EXPIRY_CHECK_S
+            self._dispatcher.fail_over(self._loop.time())
+            self._dispatcher.expire(time.time())
             self.pump_soon()
-            await asyncio.sleep(FAILOVER_CHECK_S)
+            await asyncio.sleep(WATCH_S)
 
     def _arm_timer(self) -> None:
         at = self._dispatcher.next_timer()

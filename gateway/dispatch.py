@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from gateway.carrier_state import NOBODY, CarrierState
+from gateway.expiry import Deadlines
 from gateway.jobs import NOT_TAKEN, PART_FAILED, Job, Journal, Submission, new_job
 from gateway.lifecycle import EventKind, Status
 from gateway.model import CarrierId, Lane, Message, MessageId
@@ -81,6 +82,7 @@ class Dispatcher:
         self._reroute = reroute
         self._limits = limits
         self._jobs: dict[MessageId, Job] = {}
+        self._deadlines = Deadlines()
         self._timers: list[tuple[float, int, Job]] = []
         self._ticket = itertools.count()
         self.held_max = held_max
@@ -131,7 +133,7 @@ class Dispatcher:
             shelf = self._shelf_of(message)
             if shelf is not None:
                 shelf.put(message.id)
-            self._jobs[message.id] = job
+            self._know(job)
             if not job.pristine:
                 # Receipts of parts that left before may have come since: one list for them all.
                 job.states = self._states_of(message.id) or job.states
@@ -296,12 +298,7 @@ class Dispatcher:
 
     def expire(self, wall: float) -> None:
         """End what waited past its validity, wherever it waits."""
-        overdue = [
-            job
-            for job in self._jobs.values()
-            if job.message.expires_at <= wall and not job.closed and not job.in_flight
-        ]
-        for job in overdue:
+        for job in self._deadlines.take_overdue(self._jobs.values(), wall):
             self._journal.end_rest(job, EventKind.EXPIRED, wall, error="validity ended")
         self._drop_stale()
 
@@ -425,7 +422,8 @@ class Dispatcher:
         if shelf is not None and self._shelf_of(message) is not shelf:
             shelf.held -= 1  # it has an hour now, and is read by that
         if message.send_at is not None and message.send_at > wall:
-            job = self._jobs[message.id] = new_job(message)
+            job = new_job(message)
+            self._know(job)
             self._arm(job, now + message.send_at - wall)
         else:
             self._admit(new_job(message), now)
@@ -479,11 +477,17 @@ class Dispatcher:
         shelf = self._shelf_of(job.message)
         if shelf is not None:
             shelf.held += 1
-        self._jobs[job.message.id] = job
+        self._know(job)
 
     def _admit(self, job: Job, now: float) -> None:
-        self._jobs[job.message.id] = job
+        self._know(job)
         self._enqueue(job, now)
+
+    def _know(self, job: Job) -> None:
+        message = job.message
+        self._jobs[message.id] = job
+        if message.expires_at <= self._deadlines.horizon:
+            self._deadlines.add(job)
 
     def _enqueue(self, job: Job, now: float) -> None:
         """Put a job at the end of its lane with the carrier that it should go through now."""

@@ -28,7 +28,7 @@ SMPP_SHELLS = {"client", "link", "server"}
 """Files of `smpp/` that hold sockets; everything else there decides."""
 USE_CASES = {
     *("intake", "content", "outgoing", "receipts"),
-    *("dispatch", "carrier_state", "fleet", "jobs", "retry", "shelves"),
+    *("dispatch", "carrier_state", "expiry", "fleet", "jobs", "retry", "shelves"),
 }
 USE_CASE_ROOMS = {
     "upstream": {
