@@ -18,6 +18,9 @@ Micros = NewType("Micros", int)
 """Money: millionths of the account's unit (a currency or a credit). Never a float."""
 
 
+_ENCODING_WORDS = ("gsm7", "ucs2", "binary", "latin-1")
+
+
 class Encoding(enum.IntEnum):
     """How a message's content travels. The number is what the store keeps."""
 
@@ -29,8 +32,8 @@ class Encoding(enum.IntEnum):
 
     wire: str
 
-    def __init__(self, _value: int) -> None:
-        self.wire = self._name_.lower()
+    def __init__(self, value: int) -> None:
+        self.wire = _ENCODING_WORDS[value]
 
 
 class Lane(enum.IntEnum):

@@ -17,7 +17,7 @@ from gateway.model import LANES
 from gateway.store import upstream_accounts
 from gateway.store.postgres import Database
 from gateway.store.upstream_accounts import SmppAccount, SmppSettings
-from gateway.upstream.content import DefaultAlphabet
+from gateway.text.style import DefaultAlphabet
 from gateway.upstream.ids import IdForm
 
 PASSWORD_CHARS = 8
@@ -69,7 +69,12 @@ def smpp() -> None:
 @click.option(
     "--alphabet",
     type=click.Choice([alphabet.value for alphabet in DefaultAlphabet]),
-    help="What data_coding 0 means.",
+    help="What data_coding 0 means; gsm7 at first.",
+)
+@click.option(
+    "--ia5-alphabet",
+    type=click.Choice([alphabet.value for alphabet in DefaultAlphabet]),
+    help="What data_coding 1 means; ascii at first. npm's smpp means gsm7.",
 )
 @click.option("--lane", type=click.Choice([*LANES]), help="Where priority_flag 0 goes.")
 @json_option
@@ -191,6 +196,7 @@ def _print(shown: SmppAccount) -> None:
             ("message ids", shown.id_form),
             ("dates in receipts", shown.time_zone),
             ("data_coding 0", shown.alphabet),
+            ("data_coding 1", shown.ia5_alphabet),
             ("priority_flag 0", shown.lane),
         ]
     )

@@ -481,25 +481,27 @@ FROM parked_receipts
 -- NULL leaves a column as it is, or as its default where the account is new here; a number of 0
 -- stands for the settings' default.
 INSERT INTO smpp_accounts AS s (account_id, system_id, password, networks, binds_max, window_size,
-                                rate_per_s, queue_max, id_form, time_zone, alphabet, lane)
+                                rate_per_s, queue_max, id_form, time_zone, alphabet, ia5_alphabet,
+                                lane)
 SELECT $1, coalesce($2, e.system_id), coalesce($3, e.password),
        coalesce($4::text[], e.networks, '{}'),
        nullif(coalesce($5::int, e.binds_max), 0), nullif(coalesce($6::int, e.window_size), 0),
        coalesce($7, e.rate_per_s, 0), coalesce($8::int, e.queue_max, 0),
        coalesce($9, e.id_form, 'decimal'), coalesce($10, e.time_zone, 'UTC'),
-       coalesce($11, e.alphabet, 'gsm7'), coalesce($12::smallint, e.lane, 1::smallint)
+       coalesce($11, e.alphabet, 'gsm7'), coalesce($12, e.ia5_alphabet, 'ascii'),
+       coalesce($13::smallint, e.lane, 1::smallint)
 FROM (SELECT) one LEFT JOIN smpp_accounts e ON e.account_id = $1
 ON CONFLICT (account_id) DO UPDATE SET
     system_id = excluded.system_id, password = excluded.password, networks = excluded.networks,
     binds_max = excluded.binds_max, window_size = excluded.window_size,
     rate_per_s = excluded.rate_per_s, queue_max = excluded.queue_max,
     id_form = excluded.id_form, time_zone = excluded.time_zone, alphabet = excluded.alphabet,
-    lane = excluded.lane, changed_at = now()
+    ia5_alphabet = excluded.ia5_alphabet, lane = excluded.lane, changed_at = now()
 
 -- name: fetch_smpp_accounts
 -- All of them with their accounts, or one account's.
 SELECT s.system_id, s.password, s.networks, s.binds_max, s.window_size, s.rate_per_s, s.queue_max,
-       s.id_form, s.time_zone, s.alphabet, s.lane,
+       s.id_form, s.time_zone, s.alphabet, s.ia5_alphabet, s.lane,
        a.id, a.name, a.currency, a.plan, a.bill, a.default_sender, a.segments_max,
        a.submit_per_s, a.webhook_url, a.webhook_secret, a.active, b.floor_micros
 FROM smpp_accounts s

@@ -23,8 +23,8 @@ from gateway.model import LANES, AccountId, Lane
 from gateway.store.accounts import account_of
 from gateway.store.postgres import Database, unavailable_as_503
 from gateway.store.queries import query
+from gateway.text.style import DefaultAlphabet
 from gateway.upstream.admission import PASSWORD_CHARS_MAX, SYSTEM_ID_CHARS_MAX, is_system_id
-from gateway.upstream.content import DefaultAlphabet
 from gateway.upstream.ids import IdForm
 from gateway.upstream.passwords import SALT_BYTES, hash_password
 from gateway.upstream.terms import WINDOW_SIZE_MAX, Terms
@@ -62,6 +62,9 @@ class SmppSettings(TypedDict, total=False):
     time_zone: str
     """UTC, an offset like +05:30, or a name like Europe/Berlin."""
     alphabet: str
+    """What data_coding 0 means: gsm7, latin-1, ascii or utf-8."""
+    ia5_alphabet: str
+    """What data_coding 1 means, in the same words."""
     lane: str
 
 
@@ -78,6 +81,7 @@ class SmppAccount(msgspec.Struct, frozen=True, kw_only=True):
     id_form: str
     time_zone: str
     alphabet: str
+    ia5_alphabet: str
     lane: str
 
 
@@ -110,6 +114,7 @@ async def save_smpp_account(
                 settings.get("id_form"),
                 settings.get("time_zone"),
                 settings.get("alphabet"),
+                settings.get("ia5_alphabet"),
                 LANES[settings["lane"]] if "lane" in settings else None,
             )
             rows = await connection.fetch(_FETCH, account_id)
@@ -204,6 +209,7 @@ def _terms_of(row: Row, binds_max: int, window_size: int) -> Terms:
         id_form=IdForm(row["id_form"]),
         zone=_zone_of(row["time_zone"]),
         alphabet=DefaultAlphabet(row["alphabet"]),
+        ia5_alphabet=DefaultAlphabet(row["ia5_alphabet"]),
         lane=Lane(row["lane"]),
     )
 
@@ -230,6 +236,7 @@ def _shown(row: Row) -> SmppAccount:
         id_form=row["id_form"],
         time_zone=row["time_zone"],
         alphabet=row["alphabet"],
+        ia5_alphabet=row["ia5_alphabet"],
         lane=Lane(row["lane"]).wire,
     )
 
@@ -254,6 +261,7 @@ def _check(settings: SmppSettings) -> None:
     for field, words in (
         ("id_form", [form.value for form in IdForm]),
         ("alphabet", [alphabet.value for alphabet in DefaultAlphabet]),
+        ("ia5_alphabet", [alphabet.value for alphabet in DefaultAlphabet]),
         ("lane", list(LANES)),
     ):
         if field in settings and settings[field] not in words:  # type: ignore[literal-required]

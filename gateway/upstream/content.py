@@ -10,6 +10,7 @@ Not here: who it goes to and when (`orders.py`), how much of it fits (`gateway/t
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -19,16 +20,8 @@ from gateway.smpp import vocabulary as v
 from gateway.smpp.pdu import SubmitSm
 from gateway.text.alphabet import decode_gsm7
 from gateway.text.errors import MalformedUdh
+from gateway.text.style import DefaultAlphabet
 from gateway.text.udh import IEI_CONCATENATION_8, header_size, parse_udh
-
-
-class DefaultAlphabet(enum.StrEnum):
-    """What an account means by data_coding 0."""
-
-    GSM7 = "gsm7"
-    LATIN1 = "latin1"
-    ASCII = "ascii"
-    UTF8 = "utf8"
 
 
 class _Coding(enum.Enum):
@@ -62,14 +55,19 @@ class Unusable(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
-_CODING_OF_DEFAULT = {
+_CODING_OF_ALPHABET = {
     DefaultAlphabet.GSM7: _Coding.GSM7,
     DefaultAlphabet.LATIN1: _Coding.LATIN1,
     DefaultAlphabet.ASCII: _Coding.ASCII,
     DefaultAlphabet.UTF8: _Coding.UTF8,
 }
-_SMPP_CODINGS = {0x01: _Coding.ASCII, 0x03: _Coding.LATIN1, 0x08: _Coding.UCS2}
+_SMPP_CODINGS = {0x03: _Coding.LATIN1, 0x08: _Coding.UCS2}
+_DATA_CODING_IA5 = 0x01
 _DATA_CODING_8BIT = 0x04
+
+_NO_IA5 = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
+"""Controls that no text has. Where they stand beside data_coding 1, who sent them means GSM 03.38
+by it, as npm's `smpp` does: @ is 0x00 there and $ 0x02."""
 
 # What names the octets of a segment to a carrier when the customer's own number for it may mean
 # something else there.
@@ -84,9 +82,14 @@ _CODECS = {
 _ENCODINGS = {_Coding.GSM7: Encoding.GSM7, _Coding.UCS2: Encoding.UCS2}
 
 
-def read_content(pdu: SubmitSm, alphabet: DefaultAlphabet) -> Content | Unusable:
-    """Return what a submission says, `alphabet` being the account's for data_coding 0."""
+def read_content(
+    pdu: SubmitSm, alphabet: DefaultAlphabet, ia5: DefaultAlphabet = DefaultAlphabet.ASCII
+) -> Content | Unusable:
+    """Return what a submission says; `alphabet` is what the account means by data_coding 0, `ia5`
+    what it means by data_coding 1."""
     octets = pdu.content
+    if pdu.data_coding == _DATA_CODING_IA5:
+        alphabet = ia5
     if pdu.esm_class & v.ESM_CLASS_UDHI:
         try:
             size = header_size(octets)
@@ -114,11 +117,13 @@ def read_text(octets: bytes, encoding: Encoding, alphabet: DefaultAlphabet) -> s
     """
     if encoding is Encoding.UCS2:
         return _decode(octets, _Coding.UCS2)
-    return _decode(octets, _CODING_OF_DEFAULT[alphabet])
+    return _decode(octets, _CODING_OF_ALPHABET[alphabet])
 
 
 def _read_plain(octets: bytes, data_coding: int, alphabet: DefaultAlphabet) -> Content:
     coding = _coding_of(data_coding, alphabet)
+    if coding is _Coding.ASCII and data_coding == _DATA_CODING_IA5 and _NO_IA5.search(octets):
+        coding = _Coding.GSM7
     text = _decode(octets, coding)
     if text is None:
         return _as_it_came(octets, b"", coding, data_coding)
@@ -141,7 +146,7 @@ def _read_segment(
 def _as_it_came(octets: bytes, udh: bytes, coding: _Coding, data_coding: int) -> Content:
     encoding = _ENCODINGS.get(coding, Encoding.BINARY)
     usual = (
-        (encoding is Encoding.GSM7 and data_coding == 0)
+        (encoding is Encoding.GSM7 and data_coding in (0, _DATA_CODING_IA5))
         or (encoding is Encoding.UCS2 and data_coding == 0x08)
         or data_coding == _DATA_CODING_8BIT
     )
@@ -150,9 +155,12 @@ def _as_it_came(octets: bytes, udh: bytes, coding: _Coding, data_coding: int) ->
 
 
 def _coding_of(data_coding: int, alphabet: DefaultAlphabet) -> _Coding:
-    """Return how a data_coding is read: SMPP's own values, then those of 3GPP TS 23.038 §4."""
-    if data_coding == 0:
-        return _CODING_OF_DEFAULT[alphabet]
+    """Return how a data_coding is read: SMPP's own values, then those of 3GPP TS 23.038 §4.
+
+    0 and 1 are what the account means by them.
+    """
+    if data_coding in (0, _DATA_CODING_IA5):
+        return _CODING_OF_ALPHABET[alphabet]
     if data_coding < 0x10:
         return _SMPP_CODINGS.get(data_coding, _Coding.OCTETS)
     if data_coding < 0x20:  # a message class; 0x20 to 0xBF are compressed or reserved

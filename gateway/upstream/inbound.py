@@ -23,16 +23,11 @@ from gateway.text.alphabet import GSM7
 from gateway.text.errors import TextError
 from gateway.text.forms import PAYLOAD_OCTETS_MAX
 from gateway.text.segment import split, split_binary
+from gateway.text.style import DefaultAlphabet
 from gateway.upstream.addresses import address_type
-from gateway.upstream.content import DefaultAlphabet
 from gateway.upstream.terms import Terms
 
 _DATA_CODING_UCS2 = 0x08
-_CODECS = {
-    DefaultAlphabet.LATIN1: "latin-1",
-    DefaultAlphabet.ASCII: "ascii",
-    DefaultAlphabet.UTF8: "utf-8",
-}
 
 
 class _Written(msgspec.Struct, frozen=True):
@@ -87,7 +82,7 @@ def _write_parts(alphabet: DefaultAlphabet, message: InboundMessage, reference: 
             return _Written(cut.payloads, 0, cut.has_header)
     else:
         try:
-            octets = text.encode(_CODECS[alphabet])
+            octets = text.encode(alphabet.value)
         except UnicodeEncodeError:
             pass
         else:

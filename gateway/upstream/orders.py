@@ -15,7 +15,8 @@ from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import DistributionList, SmeAddress
 from gateway.smpp.pdu import NO_TLVS, Pdu, SubmitSm
 from gateway.smpp.specification import PDUS, Kind
-from gateway.upstream.content import DefaultAlphabet, Unusable, read_content, read_text
+from gateway.text.style import DefaultAlphabet
+from gateway.upstream.content import Unusable, read_content, read_text
 from gateway.upstream.terms import Terms
 from gateway.upstream.times import NotATime, parse_time
 
@@ -35,7 +36,7 @@ class Destination(msgspec.Struct, frozen=True, gc=False):
 
 def read_submission(pdu: SubmitSm, terms: Terms, now: float) -> Order | Unusable:
     """Return what a submit_sm or data_sm orders; `now` is wall-clock time."""
-    content = read_content(pdu, terms.alphabet)
+    content = read_content(pdu, terms.alphabet, terms.ia5_alphabet)
     if isinstance(content, Unusable):
         return content
     send_at = _read_time(pdu.schedule_delivery_time, now)

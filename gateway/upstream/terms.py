@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 import msgspec
 
 from gateway.model import Account, Lane
-from gateway.upstream.content import DefaultAlphabet
+from gateway.text.style import DefaultAlphabet
 from gateway.upstream.ids import IdForm
 
 WINDOW_SIZE_MAX = 10_000
@@ -41,6 +41,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """Whose clock the dates in receipts show."""
     alphabet: DefaultAlphabet = DefaultAlphabet.GSM7
     """What data_coding 0 means."""
+    ia5_alphabet: DefaultAlphabet = DefaultAlphabet.ASCII
+    """What data_coding 1 means: by SMPP 3.4 §5.2.19 IA5, which not everybody goes by."""
     lane: Lane = Lane.TRANSACTIONAL
     """Where priority_flag 0 goes."""
 

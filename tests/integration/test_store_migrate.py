@@ -7,6 +7,7 @@ import pytest
 
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.store.migrate import Migration, fetch_schema_version, load_migrations, migrate
+from gateway.text.style import DefaultAlphabet
 
 FIRST = Migration(1, "first", "CREATE TABLE one (id integer)")
 SECOND = Migration(2, "second", "CREATE TABLE two (id integer)")
@@ -36,6 +37,27 @@ async def test_nodes_that_start_together_apply_each_migration_once(
 async def test_only_what_is_missing_is_applied(empty_database_url: str) -> None:
     assert await migrate(empty_database_url, [FIRST]) == ["0001_first"]
     assert await migrate(empty_database_url, [FIRST, SECOND]) == ["0002_second"]
+
+
+async def test_alphabets_of_an_older_schema_are_spelled_as_now(empty_database_url: str) -> None:
+    known = load_migrations()
+    await migrate(empty_database_url, known[:3])
+    connection = await asyncpg.connect(empty_database_url)
+    try:
+        for number, alphabet in enumerate(("gsm7", "latin1", "ascii", "utf8")):
+            await connection.execute(
+                "WITH a AS (INSERT INTO accounts (name, currency) VALUES ($1, 'EUR') RETURNING id)"
+                " INSERT INTO smpp_accounts (account_id, system_id, password, alphabet)"
+                " SELECT id, $1, '', $2 FROM a",
+                f"shop{number}",
+                alphabet,
+            )
+        await migrate(connection, known)
+        rows = await connection.fetch("SELECT * FROM smpp_accounts ORDER BY system_id")
+    finally:
+        await connection.close()
+    assert [row["alphabet"] for row in rows] == [each.value for each in DefaultAlphabet]
+    assert {row["ia5_alphabet"] for row in rows} == {"ascii"}
 
 
 async def test_an_open_connection_can_be_migrated_and_stays_open(empty_database_url: str) -> None:

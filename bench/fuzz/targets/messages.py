@@ -37,10 +37,9 @@ from gateway.smpp.pdu import (
 )
 from gateway.text.alphabet import decode_gsm7
 from gateway.text.errors import MalformedUdh
-from gateway.text.style import DefaultAlphabet as CarriersAlphabet
-from gateway.text.style import TextStyle
+from gateway.text.style import DefaultAlphabet, TextStyle
 from gateway.text.udh import concatenation, header_size, parse_udh
-from gateway.upstream.content import DefaultAlphabet, Unusable
+from gateway.upstream.content import Unusable
 from gateway.upstream.inbound import build_inbound
 from gateway.upstream.orders import read_replacement, read_submission, read_submit_multi
 from gateway.upstream.statuses import STATUS_OF_CODE
@@ -53,7 +52,7 @@ _REASSEMBLY_S = 10.0
 _STORABLE_OCTETS_MAX = 65_536
 """No PDU is longer."""
 
-_STYLES = (*(TextStyle(alphabet=alphabet) for alphabet in CarriersAlphabet), TextStyle(packed=True))
+_STYLES = (*(TextStyle(alphabet=alphabet) for alphabet in DefaultAlphabet), TextStyle(packed=True))
 
 # ── from phones ──────────────────────────────────────────────────────────────────────────────
 
@@ -179,7 +178,9 @@ _TERMS = tuple(
         system_id="shop",
         password_hash="",
         alphabet=alphabet,
+        ia5_alphabet=ia5,
     )
+    for ia5 in (DefaultAlphabet.ASCII, DefaultAlphabet.GSM7)
     for alphabet in DefaultAlphabet
 )
 

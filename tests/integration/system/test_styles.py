@@ -151,7 +151,7 @@ async def test_each_carrier_gets_text_in_its_style_and_every_receipt_finds_its_s
         (1, "gsm7"),
         (2, "gsm7"),
         (3, "gsm7"),
-        (1, "latin1"),
+        (1, "latin-1"),
         (1, "gsm7"),
     ]
     await until(lambda: sum(map(len, smsc.taken.values())) == 6)

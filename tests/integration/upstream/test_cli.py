@@ -69,7 +69,7 @@ async def test_every_setting_is_set_and_shown(run: Run) -> None:
         *("set", "shop", "--system-id", "store", "--password", "secret"),
         *("--network", "192.0.2.0/24", "--network", "2001:db8::7", "--binds-max", "2"),
         *("--window", "10", "--rate-per-s", "12.5", "--queue-max", "1000", "--id-form", "hex"),
-        *("--time-zone", "+05:30", "--alphabet", "latin1", "--lane", "marketing"),
+        *("--time-zone", "+05:30", "--alphabet", "latin-1", "--lane", "marketing"),
     )
     assert "secret" not in result.stdout
     fields = dict(line.split("  ", 1) for line in (await run("show", "shop")).stdout.splitlines())
@@ -83,7 +83,8 @@ async def test_every_setting_is_set_and_shown(run: Run) -> None:
         "waiting, at most": "1000",
         "message ids": "hex",
         "dates in receipts": "+05:30",
-        "data_coding 0": "latin1",
+        "data_coding 0": "latin-1",
+        "data_coding 1": "ascii",
         "priority_flag 0": "marketing",
     }
     assert "networks           all" in (await run("set", "shop", "--network", "any")).stdout

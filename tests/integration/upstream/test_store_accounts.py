@@ -23,7 +23,7 @@ from gateway.store.upstream_accounts import (
     save_smpp_account,
 )
 from gateway.store.upstream_reader import fetch_deliveries
-from gateway.upstream.content import DefaultAlphabet
+from gateway.text.style import DefaultAlphabet
 from gateway.upstream.ids import IdForm
 from gateway.upstream.passwords import check_password
 from gateway.upstream.terms import Terms
@@ -61,7 +61,8 @@ async def test_every_setting_is_kept(database: Database, make_account: MakeAccou
         queue_max=1_000,
         id_form="hex",
         time_zone="Europe/Berlin",
-        alphabet="latin1",
+        alphabet="latin-1",
+        ia5_alphabet="gsm7",
         lane="marketing",
     )
     [terms] = await terms_of(database)
@@ -69,6 +70,7 @@ async def test_every_setting_is_kept(database: Database, make_account: MakeAccou
     assert (terms.binds_max, terms.window_size) == (2, 10)
     assert (terms.rate_per_s, terms.queue_max) == (12.5, 1_000)
     assert (terms.id_form, terms.alphabet) == (IdForm.HEX, DefaultAlphabet.LATIN1)
+    assert terms.ia5_alphabet is DefaultAlphabet.GSM7
     assert (terms.zone, terms.lane) == (ZoneInfo("Europe/Berlin"), Lane.MARKETING)
 
 

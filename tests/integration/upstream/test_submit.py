@@ -173,7 +173,7 @@ async def test_a_data_sm_is_a_submission_too(running: Any, carrier: Any) -> None
 async def test_what_the_account_means_by_data_coding_0_is_read_so(
     start: Start, carrier: Any, database: Database, shop: Account
 ) -> None:
-    await save_smpp_account(database, shop.id, alphabet="latin1")
+    await save_smpp_account(database, shop.id, alphabet="latin-1")
     running = await start()
     customer = await running.connect(v.BIND_TRANSMITTER)
     customer.submit(b"caf\xe9 @ [x]")

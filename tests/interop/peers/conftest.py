@@ -173,29 +173,23 @@ class Gateway:
         self.wait_until(self._ready, "the gateway to be ready", 60.0)
 
     def make_account(self, name: str = "shop", *settings: str) -> None:
+        """Make an account; the first one is who `call` speaks for."""
         made = self.run(
             *("account", "create", name, "--credit", "1000", "--with-key", "--json", *settings)
         )
-        self.key = json.loads(made)["key"]
+        self.key = self.key or json.loads(made)["key"]
 
-    def give_smpp(self, system_id: str, password: str, **settings: Any) -> None:
-        """Let the account bind."""
-        settings |= {"system_id": system_id, "password": password}
-        done = subprocess.run(
-            [sys.executable, "-c", _GIVE_SMPP, str(self._config), json.dumps(settings)],
-            env={**os.environ, **_ENVIRONMENT},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+    def give_smpp(self, system_id: str, password: str, *settings: str, name: str = "shop") -> None:
+        """Let an account bind; `settings` as the command line has them."""
+        words = ("account", "smpp", "set", name, "--system-id", system_id, "--password", "-")
+        self.run(*words, *settings, stdin=password)
 
-    def run(self, *words: str) -> str:
+    def run(self, *words: str, stdin: str = "") -> str:
         """Run a `gateway` command and return what it printed."""
         done = subprocess.run(
             [sys.executable, "-m", "gateway", "--config", str(self._config), *words],
             env={**os.environ, **_ENVIRONMENT},
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=60,
@@ -262,18 +256,6 @@ class Gateway:
 
 
 _ENVIRONMENT = {"DATABASE_URL": ""}  # its own PostgreSQL, whatever the other tests use
-
-_GIVE_SMPP = """
-import json, sys
-from pathlib import Path
-from gateway.cli.session import Session
-from gateway.model import AccountId
-from gateway.store.upstream_accounts import save_smpp_account
-session = Session()
-session.named_file = Path(sys.argv[1])
-settings = json.loads(sys.argv[2])
-session.run(lambda database: save_smpp_account(database, AccountId(1), **settings))
-"""
 
 
 @pytest.fixture(scope="module")

@@ -154,7 +154,7 @@ def world(
     gateway = make_gateway(
         GATEWAY.format(smpp_port=smpp_port, smsc_port=smsc.expect("listening")["port"])
     )
-    gateway.give_smpp("shop", PASSWORD, rate_per_s=100)
+    gateway.give_smpp("shop", PASSWORD, "--rate-per-s", "100")
     gateway.run("number", "add", OWN_NUMBER, "--account", "shop")
     gateway.start()
     smsc.expect("bind_transceiver")

@@ -68,10 +68,10 @@ class World:
         self.esme.expect("connected", session=name)
         return name
 
-    def bind(self, mode: str = "transceiver", *, tls: bool = False) -> str:
+    def bind(self, mode: str = "transceiver", *, tls: bool = False, system_id: str = "shop") -> str:
         """Bind through a new connection, and return its name."""
         name = self.connect(tls=tls)
-        answer = self.ask(f"bind_{mode}", system_id="shop", password=PASSWORD)
+        answer = self.ask(f"bind_{mode}", system_id=system_id, password=PASSWORD)
         assert answer["command_status"] == 0, answer
         return name
 
@@ -144,6 +144,9 @@ def world(
     )
     gateway = make_gateway(config)
     gateway.give_smpp("shop", PASSWORD)
+    # An account whose client leaves the data_coding to npm's `smpp`.
+    gateway.make_account("plain")
+    gateway.give_smpp("plain", PASSWORD, "--ia5-alphabet", "gsm7", name="plain")
     gateway.run("number", "add", OWN_NUMBER, "--account", "shop")
     gateway.start()
     smsc.expect("bind_transceiver")
@@ -256,6 +259,26 @@ def test_gsm_7_passes_through(bound: World) -> None:
     assert submission["source_addr"] == "Shop"
     bound.report(submission)
     bound.wait_for_receipt(message_id)
+
+
+@feature("its own choice of data_coding: 1 beside the GSM alphabet")
+def test_what_it_means_by_data_coding_1_is_a_setting_of_the_account(world: World) -> None:
+    world.esme.forget()
+    name = world.bind(system_id="plain")
+    text = "Grüße für 5 € an user@example.com {ok} _$ Ñ"
+    to, message_id = world.submit(short_message=text)
+    submission = world.take(to)
+    assert (submission["short_message"], submission["data_coding"]) == ({"message": text}, 0)
+    world.report(submission)
+    world.wait_for_receipt(message_id)
+    parts = {"udh": {"hex": "050003470201"}, "message": "50 €, user@example.com"}
+    to, _ = world.submit(short_message=parts)
+    submission = world.take(to)
+    assert (submission["short_message"]["message"], submission["data_coding"]) == (
+        parts["message"],
+        0,
+    )
+    world.leave(name)
 
 
 @feature("UCS-2 with surrogate pairs")

@@ -9,13 +9,8 @@ from hypothesis import strategies as st
 from gateway.model import Encoding
 from gateway.smpp import vocabulary as v
 from gateway.smpp.pdu import SubmitSm
-from gateway.upstream.content import (
-    Content,
-    DefaultAlphabet,
-    Unusable,
-    read_content,
-    read_text,
-)
+from gateway.text.style import DefaultAlphabet
+from gateway.upstream.content import Content, Unusable, read_content, read_text
 
 GSM7, LATIN1, ASCII, UTF8 = DefaultAlphabet
 UDH = bytes.fromhex("0500032a0201")
@@ -26,13 +21,14 @@ def read(
     data_coding: int = 0,
     alphabet: DefaultAlphabet = GSM7,
     *,
+    ia5: DefaultAlphabet = ASCII,
     esm_class: int = 0,
     tlvs: dict[int, bytes] | None = None,
 ) -> Content | Unusable:
     pdu = SubmitSm(
         short_message=octets, data_coding=data_coding, esm_class=esm_class, tlvs=tlvs or {}
     )
-    return read_content(pdu, alphabet)
+    return read_content(pdu, alphabet, ia5)
 
 
 def sar(reference: int, total: int, sequence: int) -> dict[int, bytes]:
@@ -116,6 +112,46 @@ def test_a_segment_with_a_header_stays_what_it_is(
     assert content == Content("", octets, UDH, encoding, explicit)
 
 
+@pytest.mark.parametrize(
+    ("octets", "ia5", "text", "encoding"),
+    [
+        (b"{}@$", ASCII, "{}@$", None),
+        (b"tab\tline\r\n", ASCII, "tab\tline\r\n", None),
+        (b"{}@$", GSM7, "äñ¡¤", Encoding.GSM7),
+        (b"user\x00example.com", GSM7, "user@example.com", Encoding.GSM7),
+        (b"caf\xe9", LATIN1, "café", None),
+        ("schön".encode(), UTF8, "schön", None),
+    ],
+)
+def test_data_coding_1_is_what_the_account_means_by_it(
+    octets: bytes, ia5: DefaultAlphabet, text: str, encoding: Encoding | None
+) -> None:
+    for default in DefaultAlphabet:
+        assert read(octets, 1, default, ia5=ia5) == Content(text, b"", b"", encoding, None)
+
+
+@pytest.mark.parametrize(
+    ("octets", "text"),
+    [
+        (b"user\x00example.com", "user@example.com"),
+        (b"\x02 5", "$ 5"),
+        (b"\x1be 5", "€ 5"),
+        (b"voil\x7f", "voilà"),
+    ],
+)
+def test_what_cannot_be_ia5_is_read_as_the_gsm_alphabet_that_its_sender_means(
+    octets: bytes, text: str
+) -> None:
+    assert read(octets, 1) == Content(text, b"", b"", Encoding.GSM7, None)
+
+
+def test_a_segment_of_data_coding_1_in_the_gsm_alphabet_is_called_so_to_the_carrier() -> None:
+    content = read(UDH + b"a\x00b", 1, ia5=GSM7, esm_class=0x40)
+    assert content == Content("", b"a\x00b", UDH, Encoding.GSM7, None)
+    as_specified = read(UDH + b"a@b", 1, esm_class=0x40)
+    assert as_specified == Content("", b"a@b", UDH, Encoding.BINARY, 1)
+
+
 def test_sar_parameters_become_the_header_that_an_smsc_makes_of_them() -> None:
     content = read(b"part", tlvs=sar(0x1234, 3, 2))
     header = bytes.fromhex("050003340302")
@@ -177,6 +213,7 @@ def test_a_replacement_reads_by_the_first_messages_encoding() -> None:
     st.binary(max_size=200),
     st.integers(0, 255),
     st.sampled_from(DefaultAlphabet),
+    st.sampled_from(DefaultAlphabet),
     st.sampled_from([0, 0x40]),
     st.dictionaries(st.sampled_from([0x20C, 0x20E, 0x20F, 0x424]), st.binary(max_size=4)),
 )
@@ -184,10 +221,11 @@ def test_garbage_yields_content_or_a_status(
     octets: bytes,
     data_coding: int,
     alphabet: DefaultAlphabet,
+    ia5: DefaultAlphabet,
     esm_class: int,
     tlvs: dict[int, bytes],
 ) -> None:
-    content = read(octets, data_coding, alphabet, esm_class=esm_class, tlvs=tlvs)
+    content = read(octets, data_coding, alphabet, ia5=ia5, esm_class=esm_class, tlvs=tlvs)
     if isinstance(content, Content):
         assert bool(content.text) != bool(content.data)
         assert "\0" not in content.text

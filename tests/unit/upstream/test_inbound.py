@@ -10,8 +10,8 @@ import pytest
 from gateway.model import Account, AccountId, CarrierId, MessageId
 from gateway.outcomes import InboundMessage
 from gateway.smpp.pdu import DeliverSm, decode_deliver_sm
+from gateway.text.style import DefaultAlphabet
 from gateway.text.udh import concatenation
-from gateway.upstream.content import DefaultAlphabet
 from gateway.upstream.inbound import build_inbound
 from gateway.upstream.terms import Terms
 

@@ -12,7 +12,8 @@ from gateway.model import Account, AccountId, Encoding, Lane, Message, MessageId
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import DistributionList, SmeAddress
 from gateway.smpp.pdu import Pdu, SubmitSm, build_frame, decode, encode
-from gateway.upstream.content import DefaultAlphabet, Unusable
+from gateway.text.style import DefaultAlphabet
+from gateway.upstream.content import Unusable
 from gateway.upstream.orders import read_replacement, read_submission, read_submit_multi
 from gateway.upstream.terms import Terms
 
