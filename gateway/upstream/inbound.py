@@ -1,7 +1,8 @@
 """Messages from phones as deliver_sm, for the receivers of the account whose number it was.
 
 A text is written in the account's own alphabet where that has all of it, else in UCS-2; a long
-one as numbered parts, as phones send them. What could not be read goes up octet by octet.
+one as numbered parts, as phones send them. A message class goes with it, and so does a header
+that says more than how parts belong together. What could not be read goes up octet by octet.
 
 Not here: putting parts together and reading them (`gateway/inbound/`).
 """
@@ -20,14 +21,19 @@ from gateway.smpp.fields import TEXT_ENCODING
 from gateway.smpp.pdu import DeliverSm, encode_short_message
 from gateway.smpp.specification import ADDRESS_SIZE
 from gateway.text.alphabet import GSM7
-from gateway.text.errors import TextError
+from gateway.text.coding import ClassForm, adapt_coding
+from gateway.text.errors import MalformedUdh, TextError
 from gateway.text.forms import PAYLOAD_OCTETS_MAX
 from gateway.text.segment import split, split_binary
 from gateway.text.style import DefaultAlphabet
+from gateway.text.udh import IEI_LOCKING_SHIFT, IEI_SINGLE_SHIFT, parse_udh
 from gateway.upstream.addresses import address_type
 from gateway.upstream.terms import Terms
 
 _DATA_CODING_UCS2 = 0x08
+_TELLING_GROUPS = frozenset({0x1, 0xC, 0xD, 0xE, 0xF})
+"""First halves of a data_coding that says more than the alphabet: a message class, or that
+messages wait (3GPP TS 23.038 §4). It names GSM 7-bit or UCS-2, whatever an account means by 0."""
 
 
 class _Written(msgspec.Struct, frozen=True):
@@ -75,7 +81,14 @@ def _write_parts(alphabet: DefaultAlphabet, message: InboundMessage, reference: 
     if not message.exact:
         cut = split_binary(message.content, message.udh, reference)
         return _Written(cut.payloads, message.data_coding, cut.has_header)
+    header = _lasting_header(message.udh)
+    if header:
+        return _write_behind(header, message, reference)
     text = message.body
+    if message.data_coding >> 4 in _TELLING_GROUPS:
+        encoding = _encoding_of(text)
+        cut = split(text, encoding, reference)
+        return _Written(cut.payloads, _coding_of(message, encoding), cut.has_header)
     if alphabet is DefaultAlphabet.GSM7:
         if GSM7.try_encode(text) is not None:
             cut = split(text, Encoding.GSM7, reference)
@@ -92,6 +105,42 @@ def _write_parts(alphabet: DefaultAlphabet, message: InboundMessage, reference: 
                 return _Written(cut.payloads, 0, cut.has_header)
     cut = split(text, Encoding.UCS2, reference)
     return _Written(cut.payloads, _DATA_CODING_UCS2, cut.has_header)
+
+
+def _write_behind(header: bytes, message: InboundMessage, reference: int) -> _Written:
+    """Write a text whose header its reader needs, such as the ports that it is for."""
+    encoding = _encoding_of(message.body)
+    octets = GSM7.try_encode(message.body)
+    if octets is None:
+        octets = message.body.encode("utf-16-be")
+    cut = split_binary(octets, header, reference)
+    return _Written(cut.payloads, _coding_of(message, encoding), cut.has_header)
+
+
+def _encoding_of(text: str) -> Encoding:
+    return Encoding.UCS2 if GSM7.try_encode(text) is None else Encoding.GSM7
+
+
+def _coding_of(message: InboundMessage, encoding: Encoding) -> int:
+    if message.data_coding >> 4 in _TELLING_GROUPS:
+        return adapt_coding(message.data_coding, encoding, ClassForm.GENERAL)
+    return _DATA_CODING_UCS2 if encoding is Encoding.UCS2 else 0
+
+
+def _lasting_header(udh: bytes) -> bytes:
+    """Return what of a header is of use once the text was read: not which letters it was in."""
+    if not udh:
+        return b""
+    try:
+        elements = parse_udh(udh)
+    except MalformedUdh:
+        return b""  # nobody could make use of it
+    body = b"".join(
+        bytes((element.iei, len(element.data))) + element.data
+        for element in elements
+        if element.iei not in (IEI_SINGLE_SHIFT, IEI_LOCKING_SHIFT)
+    )
+    return bytes((len(body),)) + body if body else b""
 
 
 def _address(raw: str) -> str:

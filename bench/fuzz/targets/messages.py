@@ -45,7 +45,7 @@ from gateway.upstream.orders import read_replacement, read_submission, read_subm
 from gateway.upstream.statuses import STATUS_OF_CODE
 from gateway.upstream.terms import Terms
 
-_DATA_CODING_UCS2 = 0x08
+_UCS2_CODINGS = frozenset({0x08, *range(0x18, 0x1C), *range(0xE0, 0xF0)})
 _NOW_S = 1_795_305_600.0
 _CARRIER = CarrierId(1)
 _REASSEMBLY_S = 10.0
@@ -137,13 +137,21 @@ def _check_upward(terms: Terms, message: InboundMessage) -> tuple[Delivery, ...]
     octets = b"".join(_without_header(pdu.content) if headed else pdu.content for pdu in pdus)
     if not message.exact:
         assert octets.endswith(message.content)
-    elif pdus[0].data_coding == _DATA_CODING_UCS2:
+    elif pdus[0].data_coding in _UCS2_CODINGS:
         assert octets.decode("utf-16-be") == message.body
-    elif terms.alphabet is DefaultAlphabet.GSM7:
+    elif terms.alphabet is DefaultAlphabet.GSM7 or pdus[0].data_coding or _has_ports(message):
         assert decode_gsm7(octets) == message.body
     else:
         assert octets.decode(terms.alphabet.value) == message.body
     return ()
+
+
+def _has_ports(message: InboundMessage) -> bool:
+    """Say whether a header goes up with a text; such a text is in no alphabet of the account."""
+    try:
+        return any(element.iei not in (0x24, 0x25) for element in parse_udh(message.udh))
+    except MalformedUdh:
+        return False
 
 
 def _without_header(octets: bytes) -> bytes:

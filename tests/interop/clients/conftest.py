@@ -15,11 +15,13 @@ from typing import Any, TypeVar
 
 import pytest
 
+from bench.simulator.mailbox import Delivery
 from bench.simulator.script import parse_script
 from bench.smsc import Smsc
 from gateway.app import Gateway
 from gateway.config_file import build_config
-from gateway.smpp.pdu import ShortMessage
+from gateway.smpp import vocabulary as v
+from gateway.smpp.pdu import DeliverSm, ShortMessage, encode_short_message
 from gateway.store import accounts
 from gateway.store.embedded import start_embedded
 from gateway.store.inbound import add_number
@@ -80,6 +82,27 @@ class World:
     def phone(self, source: str, text: str) -> None:
         """Send a text from a phone to the account's number."""
         self._loop.call_soon_threadsafe(self._phone, source, text)
+
+    def phone_octets(
+        self, source: str, octets: bytes, data_coding: int, *, has_header: bool = False
+    ) -> None:
+        """Send a message from a phone octet by octet."""
+        body = encode_short_message(
+            DeliverSm(
+                source_addr=source,
+                destination_addr=OWN_NUMBER,
+                esm_class=v.ESM_CLASS_UDHI if has_header else 0,
+                data_coding=data_coding,
+                short_message=octets,
+            )
+        )
+        self._loop.call_soon_threadsafe(self._phone_body, body)
+
+    def _phone_body(self, body: bytes) -> None:
+        carrier = self._smsc.carrier
+        mailbox = carrier._mailbox_for_mobile("")
+        mailbox.put(Delivery(v.DELIVER_SM, body, carrier.tally.mobile, 0))
+        carrier.flush()
 
     def _phone(self, source: str, text: str) -> None:
         self._smsc.carrier.send_mobile(source, OWN_NUMBER, text)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+import smpplib.client
 from aiosmpplib import ESME, AbstractHook, BindMode, PhoneNumber, SubmitSm
 from aiosmpplib.broker import SimpleBroker
 from aiosmpplib.protocol import BindTransceiverResp, DeliverSm, SmppMessage, SubmitSmResp
 from aiosmpplib.state import NPI, TON, SmppSessionState
+
+from gateway.smpp import vocabulary as v
+from gateway.text.udh import concatenation
 
 TIMEOUT_S = 20.0
 
@@ -50,6 +55,15 @@ class Ears(AbstractHook):  # type: ignore[misc]  # the library is untyped
         return found
 
 
+_LATIN_1 = codecs.lookup("latin-1")
+_OCTETS = codecs.CodecInfo(_LATIN_1.encode, _LATIN_1.decode, name="octet_unspecified_II")
+"""What the library calls data_coding 4; how octets are written it leaves to its users."""
+
+
+def is_text(message: Any) -> bool:
+    return isinstance(message, DeliverSm) and not message.is_receipt()
+
+
 class Peer:
     """One client, and what it heard."""
 
@@ -65,6 +79,7 @@ class Peer:
             hook=self.ears,
             broker=self.broker,
             log_level="CRITICAL",
+            custom_codecs={_OCTETS.name: _OCTETS},
         )
         self.ears.esme = self.esme
         self._running = asyncio.create_task(self.esme.start())
@@ -72,21 +87,18 @@ class Peer:
     async def submit(self, to: str, text: str, **fields: Any) -> str:
         """Submit a text and return the id that was answered."""
         name = f"{to}/{len(self.ears.heard)}"
-        await self.broker.enqueue(
-            SubmitSm(
-                short_message=text,
-                source=PhoneNumber("Shop", TON.ALPHANUMERIC, NPI.UNKNOWN),
-                destination=PhoneNumber(to, TON.INTERNATIONAL, NPI.ISDN),
-                log_id=name,
-                **fields,
-            )
-        )
+        await self.broker.enqueue(self._write(to, text, log_id=name, **fields))
         [answer] = await self.ears.expect(
             lambda m: isinstance(m, SubmitSmResp) and m.log_id == name
         )
         message_id: str = answer.message_id
         assert answer.command_status == 0
         return message_id
+
+    async def cut(self, to: str, text: str) -> None:
+        """Submit a text that the library cuts into parts with headers."""
+        message = self._write(to, text, esm_class=v.ESM_CLASS_UDHI, auto_message_payload=False)
+        await self.broker.enqueue(message)
 
     async def receipt(self, message_id: str) -> dict[str, Any]:
         """Return a message's receipt as the client reads it."""
@@ -101,6 +113,14 @@ class Peer:
         [delivery] = await self.ears.expect(fits)
         read: dict[str, Any] = delivery.parse_receipt()
         return read
+
+    def _write(self, to: str, text: str, **fields: Any) -> SubmitSm:
+        return SubmitSm(
+            short_message=text,
+            source=PhoneNumber("Shop", TON.ALPHANUMERIC, NPI.UNKNOWN),
+            destination=PhoneNumber(to, TON.INTERNATIONAL, NPI.ISDN),
+            **fields,
+        )
 
     async def stop(self) -> None:
         self._running.cancel()
@@ -182,16 +202,84 @@ async def test_a_failure_is_told_with_its_error(world: Any, peer: Peer) -> None:
     assert (receipt["stat"], receipt["err"]) == ("UNDELIV", 27)
 
 
-@feature("messages from phones: GSM-7, UCS-2")
+@feature("binary, and binary with a port header")
+@pytest.mark.parametrize("header", [b"", bytes.fromhex("0605040b8423f0")])
+async def test_binary_content_passes_through(world: Any, peer: Peer, header: bytes) -> None:
+    to = world.number()
+    octets = header + bytes(range(100, 200))
+    message_id = await peer.submit(
+        to,
+        octets.decode("latin-1"),
+        encoding=_OCTETS.name,
+        esm_class=v.ESM_CLASS_UDHI if header else 0,
+    )
+    [left] = await asyncio.to_thread(world.take, to)
+    assert (left.short_message, left.data_coding) == (octets, 4)
+    assert left.esm_class == (v.ESM_CLASS_UDHI if header else 0)
+    await peer.receipt(message_id)
+
+
+@feature("long text cut by the client with UDH")
+@pytest.mark.parametrize(("text", "parts"), [("plain and long " * 20, 2), ("длинно " * 20, 3)])
+async def test_parts_stay_the_parts_that_they_are(
+    world: Any, peer: Peer, text: str, parts: int
+) -> None:
+    to = world.number()
+    await peer.cut(to, text)
+    left = await asyncio.to_thread(world.take, to, parts)
+    numbers = [concatenation(each.short_message) for each in left]
+    assert [(n.sequence, n.total) for n in numbers if n] == [(n + 1, parts) for n in range(parts)]
+    codec = "ascii" if text.isascii() else "utf-16-be"
+    assert b"".join(each.short_message[6:] for each in left).decode(codec) == text
+
+
+@feature("messages from phones: GSM-7, UCS-2, long")
 async def test_phones_messages_arrive(world: Any, peer: Peer) -> None:
-    texts = ["Hi there €", "Привет 😀"]
+    texts = ["Hi there €", "Привет 😀", "long " * 60]
     for text in texts:
         world.phone("447400111222", text)
-    found = await peer.ears.expect(
-        lambda m: isinstance(m, DeliverSm) and not m.is_receipt(), len(texts)
-    )
+    found = await peer.ears.expect(is_text, len(texts))
     assert [message.short_message for message in found] == texts
     assert {message.source.number for message in found} == {"447400111222"}
+
+
+@feature("messages from phones: binary")
+async def test_phones_octets_arrive(world: Any, peer: Peer) -> None:
+    octets = bytes.fromhex("00ff801b65")  # behind no header: it takes each for a part's
+    world.phone_octets("447400111333", octets, 4)
+    [came] = await peer.ears.expect(is_text)
+    assert (came.short_message.encode("latin-1"), came.encoding) == (octets, _OCTETS.name)
+
+
+@feature("message class, which it has no word for: its nack keeps the message, and others go on")
+async def test_what_it_cannot_read_is_kept_for_whoever_can(world: Any, peer: Peer) -> None:
+    world.phone_octets("447400111444", b"flash", 0x10)
+    world.phone("447400111222", "after it")
+    came = await peer.ears.expect(lambda m: is_text(m) and m.short_message == "after it")
+    assert len(came) == 1
+    await peer.stop()
+    assert await asyncio.to_thread(take_next, world.port) == (b"flash", 0x10)
+
+
+def take_next(port: int) -> tuple[bytes, int]:
+    """Bind another library as a receiver and return what comes first."""
+    came: list[Any] = []
+
+    def take(pdu: Any) -> int:
+        came.append(pdu)
+        return 0
+
+    client = smpplib.client.Client(
+        "127.0.0.1", port, timeout=TIMEOUT_S, allow_unknown_opt_params=True
+    )
+    client.set_message_received_handler(take)
+    client.connect()
+    client.bind_receiver(system_id="shop", password="secret")
+    while not came:
+        client.read_once()
+    client.unbind()
+    client.disconnect()
+    return came[0].short_message, came[0].data_coding
 
 
 @feature("enquire_link, asked by us")

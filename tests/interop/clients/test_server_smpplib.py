@@ -255,6 +255,21 @@ def test_phones_messages_arrive(world: Any, peer: Peer) -> None:
     assert {part.esm_class for part in parts} == {v.ESM_CLASS_UDHI}
 
 
+@feature("messages from phones: binary with a header, flash")
+def test_phones_octets_and_classes_arrive(world: Any, peer: Peer) -> None:
+    header = bytes.fromhex("0605040b8423f0")
+    sent = [
+        (header + b"\x00\xff\x80", 4, v.ESM_CLASS_UDHI),
+        (b"Look 5 \x1be", 0x10, 0),
+        ("щ😀".encode("utf-16-be"), 0x18, 0),
+    ]
+    for octets, data_coding, esm_class in sent:
+        world.phone_octets("447400111333", octets, data_coding, has_header=bool(esm_class))
+    peer.wait_for(lambda: len(peer.texts()) == len(sent))
+    came = [(d.short_message, d.data_coding, d.esm_class) for d in peer.texts()]
+    assert came == sent
+
+
 @feature("enquire_link, asked by us")
 def test_it_answers_when_it_is_asked(world: Any, peer: Peer) -> None:
     # An enquire_link that stayed unanswered would end the session before the third.

@@ -375,7 +375,7 @@ class Listener:
             def do_GET(self) -> None:
                 path, _, query = self.path.partition("?")
                 with listener._told:
-                    listener._asked.append((path, dict(urllib.parse.parse_qsl(query))))
+                    listener._asked.append((path, _read_query(query)))
                     listener._told.notify_all()
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
@@ -403,6 +403,15 @@ class Listener:
     def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+def _read_query(query: str) -> dict[str, str]:
+    """Return a query's parameters, and as "raw …" those that are octets and no text."""
+    read = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
+    for pair in query.split("&"):
+        name, _, raw = pair.partition("=")
+        read[f"raw {name}"] = raw
+    return read
 
 
 def _get(port: int, path: str) -> str:

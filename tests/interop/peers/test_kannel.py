@@ -75,7 +75,7 @@ keyword = default
 catch-all = true
 max-messages = 0
 omit-empty = true
-get-url = "http://127.0.0.1:{listen_port}/mo?from=%p&to=%P&text=%b&coding=%c&udh=%u"
+get-url = "http://127.0.0.1:{listen_port}/mo?from=%p&to=%P&text=%b&coding=%c&class=%m&udh=%u"
 """
 PASSWORD = "longpass"
 OWN_NUMBER = "447700900003"
@@ -296,6 +296,35 @@ def test_a_text_from_a_phone_reaches_kannels_service(
     # Kannel writes a + before what the gateway marks as international.
     assert came["from"].lstrip("+") == PHONE
     assert came["to"].lstrip("+") == OWN_NUMBER
+
+
+@feature("message from a phone: flash, GSM-7 and UCS-2")
+@pytest.mark.parametrize(
+    ("text", "data_coding", "coding"), [("Look now", 0x10, "0"), ("Смотри", 0x18, "2")]
+)
+def test_a_flash_message_from_a_phone_keeps_its_class(
+    world: World, text: str, data_coding: int, coding: str
+) -> None:
+    octets = text.encode("ascii" if text.isascii() else "utf-16-be")
+    _write(world, short_message={"hex": octets.hex()}, data_coding=data_coding)
+    came = world.listener.expect("/mo", text=text)
+    assert came["class"] == "0"
+    assert came["from"].lstrip("+") == PHONE
+
+
+@feature("message from a phone: binary with a user data header")
+def test_octets_from_a_phone_reach_kannels_service(world: World) -> None:
+    udh, data = "0605040b8423f0", "00ff801b65"
+    content = {"udh": {"hex": udh}, "message": {"hex": data}}
+    _write(world, short_message=content, data_coding=4)
+    came = world.listener.expect("/mo", coding="1")
+    assert urllib.parse.unquote_to_bytes(came["raw udh"]).hex() == udh
+    assert urllib.parse.unquote_to_bytes(came["raw text"].replace("+", " ")).hex() == data
+
+
+def _write(world: World, **fields: Any) -> None:
+    phone = {"source_addr": PHONE, "destination_addr": OWN_NUMBER, **fields}
+    world.smsc.tell("send", command="deliver_sm", fields=phone)
 
 
 # ── bad days ─────────────────────────────────────────────────────────────────────────────────

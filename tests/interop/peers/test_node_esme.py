@@ -552,6 +552,29 @@ def test_a_text_from_a_phone_goes_up(bound: World, text: str, data_coding: int) 
     assert came["esm_class"] == 0
 
 
+@feature("message from a phone: flash, GSM-7 and UCS-2")
+@pytest.mark.parametrize(("text", "data_coding"), [("Look 5 €", 0x10), ("Да 😀", 0x18)])
+def test_a_flash_message_from_a_phone_keeps_its_class(
+    bound: World, text: str, data_coding: int
+) -> None:
+    octets = text.encode("utf-16-be") if data_coding == 0x18 else b"Look 5 \x1be"
+    _write(bound, short_message={"hex": octets.hex()}, data_coding=data_coding)
+    came = bound.esme.expect("deliver_sm", source_addr=PHONE)
+    assert (came["short_message"], came["data_coding"]) == ({"message": text}, data_coding)
+
+
+@feature("message from a phone: binary with a user data header")
+def test_octets_from_a_phone_go_up_behind_their_header(bound: World) -> None:
+    content = {"udh": {"hex": "0605040b8423f0"}, "message": {"hex": "00ff801b65"}}
+    _write(bound, short_message=content, data_coding=4)
+    came = bound.esme.expect("deliver_sm", source_addr=PHONE)
+    assert (came["data_coding"], came["esm_class"]) == (4, 0x40)
+    assert came["short_message"] == {
+        "udh": [{"hex": "05040b8423f0"}],
+        "message": {"hex": "00ff801b65"},
+    }
+
+
 @feature("message from a phone: long, put together and cut again")
 def test_a_long_text_from_a_phone_goes_up_in_numbered_parts(bound: World) -> None:
     halves = ("a" * 100, "b" * 100)

@@ -525,6 +525,16 @@ def test_a_text_from_a_phone_is_kept_and_acknowledged(
     assert told["from"] == PHONE
 
 
+@feature("message from a phone: flash, GSM-7 and UCS-2")
+@pytest.mark.parametrize(("text", "data_coding"), [("Flash 5 €", 0x10), ("Вспышка 😀", 0x18)])
+def test_a_flash_message_from_a_phone_is_read(world: World, text: str, data_coding: int) -> None:
+    octets = text.encode("utf-16-be") if data_coding == 0x18 else b"Flash 5 \x1be"
+    _write(world, short_message={"hex": octets.hex()}, data_coding=data_coding)
+    answer = world.smsc.expect("response", command="deliver_sm_resp")
+    assert answer["command_status"] == 0
+    assert _wait_for_inbound(world, text)["from"] == PHONE
+
+
 @feature("message from a phone: long, parts out of order")
 def test_a_long_text_from_a_phone_is_put_together_in_any_order(world: World) -> None:
     for part, text in ((2, "and this is the end of it"), (1, "This is the beginning ")):

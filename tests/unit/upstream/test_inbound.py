@@ -89,6 +89,49 @@ def test_a_long_text_goes_up_as_numbered_parts(
     assert len({part.reference for part in numbered if part}) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "came", "goes"),
+    [
+        ("Alarm", 0x10, 0x10),
+        ("Alarm", 0xF1, 0x11),
+        ("щ", 0x18, 0x18),
+        ("щ", 0x10, 0x18),  # a carrier's own alphabet had it, GSM 7-bit has not
+        ("Two wait", 0xC8, 0xC8),
+        ("Two wait", 0xE8, 0xD8),
+        ("Read and delete", 0x40, 0),
+    ],
+)
+def test_a_message_class_goes_up_with_its_text(text: str, came: int, goes: int) -> None:
+    for alphabet in DefaultAlphabet:
+        [delivery] = build(text, alphabet, data_coding=came)
+        octets = text.encode("ascii" if text.isascii() else "utf-16-be")
+        assert (delivery.data_coding, delivery.short_message) == (goes, octets)
+
+
+@pytest.mark.parametrize(
+    ("text", "data_coding", "octets"),
+    [("to a port €", 0, b"to a port \x1be"), ("щ", 8, "щ".encode("utf-16-be"))],
+)
+def test_a_text_keeps_the_header_that_its_reader_needs(
+    text: str, data_coding: int, octets: bytes
+) -> None:
+    udh = bytes.fromhex("0605040b8423f0")
+    for alphabet in DefaultAlphabet:
+        [delivery] = build(text, alphabet, udh=udh)
+        assert (delivery.data_coding, delivery.short_message) == (data_coding, udh + octets)
+        assert delivery.esm_class == ESM_CLASS_UDHI
+    parts = build("x" * 200, udh=udh)
+    assert [part.short_message[:12].hex() for part in parts] == [
+        f"0b0003{part.short_message[3]:02x}02{number:02x}05040b8423f0"
+        for number, part in enumerate(parts, start=1)
+    ]
+
+
+def test_a_header_that_only_named_the_letters_has_done_its_work() -> None:
+    [delivery] = build("ş", udh=bytes.fromhex("03240101"))
+    assert (delivery.data_coding, delivery.esm_class) == (8, 0)
+
+
 def test_what_could_not_be_read_goes_up_octet_by_octet() -> None:
     udh = bytes.fromhex("0605040b8423f0")
     [delivery] = build(exact=False, content=b"\x01\xff", udh=udh, data_coding=0xF5)
