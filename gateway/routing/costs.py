@@ -13,10 +13,11 @@ from gateway.model import CarrierId, Micros
 class Costs(Protocol):
     """Knows what carriers take. Asked while a message is accepted, so an answer comes at once."""
 
-    def cost(self, carrier_id: CarrierId, e164: str, operator: str) -> Micros | None:
+    def cost(self, carrier_id: CarrierId, e164: str, operator: str, at_s: int) -> Micros | None:
         """Return what a carrier takes for one segment to a number, in the unit of prices.
 
         `e164` has no plus sign; `operator` is an `Operator.code` ("26201"), "" for an unknown
-        one. None: nobody has said what this carrier takes for this destination.
+        one; `at_s` is in seconds since the epoch. None: nobody has said what this carrier takes
+        for this destination.
         """
         ...
