@@ -218,14 +218,6 @@ class Carrier(Section, frozen=True, kw_only=True):
     """What this carrier's statuses mean where it differs from the table: "0x45" = "permanent"."""
 
 
-class Route(Section, frozen=True, kw_only=True):
-    carriers: Annotated[tuple[Name, ...], Meta(min_length=1)]
-    """In the order in which they are tried."""
-    prefixes: tuple[Annotated[str, Meta(pattern=r"^\d{1,15}$")], ...] = ()
-    countries: tuple[Annotated[str, Meta(pattern=r"^[A-Z]{2}$")], ...] = ()
-    accounts: tuple[str, ...] = ()
-
-
 Amount = str
 """A decimal text of the account's unit, at most six places: "0.0075"."""
 Prefix = Annotated[str, Meta(pattern=r"^\d{0,15}$")]
@@ -233,6 +225,75 @@ Operator = Annotated[str, Meta(pattern=r"^(\d{3}-?\d{2,3})?$")]
 """MCC and MNC, instead of a prefix."""
 Moment = str
 """A date (its midnight in UTC) or a time with its offset; empty: the beginning of all times."""
+
+
+AnyNumber = Annotated[str, Meta(pattern=r"^\d{1,15}$")]
+Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}$")]
+Network = Annotated[str, Meta(pattern=r"^\d{3}-?\d{2,3}$")]
+SenderKind = Literal["alphanumeric", "short_code", "number"]
+
+
+class Route(Section, frozen=True, kw_only=True):
+    """Which carriers, for messages that meet every condition by any one of its values."""
+
+    carriers: Annotated[tuple[Name, ...], Meta(min_length=1)]
+    """In the order in which they are tried."""
+    name: Annotated[str, Meta(max_length=64)] = ""
+    """For `gateway route explain`; empty: its place in the file."""
+    rank: int = 0
+    """Of the routes that hold only those of the highest rank count."""
+    prefixes: tuple[AnyNumber, ...] = ()
+    countries: tuple[Country, ...] = ()
+    operators: tuple[Network, ...] = ()
+    accounts: tuple[str, ...] = ()
+    senders: tuple[str, ...] = ()
+    """As they leave, after the rules of [[sender]]."""
+    sender_kinds: tuple[SenderKind, ...] = ()
+    texts: tuple[Literal["url", "otp", "phone"], ...] = ()
+    pattern: str = ""
+    """RE2; looked for in the first 1,600 characters."""
+    tags: tuple[str, ...] = ()
+    lanes: tuple[Literal["otp", "transactional", "marketing"], ...] = ()
+    encodings: tuple[Literal["gsm7", "ucs2", "binary"], ...] = ()
+    """As a carrier without a style of its own is sent the text, as are the segments."""
+    segments_min: Count = 0
+    segments_max: Count = 0
+    """0: no bound."""
+    hours: tuple[str, ...] = ()
+    """"mon-fri 08:00-20:00"; of the time at which the message may leave."""
+    time_zone: str = "UTC"
+    choose: Literal["order", "weights", "round_robin", "least_cost", "sticky_sender"] = "order"
+    """How the first carrier is chosen; the others follow as they stand here, or by cost."""
+    weights: tuple[Count, ...] = ()
+    margin_min: str = ""
+    """Instead of [margin] min."""
+    allow_loss: bool = False
+
+
+class Sender(Section, frozen=True, kw_only=True):
+    """Whom messages may come from, by recipient's country and account."""
+
+    name: Annotated[str, Meta(max_length=64)] = ""
+    countries: tuple[Country, ...] = ()
+    accounts: tuple[str, ...] = ()
+    kinds: tuple[SenderKind, ...] = ()
+    """Empty: all."""
+    senders: tuple[str, ...] = ()
+    """Those that are registered; empty: any of the kinds."""
+    rewrite: dict[str, str] = {}
+    """What is sent in another's place, allowed or not."""
+    pool: tuple[str, ...] = ()
+    """Who stands in for a sender that is not allowed or missing; empty: it is refused."""
+
+
+class Margin(Section, frozen=True, kw_only=True):
+    """What has to be left of a segment's price where carriers' costs are known."""
+
+    min: str = "0"
+    """A decimal text of the unit of prices; with a minus: what may be lost."""
+    unknown_cost: Literal["sell", "refuse"] = "sell"
+    loss_accounts: tuple[str, ...] = ()
+    """Accounts that may be sold to below cost."""
 
 
 class Plan(Section, frozen=True, kw_only=True):
@@ -342,6 +403,8 @@ class Config(Section, frozen=True, kw_only=True):
     webhooks: Webhooks = Webhooks()
     carrier: tuple[Carrier, ...] = ()
     route: tuple[Route, ...] = ()
+    sender: tuple[Sender, ...] = ()
+    margin: Margin = Margin()
     plan: tuple[Plan, ...] = ()
     price: tuple[Price, ...] = ()
     price_list: tuple[PriceList, ...] = ()

@@ -14,7 +14,7 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -107,6 +107,8 @@ def _check_references(config: Config) -> None:
             if name not in names:
                 hint = _nearest(name, names)
                 raise ConfigError(f"route[{index}].carriers", f"no carrier {name!r}{hint}")
+    _check_names_differ("route", [route.name for route in config.route])
+    _check_names_differ("sender", [rule.name for rule in config.sender])
     for carrier in config.carrier:
         _check_numbers(carrier.statuses, f"carrier.{carrier.name}.statuses")
         _check_numbers(carrier.data_codings, f"carrier.{carrier.name}.data_codings")
@@ -116,6 +118,12 @@ def _check_references(config: Config) -> None:
         if all(bind.mode == "receiver" for bind in carrier.binds):
             raise ConfigError(f"carrier.{carrier.name}.binds", "no bind can transmit")
     _check_price_lists(config)
+
+
+def _check_names_differ(section: str, names: Sequence[str]) -> None:
+    for index, name in enumerate(names):
+        if name and name in names[:index]:
+            raise ConfigError(f"{section}[{index}].name", f"there is a {name!r} already")
 
 
 def _check_price_lists(config: Config) -> None:

@@ -16,13 +16,13 @@ from gateway.intake import Tables
 from gateway.metrics import Metrics
 from gateway.model import AccountId, CarrierId
 from gateway.outgoing import Writing
-from gateway.routing.table import Route, RouteTable
+from gateway.route_tables import build_floor, build_loss_accounts, build_routes, build_senders
 from gateway.smpp.client import CarrierBind
 from gateway.smpp.pdu import SubmitTemplate
 from gateway.smpp.settings import BindMode, BindSettings, Pace
 from gateway.smpp.status import StatusClass
 from gateway.smpp.timers import Timings
-from gateway.tariffs import build_prices
+from gateway.tariffs import build_costs, build_prices
 from gateway.text.coding import ClassForm
 from gateway.text.national import LANGUAGES
 from gateway.text.sender import SenderForm
@@ -169,31 +169,13 @@ def build_tables(
     carrier_ids: Mapping[str, CarrierId],
     account_ids: Mapping[str, AccountId],
 ) -> Tables:
-    """Return routes and prices as intake looks them up.
-
-    Raises ConfigError for an account that does not exist: its route would silently be nobody's.
-    """
+    """Return what intake looks up; raises ConfigError for what can't be used."""
     return Tables(
-        routes=RouteTable(
-            Route(
-                carriers=tuple(carrier_ids[name] for name in route.carriers),
-                prefixes=route.prefixes,
-                countries=route.countries,
-                accounts=tuple(
-                    _account(account_ids, name, f"route[{index}].accounts")
-                    for name in route.accounts
-                ),
-            )
-            for index, route in enumerate(config.route)
-        ),
+        routes=build_routes(config, carrier_ids, account_ids),
         prices=build_prices(config, account_ids),
         styles={carrier_ids[carrier.name]: build_style(carrier) for carrier in config.carrier},
+        senders=build_senders(config, account_ids),
+        costs=build_costs(config, carrier_ids),
+        floor=build_floor(config),
+        loss_accounts=build_loss_accounts(config, account_ids),
     )
-
-
-def _account(account_ids: Mapping[str, AccountId], name: str, key: str) -> AccountId:
-    if name not in account_ids:
-        raise ConfigError(
-            key, f"there is no account {name!r}; make it with: gateway account create"
-        )
-    return account_ids[name]

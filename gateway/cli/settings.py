@@ -11,8 +11,9 @@ from gateway.cli.output import print_json, print_line
 from gateway.cli.session import Session, pass_session
 from gateway.cli.values import config_option, examples, json_option
 from gateway.config_file import printable_config
+from gateway.lines import build_tables
 from gateway.model import CarrierId
-from gateway.tariffs import build_costs, build_prices
+from gateway.route_tables import assume_accounts
 
 
 @click.group()
@@ -29,8 +30,8 @@ def config() -> None:
 def check(session: Session, as_json: bool) -> None:
     """Say whether the settings can be used; status 2 if not."""
     settings = session.config
-    build_prices(settings, None)
-    build_costs(settings, {each.name: CarrierId(0) for each in settings.carrier})
+    carrier_ids = {each.name: CarrierId(id) for id, each in enumerate(settings.carrier, start=1)}
+    build_tables(settings, carrier_ids, assume_accounts(settings))
     source = str(session.config_file or "")
     counts = {
         "carriers": len(settings.carrier),

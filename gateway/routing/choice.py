@@ -12,6 +12,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -21,6 +22,11 @@ from gateway.model import CarrierId, Micros
 
 ROTA_TURNS_MAX: Final = 1_000
 """Weights that have no common divisor add up to this at most: 0.1 % is as fine as it gets."""
+
+RING_POINTS: Final = 64
+"""Points of each choice: shares then differ by an eighth or so."""
+RING_CHOICES_MAX: Final = 1_000
+"""64,000 points, some 6 MB and a fifth of a second when settings are read."""
 
 CostOf = Callable[[CarrierId], Micros | None]
 """Tells what a carrier takes for a segment of the message in question; None: nobody knows."""
@@ -104,9 +110,31 @@ def order_by_sender(
     return tuple([carrier for _, carrier in weighed])
 
 
-def pick_sticky(choices: Sequence[str], key: str) -> str:
-    """Return the one of `choices` that belongs to a key, as `order_by_sender` does it."""
-    return max(choices, key=lambda choice: _weigh(key, choice))
+class Ring:
+    """Gives every key one of some choices, and nearly always the same one when choices change.
+
+    A consistent hash: choices stand at many points of a circle, and a key goes to the next point.
+    About 2 µs a key, however many choices there are.
+    """
+
+    __slots__ = ("_owners", "_points")
+
+    def __init__(self, choices: Sequence[str]) -> None:
+        """Raises ConfigError for more than RING_CHOICES_MAX."""
+        if len(choices) > RING_CHOICES_MAX:
+            raise ConfigError("pool", f"a pool has at most {RING_CHOICES_MAX:,} members")
+        points = sorted(
+            (_weigh(choice, str(place)), choice)
+            for choice in choices
+            for place in range(RING_POINTS)
+        )
+        self._points = [point for point, _ in points]
+        self._owners = [choice for _, choice in points]
+
+    def pick(self, key: str) -> str:
+        """Return the choice that belongs to the key."""
+        place = bisect_left(self._points, _weigh(key, ""))
+        return self._owners[place % len(self._owners)]
 
 
 def _dearness(cost: Micros | None) -> tuple[bool, int]:

@@ -53,6 +53,9 @@ class Reason(enum.StrEnum):
     SENDER_TOO_LONG = "sender_too_long"
     SENDER_ALPHABET = "sender_alphabet"
     SENDER_AT_SIGN = "sender_at_sign"
+    SENDER_MISSING = "sender_missing"
+    SENDER_KIND = "sender_kind_not_allowed"
+    SENDER_NOT_REGISTERED = "sender_not_registered"
 
 
 class Number(msgspec.Struct, frozen=True, gc=False):
@@ -73,6 +76,8 @@ class Ineligible(msgspec.Struct, frozen=True, gc=False):
 
     code: Reason
     detail: str
+    country: str = ""
+    """Whose number it would have been, where its calling code tells."""
 
 
 MOBILE_TYPES: Final = frozenset({NumberType.MOBILE, NumberType.FIXED_LINE_OR_MOBILE})
@@ -158,7 +163,7 @@ def check_type(number: Number, refused: Collection[NumberType]) -> Ineligible | 
     kind = number_type(number)
     if kind not in refused:
         return None
-    return Ineligible(TYPE_REASONS[kind], f"the number is {_DESCRIPTIONS[kind]}")
+    return Ineligible(TYPE_REASONS[kind], f"the number is {_DESCRIPTIONS[kind]}", number.country)
 
 
 _SEPARATORS: Final = dict.fromkeys(
@@ -214,24 +219,30 @@ def _no_plan(digits: str) -> Ineligible:
 def _invalid(plan: NumberingPlan, national: str) -> Ineligible:
     size = len(national)
     code, lengths = plan.calling_code, plan.lengths
+    country = plan.likely_country(national)
     if size < min(lengths):
         return Ineligible(
             Reason.TOO_SHORT,
             f"a number of +{code} has at least {min(lengths)} digits after it, this one {size}",
+            country,
         )
     if size > max(lengths):
         return Ineligible(
             Reason.TOO_LONG,
             f"a number of +{code} has at most {max(lengths)} digits after it, this one {size}",
+            country,
         )
     if size not in lengths:
         allowed = ", ".join(map(str, sorted(lengths)))
         return Ineligible(
             Reason.IMPOSSIBLE_LENGTH,
             f"a number of +{code} has {allowed} digits after it, this one {size}",
+            country,
         )
     return Ineligible(
-        Reason.NOT_VALID, f"the length is right, but +{code} has no such range of numbers in use"
+        Reason.NOT_VALID,
+        f"the length is right, but +{code} has no such range of numbers in use",
+        country,
     )
 
 

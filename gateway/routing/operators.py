@@ -154,6 +154,10 @@ class Operators:
         """How many prefixes there are."""
         return len(self._by_prefix)
 
+    def __bool__(self) -> bool:
+        """Whether any operator is known at all."""
+        return bool(self._by_prefix or self._ported)
+
     @property
     def ported(self) -> PortedNumbers:
         return self._ported
@@ -192,3 +196,17 @@ class Operators:
 
 
 NO_OPERATORS: Final = Operators()
+
+
+class OperatorBook:
+    """Holds the table that counts now; a newer one takes its place while the gateway runs."""
+
+    __slots__ = ("table",)
+
+    def __init__(self, table: Operators = NO_OPERATORS) -> None:
+        self.table = table
+
+    def code(self, e164: str) -> str:
+        """Return the code of the number's operator; "" when nobody knows it."""
+        table = self.table
+        return table.code(e164) if table else ""

@@ -83,6 +83,7 @@ def test_the_example_names_every_setting() -> None:
     known = {path: set(kind.__struct_fields__) for path, kind in sections(Config).items()}
     known["carrier.statuses"] = {"0x45"}
     known["carrier.data_codings"] = {"0x18"}
+    known["sender.rewrite"] = {"Shop"}
     assert written == known
 
 

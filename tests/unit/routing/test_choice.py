@@ -13,11 +13,11 @@ from gateway.model import CarrierId, Micros
 from gateway.routing.choice import (
     ROTA_TURNS_MAX,
     Choose,
+    Ring,
     Rota,
     build_rota,
     order_by_cost,
     order_by_sender,
-    pick_sticky,
 )
 
 A, B, C = (CarrierId(n) for n in (1, 2, 3))
@@ -130,8 +130,23 @@ def test_the_order_of_the_settings_does_not_matter_to_a_sender() -> None:
     )
 
 
-def test_a_key_keeps_its_choice() -> None:
-    pool = [f"+1202555010{n}" for n in range(5)]
-    picked = {f"1212555{n:04}": pick_sticky(pool, f"1212555{n:04}") for n in range(200)}
-    assert set(picked.values()) == set(pool)
-    assert picked == {key: pick_sticky(pool[::-1], key) for key in picked}
+def test_a_key_keeps_its_choice_and_keys_are_spread() -> None:
+    pool = [f"1202555010{n}" for n in range(5)]
+    keys = [f"1212555{n:04}" for n in range(1_000)]
+    ring, same = Ring(pool), Ring(pool[::-1])
+    picked = {key: ring.pick(key) for key in keys}
+    assert picked == {key: same.pick(key) for key in keys}
+    assert min(Counter(picked.values()).values()) > 100
+    assert len(set(picked.values())) == 5
+
+
+def test_a_choice_taken_out_moves_only_its_own_keys() -> None:
+    pool = [f"1202555010{n}" for n in range(5)]
+    ring, less = Ring(pool), Ring(pool[1:])
+    keys = [f"1212555{n:04}" for n in range(500)]
+    assert all(ring.pick(k) == less.pick(k) for k in keys if ring.pick(k) != pool[0])
+
+
+def test_a_pool_has_a_bound() -> None:
+    with pytest.raises(ConfigError, match="at most 1,000 members"):
+        Ring([str(n) for n in range(1_001)])

@@ -48,7 +48,9 @@ def test_no_known_cost_ever_passes_the_floor(
     costs: list[int | None], price: int, margin: int, unknown_refused: bool
 ) -> None:
     carriers = [CarrierId(n) for n in range(len(costs))]
-    known = {c: None if cost is None else Micros(cost) for c, cost in zip(carriers, costs, strict=True)}
+    known = {
+        c: None if cost is None else Micros(cost) for c, cost in zip(carriers, costs, strict=True)
+    }
     floor = Floor(margin_min_micros=Micros(margin), unknown_refused=unknown_refused)
     affordable = keep_affordable(carriers, Micros(price), known.get, floor)
     for carrier in affordable.carriers:

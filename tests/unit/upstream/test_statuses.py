@@ -17,14 +17,19 @@ ROOT = Path(__file__).parents[3]
 # Refusals of what only an HTTP request can say.
 OF_HTTP_ALONE = {
     *("priority_unknown", "encoding_unknown", "text_missing", "udh_without_data", "text_and_data"),
-    *("data_empty", "callback_url_not_usable"),
+    *("data_empty", "callback_url_not_usable", "message_class_unknown"),
 }
 
 
+DECIDING = ("intake", "ways", "particulars", "content")
+"""The files in which a request or an order is refused."""
+
+
 def codes_in_intake() -> set[str]:
-    tree = ast.parse((ROOT / "gateway/intake.py").read_text(encoding="utf-8"))
+    trees = [ast.parse((ROOT / f"gateway/{name}.py").read_text("utf-8")) for name in DECIDING]
     return {
         str(call.args[0].value)
+        for tree in trees
         for call in ast.walk(tree)
         if isinstance(call, ast.Call)
         and isinstance(call.func, ast.Name)

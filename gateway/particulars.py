@@ -1,0 +1,109 @@
+"""What a request says besides whom and what to send: lane, times, labels, addresses; read and
+checked, each with an error that names its field.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from gateway.config import Messages
+from gateway.content import one_of
+from gateway.errors import Rejected
+from gateway.model import LANES, Lane, Order, SendRequest
+
+CLIENT_REF_CHARS_MAX = 128
+TAG_CHARS_MAX = 64
+URL_CHARS_MAX = 2_048
+
+
+def read_lane(priority: str) -> Lane:
+    lane = LANES.get(priority)
+    if lane is None:
+        raise Rejected("priority_unknown", f"priority is {one_of(LANES)}", field="priority")
+    return lane
+
+
+def read_times(settings: Messages, request: SendRequest, now: float) -> tuple[float | None, float]:
+    """Return when the message may leave (None: at once) and when it is too late for it."""
+    validity_s = settings.validity_s
+    if request.validity_s is not None:
+        validity_s = request.validity_s
+        if not 1 <= validity_s <= settings.validity_max_s:
+            raise Rejected(
+                "validity_out_of_range",
+                f"validity_s is 1 to {settings.validity_max_s} seconds",
+                field="validity_s",
+            )
+    if request.send_at is None:
+        return None, now + validity_s
+    send_at = _read_time(request.send_at)
+    if send_at > now + settings.schedule_max_s:
+        raise Rejected(
+            "send_at_too_far",
+            f"send_at is at most {settings.schedule_max_s // 86_400} days ahead",
+            field="send_at",
+        )
+    if send_at <= now:
+        return None, now + validity_s
+    return send_at, send_at + validity_s
+
+
+def check_times(settings: Messages, order: Order, now: float) -> tuple[float | None, float]:
+    """As `read_times`, for times that are read already."""
+    send_at = order.send_at
+    if send_at is not None:
+        if send_at > now + settings.schedule_max_s:
+            raise Rejected("send_at_too_far", "the schedule is too far ahead", field="send_at")
+        if send_at <= now:
+            send_at = None
+    leaves_at = now if send_at is None else send_at
+    if order.expires_at is None:
+        return send_at, leaves_at + settings.validity_s
+    if order.expires_at <= leaves_at:
+        raise Rejected(
+            "validity_out_of_range", "it would be too late when it leaves", field="validity_s"
+        )
+    return send_at, min(order.expires_at, leaves_at + settings.validity_max_s)
+
+
+def _read_time(raw: str) -> float:
+    try:
+        time = datetime.fromisoformat(raw.upper())  # RFC 3339 §5.6: "t" and "z" are as good
+    except ValueError:
+        raise Rejected(
+            "send_at_not_a_time", "send_at is RFC 3339, like 2026-01-31T09:00:00Z", field="send_at"
+        ) from None
+    if time.tzinfo is None:
+        raise Rejected("send_at_not_a_time", "send_at needs an offset or Z", field="send_at")
+    return time.timestamp()
+
+
+def read_label(raw: str | None, field: str, chars_max: int) -> str:
+    if raw is None:
+        return ""
+    if not raw or len(raw) > chars_max or not raw.isprintable():
+        raise Rejected(
+            f"{field}_not_usable", f"{field} has 1 to {chars_max} printable characters", field=field
+        )
+    return raw
+
+
+def read_url(raw: str | None) -> str:
+    if raw is None:
+        return ""
+    scheme, _, rest = raw.partition("://")
+    fits = (
+        scheme in ("http", "https")
+        and rest[:1].isalnum() | rest.startswith("[")
+        and len(raw) <= URL_CHARS_MAX
+        and raw.isascii()
+        and raw.isprintable()
+        and " " not in raw
+    )
+    if not fits:
+        raise Rejected(
+            "callback_url_not_usable",
+            f"callback_url is an http or https address of at most {URL_CHARS_MAX} characters",
+            field="callback_url",
+        )
+    return raw
