@@ -16,6 +16,7 @@ PYTEST_ARGS ?=
 SERVE_ARGS ?= $(if $(wildcard gateway.toml),,--simulator)
 DEMO_ARGS ?=
 BENCH_ARGS ?=
+COMPARE_ARGS ?=
 LOAD_ARGS ?=
 FUZZ_ARGS ?=
 
@@ -75,6 +76,10 @@ check: $(STAMP) ## Check format, lint, types and run the unit tests
 .PHONY: bench
 bench: $(STAMP) ## Measure one gateway from submission to receipt on this machine
 	@$(BIN)/python -m bench $(BENCH_ARGS)
+
+.PHONY: compare
+compare: $(STAMP) ## Set the gateway beside Kannel and Jasmin (COMPARE_ARGS="--help")
+	@exec $(BIN)/python -m bench.compare $(COMPARE_ARGS)
 
 .PHONY: load
 load: $(STAMP) ## Drive a running gateway with load (see LOAD_ARGS="--help")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import subprocess
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.bed import Bed, Cost, lay_bed
-from bench.generator.machine import describe_machine
 from bench.load import Options, count_finals, run_load
+from bench.report import describe_run
 
 POLL_MIN_S = 0.02
 POLL_MAX_S = 1.0
@@ -146,19 +146,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _document(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 (git as the path has it)
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
-    return {
-        "command": "python -m bench " + " ".join(sys.argv[1:]),
-        "commit": commit,
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": describe_machine(),
-        "results": list(results),
-    }
+    command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
+    return describe_run(command) | {"results": list(results)}
 
 
 if __name__ == "__main__":

@@ -1,28 +1,31 @@
 """A gateway and a simulated carrier in processes of their own, and what they cost.
 
-Everything blocks but `read_counts`; leaving the context stops both, the database too.
+Coroutines aside everything blocks; leaving a context stops what it started, the database too.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
+import asyncpg
 import psutil
 
 from gateway.demo.children import Child
+from gateway.store.embedded import start_embedded
 
 READY_TIMEOUT_S: Final = 120.0
 WINDOW: Final = 100
 
-_SETTINGS: Final = """
+SETTINGS: Final = """
 [node]
 data_dir = "{folder}/data"
 [http]
@@ -64,16 +67,74 @@ class Counts:
     received: int
 
 
+@dataclass(frozen=True, slots=True)
+class RunningGateway:
+    """A gateway that serves, with its own database; made by `start_gateway`."""
+
+    folder: Path
+    settings: Path
+    url: str
+    pid: int
+    database_pid: int
+    """PostgreSQL's first process; the others are its children."""
+
+    def create_account(self, name: str, credit: int = 1_000_000) -> str:
+        """Make an account and return its API key."""
+        words = ("account", "create", name, "--credit", str(credit), "--with-key")
+        key: str = self.run(*words)["key"]
+        return key
+
+    def run(self, *words: str) -> Any:
+        """Run one of the gateway's commands and return what it says, read from JSON."""
+        with Child("gateway", "--config", str(self.settings), *words, "--json") as child:
+            said = ""
+            while True:
+                said += _line(child, " ".join(words[:2]))
+                try:
+                    return json.loads(said)
+                except json.JSONDecodeError:
+                    continue  # the rest of it is in the next lines
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+        """Open a connection of our own to its database."""
+        server = await asyncio.to_thread(start_embedded, self.folder / "data")
+        try:
+            connection = await asyncpg.connect(server.url)
+            try:
+                yield connection
+            finally:
+                await connection.close()
+        finally:
+            await asyncio.to_thread(server.stop)
+
+
+@contextmanager
+def start_gateway(
+    folder: Path, settings: str, environment: Mapping[str, str] | None = None
+) -> Iterator[RunningGateway]:
+    """Run a gateway whose data, settings and log are in `folder`."""
+    file = folder / "gateway.toml"
+    file.write_text(settings)
+    words = ("--config", str(file), "serve")
+    log = folder / "gateway.log"
+    with Child("gateway", *words, stderr=log, environment=environment) as gateway:
+        url = _listening(gateway)
+        pid_file = folder / "data" / "postgresql" / "postmaster.pid"
+        database_pid = int(pid_file.read_text().splitlines()[0])
+        yield RunningGateway(folder, file, url, gateway.pid, database_pid)
+
+
 class Bed:
     """The running parts; made by `lay_bed`."""
 
-    def __init__(self, folder: Path, gateway: Child, carrier: Child, url: str, key: str) -> None:
-        self.url = url
+    def __init__(self, gateway: RunningGateway, carrier: Child, key: str) -> None:
+        self.url = gateway.url
         self.key = key
+        self.gateway = gateway
         self._gateway = psutil.Process(gateway.pid)
         self._carrier = psutil.Process(carrier.pid)
-        pid_file = folder / "data" / "postgresql" / "postmaster.pid"
-        self._database = psutil.Process(int(pid_file.read_text().splitlines()[0]))
+        self._database = psutil.Process(gateway.database_pid)
 
     def read_cost(self) -> Cost:
         servers = [self._database, *self._database.children()]
@@ -103,25 +164,11 @@ def lay_bed() -> Iterator[Bed]:
     try:
         with Child("bench.smsc", "--port", "0", stderr=folder / "carrier.log") as carrier:
             port = json.loads(_line(carrier, "the simulated carrier"))["ports"][0]
-            settings = folder / "gateway.toml"
-            settings.write_text(_SETTINGS.format(folder=folder, carrier_port=port, window=WINDOW))
-            arguments = ("--config", str(settings), "serve")
-            with Child("gateway", *arguments, stderr=folder / "gateway.log") as gateway:
-                url = _listening(gateway)
-                key = _make_account(settings)
-                yield Bed(folder, gateway, carrier, url, key)
+            settings = SETTINGS.format(folder=folder, carrier_port=port, window=WINDOW)
+            with start_gateway(folder, settings) as gateway:
+                yield Bed(gateway, carrier, gateway.create_account("bench"))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _make_account(settings: Path) -> str:
-    words = ("account", "create", "bench", "--credit", "1000000", "--with-key", "--json")
-    with Child("gateway", "--config", str(settings), *words) as made:
-        lines = [_line(made, "the account")]
-        while not lines[-1].startswith("}"):
-            lines.append(_line(made, "the account"))
-        key: str = json.loads("".join(lines))["key"]
-        return key
 
 
 def _listening(gateway: Child) -> str:
@@ -136,7 +183,7 @@ def _listening(gateway: Child) -> str:
 def _line(child: Child, what: str) -> str:
     line = child.read_line(READY_TIMEOUT_S)
     if not line:
-        raise RuntimeError(f"{what} did not start")
+        raise RuntimeError(f"{what} did not answer")
     return line
 
 

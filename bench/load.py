@@ -87,16 +87,18 @@ async def run_load(options: Options, on_progress: OnProgress | None = None) -> d
     )
     messages = Messages(wanted)
     figures = Figures()
-    began = datetime.now(UTC)
-    cpu_s = time.process_time()
-    started_s = time.perf_counter()
     per_request = options.batch if batch else 1
-    backlog = Backlog(options.messages, per_request, started_s, options.rate, options.first)
-    driver = Driver(
-        host, port, messages, backlog, figures, batch=batch, repeatable=options.client_ref
-    )
     connections = min(options.connections, -(-options.messages // per_request))
-    await driver.run(connections, options.give_up, on_progress)
+    driver = Driver(host, port, messages, repeatable=options.client_ref)
+    try:
+        await driver.open(connections)
+        began = datetime.now(UTC)
+        cpu_s = time.process_time()
+        started_s = time.perf_counter()
+        backlog = Backlog(options.messages, per_request, started_s, options.rate, options.first)
+        await driver.run(backlog, figures, options.give_up, on_progress)
+    finally:
+        driver.close()
     elapsed_s = time.perf_counter() - started_s
     result = {
         "began_at": began.isoformat(timespec="seconds"),

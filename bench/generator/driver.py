@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
-from bench.generator.answers import RETRIED, RETRY_AFTER_S, judge
+from bench.generator.answers import RETRIED, RETRY_AFTER_S, Verdict
 from bench.generator.backlog import Backlog, Request, Wait
 from bench.generator.figures import Figures
 from bench.generator.http import Connection, Response
-from bench.generator.messages import Messages
 
 RECONNECT_S: Final = 0.1
 TICK_S: Final = 0.001
@@ -27,30 +26,30 @@ class NoProgress(Exception):
     """Nothing was answered for as long as the run is willing to wait."""
 
 
-class Driver:
-    """One run against one address."""
+class Dialect(Protocol):
+    """How one kind of server is asked, and what its answers mean."""
 
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        messages: Messages,
-        backlog: Backlog,
-        figures: Figures,
-        *,
-        batch: bool,
-        repeatable: bool,
-    ) -> None:
+    def write_request(self, numbers: Sequence[int]) -> bytes:
+        """Write one whole HTTP request for the messages with these numbers."""
+
+    def judge(self, status: int, body: bytes, numbers: Sequence[int]) -> Verdict:
+        """Return what an answer says of each message of its request."""
+
+
+class Driver:
+    """Connections to one address, kept open from run to run. Used in one event loop."""
+
+    def __init__(self, host: str, port: int, dialect: Dialect, *, repeatable: bool) -> None:
+        """`repeatable`: what went down with a connection may be sent again."""
         self._host = host
         self._port = port
-        self._messages = messages
-        self._backlog = backlog
-        self._figures = figures
-        self._batch = batch
+        self._dialect = dialect
         self._repeatable = repeatable
         self._loop = asyncio.get_running_loop()
         # Not the loop's own clock: uvloop's stands still between turns and counts milliseconds.
         self._now = time.perf_counter
+        self._backlog: Backlog | None = None
+        self._figures = Figures()
         self._idle: list[Connection] = []
         self._under_way: dict[Connection, Request] = {}
         self._reconnecting: set[asyncio.Task[None]] = set()
@@ -59,22 +58,28 @@ class Driver:
         self._finished = asyncio.Event()
         self._progressed_s = self._now()
 
+    async def open(self, connections: int) -> None:
+        """Open so many connections; raises OSError when that can't be done."""
+        while len(self._idle) < connections:
+            self._idle.append(await self._connect())
+
     async def run(
         self,
-        connections: int,
+        backlog: Backlog,
+        figures: Figures,
         give_up_s: float,
         on_progress: Callable[[Figures], None] | None = None,
     ) -> None:
-        """Send everything. Raises OSError when the first connections can't be opened and
-        NoProgress when nothing was answered for `give_up_s`."""
-        try:
-            for _ in range(connections):
-                self._idle.append(await self._connect())
-            self._progressed_s = self._now()
-            self._pump()
-            await self._wait(give_up_s, on_progress)
-        finally:
-            self._close()
+        """Send everything of `backlog` and count it in `figures`.
+
+        Raises NoProgress when nothing was answered for `give_up_s`.
+        """
+        self._backlog, self._figures = backlog, figures
+        self._finished.clear()
+        self._progressed_s = self._now()
+        self._pump()
+        await self._wait(give_up_s, on_progress)
+        self._backlog = None
 
     async def _wait(self, give_up_s: float, on_progress: Callable[[Figures], None] | None) -> None:
         while not self._finished.is_set():
@@ -87,7 +92,10 @@ class Driver:
             if on_progress is not None:
                 on_progress(self._figures)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close every connection."""
+        self._finished.set()
+        self._backlog = None
         if self._timer is not None:
             self._timer.cancel()
         for task in self._reconnecting:
@@ -99,13 +107,13 @@ class Driver:
 
     def _pump(self) -> None:
         """Give every idle connection what is due."""
-        while self._idle:
+        while self._backlog is not None and self._idle:
             request = self._backlog.take(self._now())
             if isinstance(request, Request):
                 connection = self._idle.pop()
                 self._under_way[connection] = request
                 self._figures.requests += 1
-                connection.send(self._messages.write_request(request.numbers))
+                connection.send(self._dialect.write_request(request.numbers))
             elif isinstance(request, Wait):
                 self._wake_at(request.until_s)
                 return
@@ -132,13 +140,13 @@ class Driver:
 
     def _take_response(self, connection: Connection, response: Response) -> None:
         request = self._under_way.pop(connection, None)
-        if request is None:
+        if request is None or self._backlog is None:
             return  # an answer to nothing: the next one is not trusted either
         now = self._now()
         self._progressed_s = max(self._progressed_s, now)
         figures = self._figures
         figures.statuses[response.status] += 1
-        verdict = judge(response.status, response.body, request.numbers, batch=self._batch)
+        verdict = self._dialect.judge(response.status, response.body, request.numbers)
         figures.accepted += verdict.accepted
         figures.segments += verdict.segments
         figures.rejected.update(verdict.rejected)
@@ -158,12 +166,12 @@ class Driver:
         if connection in self._idle:
             self._idle.remove(connection)
         if request is not None:
-            if self._repeatable:
+            if self._repeatable and self._backlog is not None:
                 self._figures.retried["lost"] += len(request.numbers)
                 self._backlog.put_back(request, request.numbers)
             else:
                 self._figures.lost += len(request.numbers)
-        if not self._finished.is_set():
+        if self._backlog is not None:
             task = self._loop.create_task(self._reconnect())
             self._reconnecting.add(task)
             task.add_done_callback(self._reconnecting.discard)

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from bench.generator.answers import Verdict, judge
+
 NUMBER_DIGITS: Final = 12
 """Digits of a recipient: a British mobile number with its country code."""
 _PLACE: Final = "{n}"
-_TEXT: Final = "#{n} Your parcel is on its way and comes today before noon."
+TEXT: Final = "#{n} Your parcel is on its way and comes today before noon."
 _FILLER: Final = " It waits for you at the front door, and the neighbours know of it."
 _PART: Final = 153
 """Characters of one part of a long GSM 03.38 text."""
@@ -39,7 +41,7 @@ class Wanted:
 
 
 class Messages:
-    """Writes requests for messages by their numbers."""
+    """The gateway's own dialect: writes requests for messages by their numbers, reads answers."""
 
     def __init__(self, wanted: Wanted) -> None:
         self._batch = wanted.mode == "batch"
@@ -72,6 +74,10 @@ class Messages:
             body = items[0].encode()
         return b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
 
+    def judge(self, status: int, body: bytes, numbers: Sequence[int]) -> Verdict:
+        """See `answers.judge`."""
+        return judge(status, body, numbers, batch=self._batch)
+
     def _write_item(self, number: int) -> str:
         recipient = number % 10**self._to_digits
         return self._item % (
@@ -87,7 +93,7 @@ def _split_text(text: str, segments: int) -> tuple[str, str]:
     The number stands in front where the text does not say where, so that it is in the first
     segment. Raises ValueError for a text that can't have as many segments.
     """
-    text = text or _TEXT
+    text = text or TEXT
     if _PLACE not in text:
         text = f"#{_PLACE} {text}"
     if segments > 1:

@@ -129,6 +129,9 @@ class Connection(_Table, frozen=True, kw_only=True):
     answer_enquire_link: bool = True
     read_bytes_per_s: Count = 0
     """Read no faster than this. 0: as fast as it comes."""
+    quick_ack: bool = False
+    """Have TCP acknowledge what was read at once (Linux). Clients that leave Nagle's algorithm on
+    otherwise wait up to 40 ms where two PDUs of theirs follow each other."""
 
 
 class Ids(_Table, frozen=True, kw_only=True):

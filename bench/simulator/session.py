@@ -7,6 +7,7 @@ written during one turn of the loop leaves in one write (`Carrier.flush`).
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Final, cast
 
@@ -56,6 +57,7 @@ class Session(asyncio.Protocol):
         self._carrier = carrier
         self._framer = Framer()
         self._transport: asyncio.Transport | None = None
+        self._socket: socket.socket | None = None
         self._mailbox: Mailbox | None = None
         self._transmits = False
         self._unbinding = False
@@ -84,6 +86,8 @@ class Session(asyncio.Protocol):
         # uvloop's transports are not asyncio.Transport by class, only by what they do.
         self._transport = cast(asyncio.Transport, transport)
         self._carrier.lines[self.number] = self
+        if self._carrier.script.connection.quick_ack:
+            self._socket = transport.get_extra_info("socket")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -94,6 +98,9 @@ class Session(asyncio.Protocol):
         self._carrier.flush()
 
     def data_received(self, data: bytes) -> None:
+        if self._socket is not None:
+            # The kernel forgets it by itself, so it is said again at every read.
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         frames = self._framer.receive(data)
         submissions = 0
         for frame in frames:
@@ -110,7 +117,9 @@ class Session(asyncio.Protocol):
                 self._carrier.tally.malformed_pdus += 1
                 self._refuse(frame, error.status)
         if submissions:
-            self._carrier.tally.rate.note(self._carrier.now(), submissions)
+            now, tally = self._carrier.now(), self._carrier.tally
+            tally.rate.note(now, submissions)
+            tally.submitted_s = now
         failure = self._framer.failure
         if failure is not None and self._transport is not None:
             self._carrier.tally.malformed_pdus += 1
@@ -344,6 +353,7 @@ class Session(asyncio.Protocol):
             delivery.counts.refused += 1
         else:
             delivery.counts.acknowledged += 1
+            self._carrier.tally.acknowledged_s = self._carrier.now()
             if self.figures is not None:
                 self.figures.acknowledged += 1
         self._mailbox.send_waiting()

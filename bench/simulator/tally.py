@@ -100,6 +100,10 @@ class Tally:
     messages: Messages = field(default_factory=Messages)
     rate: RateMeter = field(default_factory=RateMeter)
     submit_sm: int = 0
+    submitted_s: float = 0.0
+    """When the last submit_sm came, and below the last acknowledgement of a deliver_sm: seconds of
+    the machine's monotonic clock, to about a millisecond."""
+    acknowledged_s: float = 0.0
     statuses: Counter[int] = field(default_factory=Counter)
     """Answers to submit_sm by command_status."""
     troubles: Counter[str] = field(default_factory=Counter)
@@ -141,6 +145,8 @@ class Tally:
         binds = [*self.closed_binds, *self.open_binds.values()]
         return {
             "submit_sm": self.submit_sm,
+            "submitted_s": self.submitted_s,
+            "acknowledged_s": self.acknowledged_s,
             "distinct": self.messages.distinct,
             "duplicates": self.messages.duplicates,
             "statuses": {f"{status:#x}": n for status, n in sorted(self.statuses.items())},

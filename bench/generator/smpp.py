@@ -1,0 +1,271 @@
+"""SMPP load: binds of a customer that keep their windows full, and take what comes back.
+
+As `driver.py` for HTTP: sends what is due, counts what is answered. Receipts that come up are
+acknowledged and counted; one message has one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Final, cast
+
+from bench.generator.backlog import Backlog, Request, Wait
+from bench.generator.driver import RECONNECT_S, TICK_S, NoProgress
+from bench.generator.figures import Figures
+from bench.generator.messages import NUMBER_DIGITS, TEXT
+from gateway.smpp import vocabulary as v
+from gateway.smpp.framing import Framer
+from gateway.smpp.pdu import (
+    Frame,
+    Pdu,
+    SubmitSm,
+    encode,
+    encode_deliver_sm_resp,
+    encode_header,
+    encode_submit_sm,
+)
+from gateway.smpp.window import SEQUENCE_MAX
+
+THROTTLED: Final = frozenset({v.ESME_RTHROTTLED, v.ESME_RMSGQFUL})
+THROTTLE_PAUSE_S: Final = 0.1
+BIND_TIMEOUT_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    port: int
+    system_id: str
+    password: str
+    host: str = "127.0.0.1"
+
+
+class SmppLoad:
+    """Some binds of one customer, kept over several runs. Used in one event loop."""
+
+    def __init__(
+        self,
+        login: Login,
+        *,
+        binds: int,
+        window: int,
+        receipts: bool,
+        sender: str = "Bench",
+        to_prefix: str = "4479111",
+    ) -> None:
+        self.receipts_taken = 0
+        """deliver_sm that came up, since the first bind."""
+        self.receipt_s = 0.0
+        """When the last of them came, on the monotonic clock."""
+        self._login = login
+        self._count = binds
+        self._window = window
+        self._registered_delivery = v.RECEIPT_ALWAYS if receipts else 0
+        self._sender = sender
+        self._to_prefix = to_prefix
+        self._to_digits = NUMBER_DIGITS - len(to_prefix)
+        self._binds: list[_Bind] = []
+        self._backlog: Backlog | None = None
+        self._figures = Figures()
+        self._finished = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._progressed_s = 0.0
+
+    async def bind(self) -> None:
+        """Bind as often as asked for. Raises TimeoutError when that is not granted in time."""
+        async with asyncio.timeout(BIND_TIMEOUT_S):
+            while len(self._binds) < self._count:
+                bind = _Bind(self, self._window)
+                if await bind.open(self._login):
+                    self._binds.append(bind)
+                else:
+                    # An account that was made a moment ago is known a moment later.
+                    await asyncio.sleep(RECONNECT_S)
+
+    async def run(self, backlog: Backlog, figures: Figures, give_up_s: float) -> None:
+        """Send everything; raises NoProgress when nothing was answered for `give_up_s`."""
+        self._backlog, self._figures = backlog, figures
+        self._finished.clear()
+        self._progressed_s = time.perf_counter()
+        self._pump()
+        while not self._finished.is_set():
+            try:
+                async with asyncio.timeout(0.1):
+                    await self._finished.wait()
+            except TimeoutError:
+                if time.perf_counter() - self._progressed_s > give_up_s:
+                    raise NoProgress(f"nothing was answered for {give_up_s:g} s") from None
+        self._backlog = None
+
+    async def close(self) -> None:
+        """Unbind, and close."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for bind in self._binds:
+            bind.close()
+        await asyncio.sleep(0)
+
+    # ── for binds ────────────────────────────────────────────────────────────────────────────
+
+    def take_answer(self, request: Request, status: int) -> None:
+        assert self._backlog is not None, "answers come to what a run has sent"
+        now, figures = time.perf_counter(), self._figures
+        self._progressed_s = now
+        figures.statuses[status] += 1
+        if status == v.ESME_ROK:
+            figures.accepted += 1
+            figures.segments += 1
+            figures.latencies_s.append(now - request.intended_s)
+        elif status in THROTTLED:
+            figures.retried[f"{status:#x}"] += 1
+            self._backlog.put_back(request, request.numbers)
+            self._backlog.pause(now + THROTTLE_PAUSE_S)
+        else:
+            figures.rejected[f"{status:#x}"] += 1
+
+    def take_receipts(self, count: int) -> None:
+        self.receipts_taken += count
+        self.receipt_s = time.monotonic()
+
+    def take_loss(self, requests: int) -> None:
+        self._figures.lost += requests
+        self._pump()
+
+    def turn_ended(self) -> None:
+        if self._backlog is not None:
+            self._pump()
+
+    def write_submit(self, sequence: int, number: int) -> bytes:
+        return encode_submit_sm(
+            sequence,
+            SubmitSm(
+                source_addr_ton=5,
+                source_addr=self._sender,
+                dest_addr_ton=1,
+                dest_addr_npi=1,
+                destination_addr=(
+                    f"{self._to_prefix}{number % 10**self._to_digits:0{self._to_digits}d}"
+                ),
+                registered_delivery=self._registered_delivery,
+                short_message=TEXT.replace("{n}", str(number)).encode("ascii"),
+            ),
+        )
+
+    # ── sending ──────────────────────────────────────────────────────────────────────────────
+
+    def _pump(self) -> None:
+        """Fill every window with what is due."""
+        assert self._backlog is not None
+        for bind in self._binds:
+            while bind.room:
+                request = self._backlog.take(time.perf_counter())
+                if isinstance(request, Request):
+                    self._figures.requests += 1
+                    bind.submit(request)
+                    continue
+                bind.flush()
+                if isinstance(request, Wait):
+                    self._wake_at(request.until_s)
+                elif not any(each.under_way for each in self._binds):
+                    self._finished.set()
+                return
+            bind.flush()
+
+    def _wake_at(self, when_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._progressed_s = max(self._progressed_s, when_s)
+        delay_s = max(TICK_S, when_s - time.perf_counter())
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self.turn_ended)
+
+
+class _Bind(asyncio.Protocol):
+    """One bind_transceiver."""
+
+    def __init__(self, load: SmppLoad, window: int) -> None:
+        self._load = load
+        self._window = window
+        self._framer = Framer()
+        self._transport: asyncio.Transport | None = None
+        self._bound: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._sequence = 1
+        self._written: list[bytes] = []
+        self.under_way: dict[int, Request] = {}
+
+    @property
+    def room(self) -> int:
+        if self._transport is None or self._transport.is_closing():
+            return 0
+        return self._window - len(self.under_way)
+
+    async def open(self, login: Login) -> bool:
+        """Return whether the bind was granted."""
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(lambda: self, login.host, login.port)
+        assert self._transport is not None
+        fields: dict[str, int | str] = {
+            "system_id": login.system_id,
+            "password": login.password,
+            "interface_version": v.INTERFACE_VERSION_34,
+        }
+        self._transport.write(encode(Pdu(v.BIND_TRANSCEIVER, 1, 0, fields)))
+        if not await self._bound:
+            self._transport.close()
+            return False
+        return True
+
+    def submit(self, request: Request) -> None:
+        self._sequence = self._sequence % SEQUENCE_MAX + 1
+        (number,) = request.numbers
+        self.under_way[self._sequence] = request
+        self._written.append(self._load.write_submit(self._sequence, number))
+
+    def flush(self) -> None:
+        if self._written and self._transport is not None:
+            self._transport.write(b"".join(self._written))
+        self._written.clear()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.write(encode_header(v.UNBIND, SEQUENCE_MAX))
+            self._transport.close()
+
+    # ── asyncio's side ───────────────────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are not asyncio.Transport by class, only by what they do.
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if not self._bound.done():
+            self._bound.set_result(False)
+        if self.under_way:
+            lost = len(self.under_way)
+            self.under_way.clear()
+            self._load.take_loss(lost)
+
+    def data_received(self, data: bytes) -> None:
+        receipts = 0
+        for frame in self._framer.receive(data):
+            match frame.command_id:
+                case v.SUBMIT_SM_RESP:
+                    request = self.under_way.pop(frame.sequence, None)
+                    if request is not None:
+                        self._load.take_answer(request, frame.status)
+                case v.DELIVER_SM:
+                    receipts += 1
+                    self._written.append(encode_deliver_sm_resp(frame.sequence))
+                case _:
+                    self._take_other(frame)
+        if receipts:
+            self._load.take_receipts(receipts)
+        self._load.turn_ended()
+        self.flush()
+
+    def _take_other(self, frame: Frame) -> None:
+        if frame.command_id == v.BIND_TRANSCEIVER_RESP:
+            self._bound.set_result(frame.status == v.ESME_ROK)
+        elif frame.command_id == v.ENQUIRE_LINK:
+            self._written.append(encode_header(v.ENQUIRE_LINK_RESP, frame.sequence))

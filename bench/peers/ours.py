@@ -1,0 +1,146 @@
+"""This gateway as it comes, with the PostgreSQL that it starts itself: fsync on, every answer after
+its commit, every receipt acknowledged after its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from bench.bed import SETTINGS, WINDOW, RunningGateway, start_gateway
+from bench.generator.messages import Messages, Wanted
+from bench.generator.smpp import Login, SmppLoad
+from bench.peers.carrier import SimulatedCarrier
+from bench.peers.processes import find_free_ports
+from bench.peers.sink import Sink
+from bench.peers.system import HttpLoader, Loader, ReceiptsEnd, Running, SmppLoader, System
+from gateway.lifecycle import EventKind
+
+BATCH: Final = 1_000
+BATCH_CONNECTIONS: Final = 2
+SMPP_WINDOW: Final = 100
+_SMPP: Final = """
+[smpp]
+enabled = true
+port = {port}
+"""
+_KEEPS: Final = "every message and every receipt"
+_CONFIGURATION: Final = (
+    "as it comes: one process, its own PostgreSQL with fsync and synchronous_commit on, one bind"
+    f" with a window of {WINDOW}"
+)
+_COUNT: Final = "SELECT count(DISTINCT message_id) FROM events WHERE kind = $1 AND status = 10"
+
+
+def list_ours(connections: int, binds: int) -> list[System]:
+    """Return this gateway under each kind of load."""
+
+    @contextmanager
+    def single(folder: Path, carrier: SimulatedCarrier, sink: Sink) -> Iterator[Running]:
+        with _start(folder, carrier) as gateway:
+            yield _running(gateway, _http(gateway, connections))
+
+    @contextmanager
+    def batch(folder: Path, carrier: SimulatedCarrier, sink: Sink) -> Iterator[Running]:
+        with _start(folder, carrier) as gateway:
+            yield _running(gateway, _http(gateway, BATCH_CONNECTIONS, batch=BATCH))
+
+    @contextmanager
+    def smpp(folder: Path, carrier: SimulatedCarrier, sink: Sink) -> Iterator[Running]:
+        with _start_with_smpp(folder, carrier) as (gateway, login):
+            load = SmppLoad(login, binds=binds, window=SMPP_WINDOW, receipts=False)
+            yield _running(gateway, SmppLoader(load))
+
+    @contextmanager
+    def smpp_receipts(folder: Path, carrier: SimulatedCarrier, sink: Sink) -> Iterator[Running]:
+        with _start_with_smpp(folder, carrier) as (gateway, login):
+            load = SmppLoad(login, binds=binds, window=SMPP_WINDOW, receipts=True)
+            yield _running(gateway, SmppLoader(load))
+
+    of_binds = f"{binds} bind{'s' * (binds > 1)} with a window of {SMPP_WINDOW}"
+    return [
+        System(
+            name="ours-single",
+            title="this gateway, single submits",
+            keeps=_KEEPS,
+            configuration=_CONFIGURATION,
+            receipts_end=ReceiptsEnd.CARRIER,
+            check=_always,
+            start=single,
+        ),
+        System(
+            name="ours-batch",
+            title=f"this gateway, batches of {BATCH:,}",
+            keeps=_KEEPS,
+            configuration=f"{_CONFIGURATION}; {BATCH_CONNECTIONS} HTTP connections",
+            receipts_end=ReceiptsEnd.CARRIER,
+            check=_always,
+            start=batch,
+        ),
+        System(
+            name="ours-smpp",
+            title="this gateway, SMPP submits",
+            keeps=_KEEPS,
+            configuration=f"{_CONFIGURATION}; the customer has {of_binds}",
+            receipts_end=ReceiptsEnd.CARRIER,
+            check=_always,
+            start=smpp,
+        ),
+        System(
+            name="ours-smpp-receipts",
+            title="this gateway, SMPP, receipts up",
+            keeps=_KEEPS,
+            configuration=f"{_CONFIGURATION}; the customer has {of_binds} and wants all receipts",
+            receipts_end=ReceiptsEnd.CUSTOMER,
+            check=_always,
+            start=smpp_receipts,
+        ),
+    ]
+
+
+@contextmanager
+def _start(
+    folder: Path, carrier: SimulatedCarrier, more_settings: str = ""
+) -> Iterator[RunningGateway]:
+    folder.chmod(0o755)  # its PostgreSQL may run as another user
+    settings = SETTINGS.format(folder=folder, carrier_port=carrier.port, window=WINDOW)
+    with start_gateway(folder, settings + more_settings) as gateway:
+        yield gateway
+
+
+@contextmanager
+def _start_with_smpp(
+    folder: Path, carrier: SimulatedCarrier
+) -> Iterator[tuple[RunningGateway, Login]]:
+    (port,) = find_free_ports(1)
+    with _start(folder, carrier, _SMPP.format(port=port)) as gateway:
+        gateway.create_account("bench")
+        login = gateway.run("account", "smpp", "set", "bench")
+        yield gateway, Login(port=port, system_id="bench", password=login["password"])
+
+
+def _http(gateway: RunningGateway, connections: int, batch: int = 0) -> HttpLoader:
+    address = urlsplit(gateway.url)
+    key = gateway.create_account("bench")
+    wanted = Wanted(host=address.netloc, key=key, mode="batch" if batch else "single")
+    return HttpLoader(
+        Messages(wanted), address.port or 80, connections=connections, per_request=batch or 1
+    )
+
+
+def _running(gateway: RunningGateway, loader: Loader) -> Running:
+    async def count_kept() -> int:
+        async with gateway.connect() as connection:
+            return int(await connection.fetchval(_COUNT, EventKind.RECEIPT))
+
+    return Running(
+        groups={"gateway": (gateway.pid,), "database": (gateway.database_pid,)},
+        loader=loader,
+        count_kept=count_kept,
+    )
+
+
+def _always() -> None:
+    pass
