@@ -8,36 +8,36 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.model import Message
-from gateway.store.columns import read_rows, say_once
+from gateway.store.columns import Column, read_rows, write_rows
 
 _MESSAGE = (
-    ("id", "bigint"),
-    ("account_id", "int"),
-    ("carrier_id", "smallint"),
-    ("lane", "smallint"),
-    ("routes", "text"),
-    ("sender", "text"),
-    ("recipient", "text"),
-    ("country", "text"),
-    ("body", "text"),
-    ("data", "bytea"),
-    ("udh", "bytea"),
-    ("encoding", "smallint"),
-    ("data_coding", "smallint"),
-    ("segments", "smallint"),
-    ("price_micros", "bigint"),
-    ("client_ref", "text"),
-    ("tag", "text"),
-    ("callback_url", "text"),
-    ("send_at", "float8"),
-    ("expires_at", "float8"),
-    ("registered_delivery", "smallint"),
-    ("group_id", "bigint"),
+    Column("id", "bigint", varies=True),
+    Column("account_id", "int"),
+    Column("carrier_id", "smallint"),
+    Column("lane", "smallint"),
+    Column("routes", "text"),
+    Column("sender", "text"),
+    Column("recipient", "text", varies=True),
+    Column("country", "text"),
+    Column("body", "text", varies=True),
+    Column("data", "bytea"),
+    Column("udh", "bytea"),
+    Column("encoding", "smallint"),
+    Column("data_coding", "smallint"),
+    Column("segments", "smallint"),
+    Column("price_micros", "bigint"),
+    Column("client_ref", "text"),
+    Column("tag", "text"),
+    Column("callback_url", "text"),
+    Column("send_at", "float8"),
+    Column("expires_at", "float8"),
+    Column("registered_delivery", "smallint"),
+    Column("group_id", "bigint"),
 )
-"""Columns and their types, in the order of `_columns`. Arrays of arrays must be rectangular in
+"""In the order of `_columns`. Arrays of arrays must be rectangular in
 PostgreSQL, so routes travel as texts."""
 
-_COLUMNS = ", ".join(name for name, _ in _MESSAGE)
+_COLUMNS = ", ".join(column.name for column in _MESSAGE)
 _KEYS_FIRST = 3 + len(_MESSAGE)
 """The parameter behind the writer, its batch's number and the messages."""
 
@@ -89,9 +89,9 @@ SELECT account_id, available_micros - floor_micros AS spendable FROM balances
 WHERE account_id = ANY($1::int[]) ORDER BY account_id FOR UPDATE"""
 
 
-def message_columns(messages: list[Message]) -> list[list[Any]]:
+def message_columns(messages: list[Message]) -> list[Any]:
     """Return the arrays that the statements read from their third parameter on."""
-    return say_once(_columns(messages), rows=0)
+    return write_rows(_MESSAGE, _columns(messages))
 
 
 def _columns(messages: list[Message]) -> tuple[list[Any], ...]:

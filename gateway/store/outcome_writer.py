@@ -21,7 +21,7 @@ from gateway.inbound.handover import Handover
 from gateway.inbound.parts import InboundPart
 from gateway.model import AccountId
 from gateway.outcomes import Acknowledge, Delivery, Event, Notice, ParkedReceipt
-from gateway.store.columns import read_rows, say_once
+from gateway.store.columns import Column, read_rows, write_rows
 from gateway.store.commit_line import CommitLine, Connection
 from gateway.store.inbound import add_inbound
 
@@ -267,25 +267,25 @@ class OutcomeWriter:
 
 
 _EVENT = (
-    ("message_id", "bigint"),
-    ("account_id", "int"),
-    ("at", "float8"),
-    ("kind", "smallint"),
-    ("segment", "smallint"),
-    ("segment_status", "smallint"),
-    ("status", "smallint"),
-    ("closes", "boolean"),
-    ("carrier_id", "smallint"),
-    ("carrier_message_id", "text"),
-    ("code", "int"),
-    ("error", "text"),
-    ("posted_micros", "bigint"),
-    ("voided_micros", "bigint"),
+    Column("message_id", "bigint", varies=True),
+    Column("account_id", "int"),
+    Column("at", "float8", varies=True),
+    Column("kind", "smallint", varies=True),
+    Column("segment", "smallint"),
+    Column("segment_status", "smallint", varies=True),
+    Column("status", "smallint", varies=True),
+    Column("closes", "boolean", varies=True),
+    Column("carrier_id", "smallint"),
+    Column("carrier_message_id", "text", varies=True),
+    Column("code", "int"),
+    Column("error", "text"),
+    Column("posted_micros", "bigint", varies=True),
+    Column("voided_micros", "bigint"),
 )
-"""Columns and their types, in the order of `_event_columns`."""
+"""In the order of `_event_columns`."""
 _EVENTS_FIRST = 3
 """Events come first of all that a batch holds, behind the writer and the batch's number."""
-_EVENTS = f"""INSERT INTO events ({", ".join(name for name, _ in _EVENT)})
+_EVENTS = f"""INSERT INTO events ({", ".join(column.name for column in _EVENT)})
     {read_rows(_EVENT, first=_EVENTS_FIRST)}"""
 _POSTINGS = """UPDATE postings p SET posted_micros = p.posted_micros + d.micros
     FROM unnest({}::int[], {}::bigint[]) AS d(account_id, micros)
@@ -323,7 +323,7 @@ def _statement(batch: _Batch) -> tuple[str, list[Any]]:
         values.extend(columns)
 
     if batch.events:
-        add(_EVENTS, *say_once(_event_columns(batch.events), rows=0))
+        add(_EVENTS, *write_rows(_EVENT, _event_columns(batch.events)))
         for template, moved in (
             (_POSTINGS, _sum_by_account((e.account_id, e.posted_micros) for e in batch.events)),
             (_VOIDS, _sum_by_account((e.account_id, e.voided_micros) for e in batch.events)),

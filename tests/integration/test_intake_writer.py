@@ -254,3 +254,14 @@ async def test_an_error_of_one_batch_is_told_and_the_next_batch_goes_on(
     with pytest.raises(Exception, match="no partition"):
         await writing.put(Entry(message(account, id=past)))
     assert await writing.put(Entry(message(account))) == [Fate.STORED]
+
+
+async def test_texts_of_every_kind_come_out_as_they_went_in(
+    writing: Writing, make_account: Any, database: Database
+) -> None:
+    account = await make_account(credit_micros=10_000_000)
+    texts = ['"', "\\", '","', "{a,b}", "NULL", "", " two  spaces ", "a\nb\tc", "😀é€", '\\"', "'"]
+    sent = [message(account, text=text) for text in texts]
+    await writing.put(*[Entry(m) for m in sent])
+    rows = await database.pool.fetch("SELECT id, body FROM messages")
+    assert {row["id"]: row["body"] for row in rows} == {m.id: m.text for m in sent}
