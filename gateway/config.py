@@ -150,6 +150,17 @@ class Ids(Section, frozen=True, kw_only=True):
     receipt: Literal["string", "hex", "decimal"] = "string"
 
 
+class NotBilled(Section, frozen=True, kw_only=True):
+    """What the carrier does not bill, so that what was posted for it is refunded."""
+
+    states: tuple[
+        Literal["delivered", "undelivered", "expired", "rejected", "deleted", "unknown"], ...
+    ] = ()
+    """As receipts end; unknown: none came."""
+    errors: tuple[str, ...] = ()
+    """Receipts' `err`, whatever their state; zeros in front don't matter."""
+
+
 class Carrier(Section, frozen=True, kw_only=True):
     name: Name
     host: str
@@ -216,6 +227,7 @@ class Carrier(Section, frozen=True, kw_only=True):
     """What ties long messages together: headers, SAR's TLVs, or one message_payload."""
     statuses: dict[str, Literal["throttle", "retry", "reroute", "permanent"]] = {}
     """What this carrier's statuses mean where it differs from the table: "0x45" = "permanent"."""
+    not_billed: NotBilled = NotBilled()
 
 
 Amount = str

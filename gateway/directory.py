@@ -5,33 +5,47 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
+from gateway.config import Plan
 from gateway.metrics import Metrics
 from gateway.model import AccountId
 from gateway.store.postgres import Database
 
 
 class Directory:
-    """Who wants to be told at an endpoint of their own, and what each account's money is called."""
+    """Who wants to be told at an endpoint of their own, who pays for what was delivered alone, and
+    what each account's money is called."""
 
-    def __init__(self, database: Database, metrics: Metrics) -> None:
+    def __init__(self, database: Database, metrics: Metrics, plans: Iterable[Plan] = ()) -> None:
         self._database = database
         self._metrics = metrics
+        self.plans = tuple(plans)
+        """The settings'; what changes here is seen after the next refresh."""
+        self._paying_on_delivery: frozenset[int] = frozenset()
         self._hooked: frozenset[int] = frozenset()
         self._currencies: dict[int, str] = {}
 
     def wants_notice(self, account_id: AccountId) -> bool:
         return account_id in self._hooked
 
+    def pays_on_delivery(self, account_id: AccountId) -> bool:
+        return account_id in self._paying_on_delivery
+
     async def refresh(self) -> None:
         async with self._database.acquire() as connection:
             rows = await connection.fetch(
-                "SELECT id, currency, webhook_url <> '' AS hooked FROM accounts"
+                "SELECT id, currency, plan, bill, webhook_url <> '' AS hooked FROM accounts"
             )
         self._hooked = frozenset(row["id"] for row in rows if row["hooked"])
         self._currencies = {row["id"]: row["currency"] for row in rows}
+        by_plan = {plan.name: plan.bill for plan in self.plans}
+        self._paying_on_delivery = frozenset(
+            row["id"]
+            for row in rows
+            if (row["bill"] or by_plan.get(row["plan"], "")) == "delivered"
+        )
 
     def count_moves(self, move: str, amounts: Iterable[tuple[AccountId, int]]) -> None:
-        """Count micros `reserved`, `posted` or `voided` by one commit, added up by currency."""
+        """Count micros of one kind of move by one commit, added up by currency."""
         sums: defaultdict[AccountId, int] = defaultdict(int)
         for account_id, micros in amounts:
             sums[account_id] += micros

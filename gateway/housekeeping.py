@@ -18,6 +18,7 @@ from gateway.metrics import Metrics
 from gateway.model import CarrierId
 from gateway.outcomes import Event
 from gateway.receipts import ReceiptBook
+from gateway.refunds import Refunds
 from gateway.store.maintenance import Maintenance, Unanswered
 from gateway.store.outbox import OutboxDepth, PostgresOutbox
 from gateway.store.outcome_writer import OutcomeWriter
@@ -40,6 +41,7 @@ class Housekeeper:
         directory: Directory,
         book: ReceiptBook,
         outcomes: OutcomeWriter,
+        refunds: Refunds,
         outbox: PostgresOutbox,
         metrics: Metrics,
         *,
@@ -50,6 +52,7 @@ class Housekeeper:
         self._directory = directory
         self._book = book
         self._outcomes = outcomes
+        self._refunds = refunds
         self._outbox = outbox
         self._on_unmatched = on_unmatched
         self._depth = OutboxDepth(0, 0, None)
@@ -112,19 +115,19 @@ class Housekeeper:
             if state is not Status.SUBMITTED:
                 continue
             states[index] = settle_segment(state, Status.UNKNOWN)
-            self._outcomes.record(
-                Event(
-                    unanswered.message_id,
-                    unanswered.account_id,
-                    wall,
-                    EventKind.NO_RECEIPT,
-                    index + 1,
-                    states[index],
-                    aggregate(states),
-                    False,
-                    unanswered.carriers[index],
-                )
+            event = Event(
+                unanswered.message_id,
+                unanswered.account_id,
+                wall,
+                EventKind.NO_RECEIPT,
+                index + 1,
+                states[index],
+                aggregate(states),
+                False,
+                unanswered.carriers[index],
             )
+            self._outcomes.record(event)
+            self._refunds.ended(event)
         party = unanswered.party
         status = aggregate(states)
         if status.final:

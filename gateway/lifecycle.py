@@ -67,6 +67,7 @@ class EventKind(enum.IntEnum):
     HELD = 8  # lost with its bind on a carrier whose policy is "hold": nobody knows
     NO_RECEIPT = 9  # the carrier never said what became of it
     LEAVING = 10  # about to be sent on a carrier whose policy is "hold": not again after a crash
+    REFUND = 11  # the segment's price is given back; it and the message stay as they are
 
     @property
     def wire(self) -> str:

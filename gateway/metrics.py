@@ -162,7 +162,10 @@ class _Families:
         )
 
         self.credit = counter(
-            "credit_micros_total", "Millionths reserved, posted or voided.", "move", "currency"
+            "credit_micros_total",
+            "Millionths moved: reserved, posted …",
+            "move",
+            "currency",
         )
         self.webhook_events = counter("webhook_events_total", "Events, by outcome.", "outcome")
         self.webhook_seconds = histogram("webhook_call_seconds", "One call.", _QUICK_S)
@@ -397,7 +400,8 @@ class Metrics:
         }
         self._rejections = _WordCounter(families.rejections)
         self._credit = {
-            move: _WordCounter(families.credit, move) for move in ("reserved", "posted", "voided")
+            move: _WordCounter(families.credit, move)
+            for move in ("reserved", "posted", "voided", "refunded")
         }
         self._requests: dict[tuple[str, int], Distribution] = {}
         self._carriers: dict[str, CarrierMetrics] = {}
@@ -432,11 +436,9 @@ class Metrics:
             self._requests[key] = child
         child.observe(seconds)
 
-    def credit_moved(
-        self, currency: str, *, reserved: int = 0, posted: int = 0, voided: int = 0
-    ) -> None:
-        """Count micros moved in one commit."""
-        for move, micros in (("reserved", reserved), ("posted", posted), ("voided", voided)):
+    def credit_moved(self, currency: str, **moved: int) -> None:
+        """Count micros `reserved`, `posted`, `voided` or `refunded` in one commit."""
+        for move, micros in moved.items():
             if micros:
                 self._credit[move].add(currency, micros)
 

@@ -34,6 +34,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     error: str | None = None
     posted_micros: int = 0
     voided_micros: int = 0
+    cost_micros: int | None = None
+    """What the carrier charges for what it took; None: nobody knows."""
 
 
 class Party(msgspec.Struct, frozen=True, gc=False):

@@ -31,6 +31,7 @@ from gateway.model import AccountId, CarrierId, Lane, Message
 from gateway.outcomes import Event
 from gateway.owner import Owner
 from gateway.receipts import ReceiptBook
+from gateway.refunds import Refunds
 from gateway.retry import RetryLimits
 from gateway.smpp.client import CarrierBind
 from gateway.store.accounts import list_accounts
@@ -46,6 +47,7 @@ from gateway.store.postgres import Database, connect_single
 from gateway.store.reader import Reader
 from gateway.store.upstream_reader import fetch_last_delivery_id
 from gateway.submissions import Intakes
+from gateway.tariffs import build_refund_rules
 from gateway.upstream.front import CustomersFront
 
 log = get_logger("gateway")
@@ -75,7 +77,7 @@ class Parts:
         self.backlog = Backlog(self._database)
         self._inbound_store = InboundStore(self._database)
         self._ids = IdGenerator(NODE, await self._fetch_last_id())
-        self.directory = Directory(self._database, self._metrics)
+        self.directory = Directory(self._database, self._metrics, self._config.plan)
         await self.directory.refresh()
         carrier_ids, past_carriers = await _register_carriers(
             self._database, [carrier.name for carrier in self._config.carrier]
@@ -130,6 +132,9 @@ class Parts:
             waiting_max=config.dispatch.outcomes_waiting_max,
             on_batch=metrics.outcome_commits.committed,
             on_refused=lambda rows, error: log.error("outcome_refused", error=str(error)),
+            on_refunded=lambda account_id, micros: self.directory.count_moves(
+                "refunded", [(account_id, micros)]
+            ),
         )
         self.customers = CustomersFront(
             config.smpp, self._database, self.outcome_writer, self._ids, metrics.upstream
@@ -173,6 +178,10 @@ class Parts:
             states_of=lambda message_id: self.book.references.find_states(message_id),
             reroute=lambda message: self.intake.reroute(message),
         )
+        self.refunds = Refunds(
+            build_refund_rules(config, carrier_ids, self.directory.pays_on_delivery),
+            self.outcome_writer.refund,
+        )
         self.book = ReceiptBook(
             self.outcome_writer,
             references_max=config.dispatch.references_max,
@@ -181,6 +190,7 @@ class Parts:
             on_unmatched=self.desk.receipt_parked,
             on_duplicate=self.desk.receipt_repeated,
             send_up=self.customers.postman.tell,
+            on_ended=self.refunds.ended,
         )
         self.desk.join(self.dispatcher, self.book)
         self.outcome_writer.join(self.desk, self.customers.postman)
@@ -194,6 +204,7 @@ class Parts:
             self.directory,
             self.book,
             self.outcome_writer,
+            self.refunds,
             self._outbox,
             self._metrics,
             on_unmatched=self.desk.receipt_unmatched,

@@ -147,8 +147,11 @@ class ReceiptBook:
         on_unmatched: Callable[[CarrierId], None] = lambda carrier: None,
         on_duplicate: Callable[[CarrierId], None] = lambda carrier: None,
         send_up: SendUp = lambda account, message, party, status, error, at: None,
+        on_ended: Callable[[Event], None] = lambda event: None,
     ) -> None:
+        """`on_ended` gets each event that brings a segment into a final state."""
         self._sink = sink
+        self._on_ended = on_ended
         self._send_up = send_up
         self.references = References(references_max)
         self._parked_max = parked_max
@@ -316,22 +319,23 @@ class ReceiptBook:
             return False
         carrier_id, carrier_message_id = receipt.key
         states[index] = after
-        self._sink.record(
-            Event(
-                reference.message_id,
-                reference.account_id,
-                receipt.received_at,
-                EventKind.RECEIPT,
-                index + 1,
-                after,
-                after if len(states) == 1 else aggregate(states),
-                False,
-                carrier_id,
-                carrier_message_id,
-                receipt.code,
-                receipt.error or None,
-            )
+        event = Event(
+            reference.message_id,
+            reference.account_id,
+            receipt.received_at,
+            EventKind.RECEIPT,
+            index + 1,
+            after,
+            after if len(states) == 1 else aggregate(states),
+            False,
+            carrier_id,
+            carrier_message_id,
+            receipt.code,
+            receipt.error or None,
         )
+        self._sink.record(event)
+        if after.final:
+            self._on_ended(event)
         return True
 
 

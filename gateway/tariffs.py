@@ -1,4 +1,4 @@
-"""From settings and the files that they name to price and cost lists.
+"""From settings and the files that they name to price and cost lists, and to refunds' rules.
 
 Not here: what a line means (`credit/rates.py`), whose list decides (`credit/prices.py`).
 """
@@ -6,17 +6,20 @@ Not here: what a line means (`credit/rates.py`), whose list decides (`credit/pri
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 
 from gateway.config import Config, Price, PriceList
+from gateway.config import NotBilled as NotBilledTable
 from gateway.credit import prices
 from gateway.credit.costs import Costs
 from gateway.credit.lists import parse_csv, parse_rate
 from gateway.credit.prices import PriceBook
 from gateway.credit.rates import Rate, RateTable
+from gateway.credit.refunds import NotBilled, RefundRules, plain_error
 from gateway.errors import ConfigError
-from gateway.model import CarrierId
+from gateway.lifecycle import STATUSES
+from gateway.model import AccountId, CarrierId
 
 FILE_BYTES_MAX = 256 * 1024 * 1024
 
@@ -92,6 +95,25 @@ def build_costs(config: Config, carrier_ids: Mapping[str, CarrierId]) -> Costs:
         if name not in carrier_ids:
             raise ConfigError(rates[0].where, f"no carrier {name!r}")
     return Costs({carrier_ids[name]: RateTable(rates) for name, rates in lines.items()})
+
+
+def build_refund_rules(
+    config: Config,
+    carrier_ids: Mapping[str, CarrierId],
+    pays_on_delivery: Callable[[AccountId], bool],
+) -> RefundRules:
+    """Return what is given back after it was posted."""
+    return RefundRules(
+        {
+            carrier_ids[carrier.name]: NotBilled(
+                frozenset(STATUSES[state] for state in carrier.not_billed.states),
+                frozenset(plain_error(error) for error in carrier.not_billed.errors),
+            )
+            for carrier in config.carrier
+            if carrier.not_billed != NotBilledTable()
+        },
+        pays_on_delivery,
+    )
 
 
 def _sections(config: Config) -> Iterator[tuple[str, Price | PriceList]]:

@@ -13,7 +13,8 @@ from gateway.model import AccountId, MessageId
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
     at: str
     kind: str
-    """submitted, refused, retry, receipt, expired, canceled, unroutable, held or no_receipt."""
+    """submitted, refused, retry, receipt, expired, canceled, unroutable, held, no_receipt, leaving
+    or refund."""
     segment: int
     """1 … segments."""
     status: str
@@ -126,9 +127,14 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     currency: str
     available: str
-    """What can still be spent before the floor is counted in."""
+    """What is neither spent nor reserved; below zero it is owed."""
+    spendable: str
+    """What can still be spent: down to the floor, or up to the limit."""
     reserved: str
     posted: str
+    """What carriers took."""
+    refunded: str
+    """What of it was given back."""
     deposited: str
     floor: str
 

@@ -91,9 +91,11 @@ _FIELDS: dict[str, dict[str, Json]] = {
         "error": {"description": "The receipt's err or network error, or the reason in a word."},
     },
     "Balance": {
-        "available": {"description": "What can be spent before the floor is counted in."},
+        "available": {"description": "What is neither spent nor reserved; below 0 it is owed."},
+        "spendable": {"description": "What can still be spent: to the floor, or to the limit."},
         "reserved": {"description": "Accepted messages that no carrier has taken yet."},
         "posted": {"description": "Messages that carriers took."},
+        "refunded": {"description": "What of the posted was given back."},
         "floor": {"description": "What `available` may never go below."},
     },
     "InboundView": {

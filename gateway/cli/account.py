@@ -46,6 +46,7 @@ class AccountJson(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     available: str
     reserved: str
     posted: str
+    refunded: str
     deposited: str
     floor: str
     default_sender: str
@@ -155,20 +156,20 @@ def list_accounts(session: Session, as_json: bool) -> None:
         print_json([_json_of(standing) for standing in standings])
         return
     print_table(
-        ("name", "available", "reserved", "posted", "currency", "state", "since"),
+        ("name", "available", "reserved", "spent", "currency", "state", "since"),
         (
             (
                 s.account.name,
                 format_micros(s.available_micros),
                 format_micros(s.reserved_micros),
-                format_micros(s.posted_micros),
+                format_micros(s.spent_micros),
                 s.account.currency,
                 "active" if s.account.active else "inactive",
                 moment(s.created_at),
             )
             for s in standings
         ),
-        right=("available", "reserved", "posted"),
+        right=("available", "reserved", "spent"),
     )
 
 
@@ -335,6 +336,7 @@ def _json_of(standing: Standing, **secrets: str) -> AccountJson:
         available=format_micros(standing.available_micros),
         reserved=format_micros(standing.reserved_micros),
         posted=format_micros(standing.posted_micros),
+        refunded=format_micros(standing.refunded_micros),
         deposited=format_micros(standing.deposited_micros),
         floor=format_micros(a.floor_micros),
         default_sender=a.default_sender,
@@ -363,6 +365,7 @@ def _print_standing(standing: Standing, *, secret: bool) -> None:
             ("available", money(standing.available_micros, a.currency)),
             ("reserved", money(standing.reserved_micros, a.currency)),
             ("posted", money(standing.posted_micros, a.currency)),
+            ("refunded", money(standing.refunded_micros, a.currency)),
             ("deposited", money(standing.deposited_micros, a.currency)),
             *_credit_fields(a),
             ("sender", a.default_sender),

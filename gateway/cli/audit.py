@@ -50,7 +50,10 @@ def audit(session: Session, as_json: bool) -> None:
 
 
 def _print_report(report: AuditReport, currencies: dict[str, str]) -> None:
-    columns = ("account", "messages", "open", "deposited", "posted", "reserved", "available")
+    columns = (
+        *("account", "messages", "open"),
+        *("deposited", "posted", "voided", "refunded", "reserved", "available"),
+    )
     print_table(
         columns,
         (
@@ -60,6 +63,8 @@ def _print_report(report: AuditReport, currencies: dict[str, str]) -> None:
                 f"{a.open_messages:,}",
                 format_micros(a.deposited_micros),
                 format_micros(a.posted_micros),
+                format_micros(a.voided_micros),
+                format_micros(a.refunded_micros),
                 format_micros(a.reserved_micros),
                 money(a.available_micros, currencies.get(a.account, "")),
             )

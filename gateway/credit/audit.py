@@ -6,9 +6,10 @@ comparison: `store/` adds the rows up.
 
 For each account:
 
-    available = deposited - priced + voided
+    available = deposited - priced + voided + refunded
     posted    = what its events posted
-    reserved  = deposited - posted - available = what its open messages hold ≥ 0
+    refunded  = what its events refunded, no more than they posted
+    reserved  = deposited - (posted - refunded) - available = what its open messages hold ≥ 0
     available ≥ floor
 """
 
@@ -28,19 +29,22 @@ class StoredBalance(msgspec.Struct, frozen=True, kw_only=True):
     available_micros: Micros
     deposited_micros: Micros
     posted_micros: Micros
+    """Refunded or not."""
+    refunded_micros: Micros = Micros(0)
     floor_micros: Micros
 
 
 class RowTotals(msgspec.Struct, frozen=True, kw_only=True):
-    """What an account's rows add up to; dropped partitions' sums are in the first four."""
+    """What an account's rows add up to; dropped partitions' sums are in all but the last."""
 
     account_id: AccountId
     deposited_micros: Micros
-    """Deposits, corrections and refunds."""
+    """Top-ups and corrections."""
     priced_micros: Micros
     """Prices of all messages."""
     posted_micros: Micros
     voided_micros: Micros
+    refunded_micros: Micros = Micros(0)
     open_micros: Micros
     """Sum over the messages that are not closed: price - posted - voided."""
 
@@ -53,9 +57,12 @@ class MessageTotals(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     price_micros: Micros
     posted_micros: Micros
     voided_micros: Micros
+    refunded_micros: Micros = Micros(0)
     closed: bool
     segments_closed_twice: int = 0
     """Segments that more than one event posted or voided."""
+    segments_refunded_wrongly: int = 0
+    """Segments that were refunded more than once, not in full, or without being posted."""
 
 
 class Disagreement(msgspec.Struct, frozen=True):
@@ -101,14 +108,16 @@ def verdict(
 
 
 def _compare_account(stored: StoredBalance, rows: RowTotals) -> Iterable[Disagreement]:
-    reserved = stored.deposited_micros - stored.posted_micros - stored.available_micros
+    spent = stored.posted_micros - stored.refunded_micros
+    reserved = stored.deposited_micros - spent - stored.available_micros
     equal = (
         ("deposited", stored.deposited_micros, rows.deposited_micros),
         ("posted", stored.posted_micros, rows.posted_micros),
+        ("refunded", stored.refunded_micros, rows.refunded_micros),
         (
             "available",
             stored.available_micros,
-            rows.deposited_micros - rows.priced_micros + rows.voided_micros,
+            rows.deposited_micros - rows.priced_micros + rows.voided_micros + rows.refunded_micros,
         ),
         ("reserved", reserved, rows.open_micros),
     )
@@ -138,6 +147,20 @@ def _compare_message(message: MessageTotals) -> Iterable[Disagreement]:
     if message.segments_closed_twice:
         yield Disagreement(
             message.account_id, f"{name}: segments closed twice", message.segments_closed_twice, 0
+        )
+    if message.segments_refunded_wrongly:
+        yield Disagreement(
+            message.account_id,
+            f"{name}: segments refunded wrongly",
+            message.segments_refunded_wrongly,
+            0,
+        )
+    if message.refunded_micros > message.posted_micros:
+        yield Disagreement(
+            message.account_id,
+            f"{name}: refunded, at most",
+            message.refunded_micros,
+            message.posted_micros,
         )
 
 

@@ -5,7 +5,8 @@
 
 A message's price is reserved when it is accepted. Each segment's part of it is posted when a
 carrier takes the segment and voided when it can't be sent any more; whatever is reported after
-that changes nothing. A refund is a deposit with a reason: what was posted stays posted.
+that changes nothing, but a refund, which gives back what was posted, once. So every part ends in
+exactly one of posted, voided and refunded.
 
 Not here: prices (`prices.py`), the rows and the transactions that hold to this (`store/`).
 """
@@ -51,7 +52,7 @@ _CLOSES: Final[dict[EventKind, Fate]] = {
     EventKind.HELD: Fate.VOIDED,
 }
 """How an event closes an open segment. LEAVING and RETRY leave it open; RECEIPT and NO_RECEIPT
-tell of a handset, not of money."""
+tell of a handset, not of money; REFUND reopens nothing (`apply_refund`)."""
 
 
 class Reservation(msgspec.Struct, frozen=True):
@@ -66,7 +67,7 @@ class Reservation(msgspec.Struct, frozen=True):
 
     @property
     def posted_micros(self) -> Micros:
-        """What was posted, refunded or not: a refund is booked as a deposit."""
+        """What was posted, refunded or not: a refund is booked beside it."""
         return self._sum(Fate.POSTED, Fate.REFUNDED)
 
     @property
@@ -103,6 +104,8 @@ def apply_event(
     reservation: Reservation, segment: int, kind: EventKind
 ) -> tuple[Reservation, Move]:
     """Return the reservation after an event of one segment (1 … segments), and what it moves."""
+    if kind is EventKind.REFUND:
+        return apply_refund(reservation, segment)
     fate = _CLOSES.get(kind)
     if fate is None or reservation.fates[_index(reservation, segment)] is not Fate.OPEN:
         return reservation, NOTHING

@@ -69,11 +69,17 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime.datetime
     available_micros: int
     posted_micros: int
+    refunded_micros: int
+    """What of the posted was given back."""
     deposited_micros: int
 
     @property
     def reserved_micros(self) -> int:
-        return self.deposited_micros - self.posted_micros - self.available_micros
+        return self.deposited_micros - self.spent_micros - self.available_micros
+
+    @property
+    def spent_micros(self) -> int:
+        return self.posted_micros - self.refunded_micros
 
 
 class NewKey(msgspec.Struct, frozen=True):
@@ -312,6 +318,7 @@ def _standing_of(row: Row) -> Standing:
         created_at=row["created_at"],
         available_micros=row["available_micros"],
         posted_micros=row["posted_micros"],
+        refunded_micros=row["refunded_micros"],
         deposited_micros=row["deposited_micros"],
     )
 

@@ -8,6 +8,7 @@ follow from the segments, a reference that leads nowhere.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -62,6 +63,7 @@ class AccountAudit(msgspec.Struct, frozen=True, kw_only=True):
     deposited_micros: int
     posted_micros: int
     voided_micros: int
+    refunded_micros: int
     reserved_micros: int
     available_micros: int
 
@@ -90,6 +92,7 @@ class _Sums(msgspec.Struct):
     priced: int = 0
     posted: int = 0
     voided: int = 0
+    refunded: int = 0
     open: int = 0
 
 
@@ -162,8 +165,10 @@ def judge_message(rows: Sequence[Row], names: dict[int, str]) -> list[Finding]:
         price_micros=Micros(first["price"]),
         posted_micros=Micros(sum(event["posted"] for event in events)),
         voided_micros=Micros(sum(event["voided"] for event in events)),
+        refunded_micros=Micros(sum(event["refunded"] for event in events)),
         closed=closings > 0,
         segments_closed_twice=len(_moved_twice(events)),
+        segments_refunded_wrongly=len(_refunded_wrongly(events)),
     )
     found = [
         finding(d.what.removeprefix(f"message {message_id}: "), d.stored, d.recomputed)
@@ -212,7 +217,10 @@ async def _fetch_suspects(
 
 def _sums_of_retired(row: Row) -> _Sums:
     return _Sums(
-        priced=row["retired_priced"], posted=row["retired_posted"], voided=row["retired_voided"]
+        priced=row["retired_priced"],
+        posted=row["retired_posted"],
+        voided=row["retired_voided"],
+        refunded=row["retired_refunded"],
     )
 
 
@@ -222,6 +230,7 @@ def _add(sums: _Sums, row: Row) -> None:
     sums.priced += row["priced"]
     sums.posted += row["posted"]
     sums.voided += row["voided"]
+    sums.refunded += row["refunded"]
     sums.open += row["open"]
 
 
@@ -235,6 +244,7 @@ def _judge_accounts(
             available_micros=row["available"],
             deposited_micros=row["deposited"],
             posted_micros=row["posted"],
+            refunded_micros=row["refunded"],
             floor_micros=row["floor"],
         )
         for row in accounts
@@ -246,6 +256,7 @@ def _judge_accounts(
             priced_micros=Micros(s.priced),
             posted_micros=Micros(s.posted),
             voided_micros=Micros(s.voided),
+            refunded_micros=Micros(s.refunded),
             open_micros=Micros(s.open),
         )
         for account_id, s in sums.items()
@@ -284,8 +295,9 @@ def _account_audit(row: Row, sums: _Sums) -> AccountAudit:
         deposited_micros=row["deposits"],
         posted_micros=sums.posted,
         voided_micros=sums.voided,
+        refunded_micros=sums.refunded,
         reserved_micros=sums.open,
-        available_micros=row["deposits"] - sums.priced + sums.voided,
+        available_micros=row["deposits"] - sums.priced + sums.voided + sums.refunded,
     )
 
 
@@ -296,6 +308,16 @@ def _moved_twice(events: Iterable[Row]) -> set[int]:
         if event["posted"] or event["voided"]:
             (twice if event["segment"] in once else once).add(event["segment"])
     return twice
+
+
+def _refunded_wrongly(events: Sequence[Row]) -> set[int]:
+    """Return the segments of which something else than what was posted once was refunded."""
+    posted: Counter[int] = Counter()
+    refunded: Counter[int] = Counter()
+    for event in events:
+        posted[event["segment"]] += event["posted"]
+        refunded[event["segment"]] += event["refunded"]
+    return {segment for segment, micros in refunded.items() if micros not in (0, posted[segment])}
 
 
 def _last(events: Iterable[Row], column: str) -> Status:

@@ -98,9 +98,10 @@ def whole_message_view(
     )
 
 
-def _effect_order(event: Row) -> tuple[bool, float, int]:
-    """A final status never goes back, so it outranks time (as in the queries)."""
-    return event["status"] >= Status.DELIVERED, event["at"], event["status"]
+def _effect_order(event: Row) -> tuple[bool, float, int, int]:
+    """A final status never goes back, so it outranks time (as in the queries); a refund comes
+    after what it is for."""
+    return event["status"] >= Status.DELIVERED, event["at"], event["status"], event["kind"]
 
 
 def _event_view(event: Row, names: Names) -> EventView:
@@ -159,6 +160,8 @@ class _Part:
             case EventKind.RECEIPT:
                 self.receipt_at = event["at"]
                 self.error = event["error"] or ""
+            case EventKind.REFUND:
+                pass
             case _:
                 self.error = event["error"] or self.error
 

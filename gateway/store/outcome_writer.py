@@ -11,8 +11,7 @@ Not here: what is to be written (`gateway/dispatch.py`, `gateway/receipts.py`,
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import asyncpg
@@ -24,6 +23,7 @@ from gateway.outcomes import Acknowledge, Delivery, Event, Notice, ParkedReceipt
 from gateway.store.columns import Column, read_rows, write_rows
 from gateway.store.commit_line import CommitLine, Connection
 from gateway.store.inbound import add_inbound
+from gateway.store.money import TELL_REFUNDED, add_money
 
 BATCH_EVENTS_MAX = 5_000
 DeliveryKey = tuple[AccountId, int]
@@ -59,11 +59,13 @@ class _Batch:
         "kept",
         "notices",
         "parked",
+        "refunds",
         "unparked",
     )
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.refunds: list[Event] = []
         self.notices: list[Notice] = []
         self.deliveries: list[Delivery] = []
         self.delivered: list[DeliveryKey] = []
@@ -77,6 +79,7 @@ class _Batch:
     def empty(self) -> bool:
         return not (
             self.events
+            or self.refunds
             or self.deliveries
             or self.delivered
             or self.parked
@@ -98,7 +101,7 @@ class _Batch:
         """Return batches of one row each, in order; acknowledgements stay with this one."""
         parts: list[_Batch] = []
         for name in (
-            *("events", "notices", "deliveries", "delivered"),
+            *("events", "refunds", "notices", "deliveries", "delivered"),
             *("unparked", "parked", "kept", "handovers"),
         ):
             for row in getattr(self, name):
@@ -119,8 +122,13 @@ class OutcomeWriter:
         waiting_max: int,
         on_batch: Callable[[int, float], None] = lambda size, seconds: None,
         on_refused: Callable[[str, Exception], None] = lambda rows, error: None,
+        on_refunded: Callable[[AccountId, int], None] = lambda account, micros: None,
     ) -> None:
-        """`on_written` gets each committed batch's events, and whether it held notices."""
+        """`on_written` gets each committed batch's events, and whether it held notices.
+
+        `on_refunded` gets what was given back to an account, one call a segment.
+        """
+        self._on_refunded = on_refunded
         self._on_refused = on_refused
         self._line = line
         self._on_written = on_written
@@ -153,6 +161,12 @@ class OutcomeWriter:
 
     def record(self, event: Event) -> None:
         self._batch.events.append(event)
+        self._wake.set()
+
+    def refund(self, event: Event) -> None:
+        """Give a segment's price back, unless that was done before; of the event's money nothing
+        is read, as the store knows the price."""
+        self._batch.refunds.append(event)
         self._wake.set()
 
     def notify(self, notice: Notice) -> None:
@@ -252,7 +266,7 @@ class OutcomeWriter:
             parts = batch.split()
             if len(parts) == 1:
                 self.refused += 1
-                self._on_refused(repr(batch.events), error)
+                self._on_refused(repr(batch.events or batch.refunds), error)
                 return
             for part in parts:
                 await self._write(part)
@@ -261,9 +275,17 @@ class OutcomeWriter:
         query, values = _statement(batch)
 
         async def run(connection: Connection[asyncpg.Record], seq: int) -> None:
-            await connection.execute(query, self._line.name, seq, *values)
+            if not batch.refunds:
+                await connection.execute(query, self._line.name, seq, *values)
+                return
+            row = await connection.fetchrow(query, self._line.name, seq, *values)
+            assert row is not None
+            refunded.extend(zip(row["refunded_accounts"], row["refunded_micros"], strict=True))
 
+        refunded: list[tuple[AccountId, int]] = []
         await self._line.commit(run, None)
+        for account_id, micros in refunded:
+            self._on_refunded(account_id, micros)
 
 
 _EVENT = (
@@ -287,12 +309,6 @@ _EVENTS_FIRST = 3
 """Events come first of all that a batch holds, behind the writer and the batch's number."""
 _EVENTS = f"""INSERT INTO events ({", ".join(column.name for column in _EVENT)})
     {read_rows(_EVENT, first=_EVENTS_FIRST)}"""
-_POSTINGS = """UPDATE postings p SET posted_micros = p.posted_micros + d.micros
-    FROM unnest({}::int[], {}::bigint[]) AS d(account_id, micros)
-    WHERE p.account_id = d.account_id"""
-_VOIDS = """UPDATE balances b SET available_micros = b.available_micros + d.micros
-    FROM unnest({}::int[], {}::bigint[]) AS d(account_id, micros)
-    WHERE b.account_id = d.account_id"""
 _OUTBOX = """INSERT INTO outbox (account_id, message_id, url, body, created_at, next_at)
     SELECT n.*, n.created_at
     FROM unnest({}::int[], {}::bigint[], {}::text[], {}::text[], {}::float8[])
@@ -316,20 +332,15 @@ def _statement(batch: _Batch) -> tuple[str, list[Any]]:
     parts: list[str] = []
     values: list[Any] = []
 
-    def add(template: str, *columns: Sequence[Any]) -> None:
+    def add(template: str, *columns: Sequence[Any], name: str = "") -> None:
         first = len(values) + 3  # $1 and $2 are the writer and its batch's number
         numbers = (f"${number}" for number in range(first, first + len(columns)))
-        parts.append(f"part_{len(parts)} AS ({template.format(*numbers)})")
+        parts.append(f"{name or f'part_{len(parts)}'} AS ({template.format(*numbers)})")
         values.extend(columns)
 
     if batch.events:
         add(_EVENTS, *write_rows(_EVENT, _event_columns(batch.events)))
-        for template, moved in (
-            (_POSTINGS, _sum_by_account((e.account_id, e.posted_micros) for e in batch.events)),
-            (_VOIDS, _sum_by_account((e.account_id, e.voided_micros) for e in batch.events)),
-        ):
-            if moved:
-                add(template, list(moved), list(moved.values()))
+    add_money(add, batch.events, batch.refunds)
     if notices := batch.all_notices:
         add(
             _OUTBOX,
@@ -365,7 +376,8 @@ def _statement(batch: _Batch) -> tuple[str, list[Any]]:
         )
     add_inbound(add, batch.kept, batch.handovers)
     with_parts = f"WITH {', '.join(parts)} " if parts else ""
-    return f"{with_parts}SELECT advance_writer($1, $2)", values
+    told = TELL_REFUNDED if batch.refunds else ""
+    return f"{with_parts}SELECT advance_writer($1, $2){told}", values
 
 
 def _event_columns(events: Sequence[Event]) -> tuple[list[Any], ...]:
@@ -385,12 +397,3 @@ def _event_columns(events: Sequence[Event]) -> tuple[list[Any], ...]:
         [e.posted_micros for e in events],
         [e.voided_micros for e in events],
     )
-
-
-def _sum_by_account(moves: Iterable[tuple[int, int]]) -> dict[int, int]:
-    """Add up by account, in the accounts' order, so that two nodes lock rows the same way."""
-    sums: dict[int, int] = defaultdict(int)
-    for account_id, micros in moves:
-        if micros:
-            sums[account_id] += micros
-    return dict(sorted(sums.items()))

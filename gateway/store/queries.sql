@@ -43,7 +43,7 @@ WHERE account_id = $1 AND available_micros >= $2
 -- All accounts, or the one with this id or this name.
 SELECT a.id, a.name, a.currency, a.plan, a.bill, a.default_sender, a.segments_max,
        a.submit_per_s, a.webhook_url, a.webhook_secret, a.active, a.created_at,
-       b.floor_micros, b.available_micros, b.deposited_micros, p.posted_micros
+       b.floor_micros, b.available_micros, b.deposited_micros, p.posted_micros, p.refunded_micros
 FROM accounts a
 JOIN balances b ON b.account_id = a.id
 JOIN postings p ON p.account_id = a.id
@@ -172,7 +172,7 @@ ORDER BY c.message_id DESC LIMIT $8
 SELECT message_id FROM idempotency WHERE account_id = $1 AND key = $2
 
 -- name: fetch_balance
-SELECT b.available_micros, b.deposited_micros, b.floor_micros, p.posted_micros
+SELECT b.available_micros, b.deposited_micros, b.floor_micros, p.posted_micros, p.refunded_micros
 FROM balances b JOIN postings p USING (account_id) WHERE b.account_id = $1
 
 -- name: find_owner
@@ -200,19 +200,21 @@ WHERE m.id >= $1 AND m.id < $2 AND NOT EXISTS (
 -- name: retire_range
 -- Keeps the sums of money of a range of ids that is about to be dropped.
 INSERT INTO retired AS r
-SELECT account_id, sum(priced)::bigint, sum(posted)::bigint, sum(voided)::bigint
+SELECT account_id, sum(priced)::bigint, sum(posted)::bigint, sum(voided)::bigint,
+       sum(refunded)::bigint
 FROM (
-    SELECT account_id, price_micros AS priced, 0 AS posted, 0 AS voided
+    SELECT account_id, price_micros AS priced, 0 AS posted, 0 AS voided, 0 AS refunded
     FROM messages WHERE id >= $1 AND id < $2
     UNION ALL
-    SELECT account_id, 0, posted_micros, voided_micros
+    SELECT account_id, 0, posted_micros, voided_micros, coalesce(refunded_micros, 0)
     FROM events WHERE message_id >= $1 AND message_id < $2
 ) moved
 GROUP BY account_id
 ON CONFLICT (account_id) DO UPDATE SET
     priced_micros = r.priced_micros + excluded.priced_micros,
     posted_micros = r.posted_micros + excluded.posted_micros,
-    voided_micros = r.voided_micros + excluded.voided_micros
+    voided_micros = r.voided_micros + excluded.voided_micros,
+    refunded_micros = r.refunded_micros + excluded.refunded_micros
 
 -- ── Maintenance (maintenance.py) ────────────────────────────────────────────────────────────
 
@@ -386,11 +388,13 @@ SELECT count(*) FROM inbound_messages WHERE account_id = $1
 SELECT a.id, a.name, b.account_id IS NULL OR p.account_id IS NULL AS unbalanced,
        coalesce(b.available_micros, 0) AS available, coalesce(b.deposited_micros, 0) AS deposited,
        coalesce(b.floor_micros, 0) AS floor, coalesce(p.posted_micros, 0) AS posted,
+       coalesce(p.refunded_micros, 0) AS refunded,
        coalesce((SELECT sum(amount_micros) FROM deposits d WHERE d.account_id = a.id), 0)::bigint
            AS deposits,
        coalesce(r.priced_micros, 0) AS retired_priced,
        coalesce(r.posted_micros, 0) AS retired_posted,
-       coalesce(r.voided_micros, 0) AS retired_voided
+       coalesce(r.voided_micros, 0) AS retired_voided,
+       coalesce(r.refunded_micros, 0) AS retired_refunded
 FROM accounts a
 LEFT JOIN balances b ON b.account_id = a.id
 LEFT JOIN postings p ON p.account_id = a.id
@@ -404,6 +408,7 @@ ORDER BY a.id
 WITH segment AS (
     SELECT account_id, message_id, segment,
            sum(posted_micros)::bigint AS posted, sum(voided_micros)::bigint AS voided,
+           coalesce(sum(refunded_micros), 0)::bigint AS refunded,
            count(*) FILTER (WHERE posted_micros <> 0 OR voided_micros <> 0) AS moves,
            count(*) FILTER (WHERE closes) AS closings,
            bool_or(kind = 4) AND NOT bool_or(kind = 1) AS unsubmitted,
@@ -414,6 +419,8 @@ WITH segment AS (
 ),
 happened AS (
     SELECT account_id, message_id, sum(posted)::bigint AS posted, sum(voided)::bigint AS voided,
+           sum(refunded)::bigint AS refunded,
+           bool_or(refunded <> 0 AND refunded <> posted) AS misrefunded,
            sum(closings) AS closings, bool_or(moves > 1) AS twice,
            bool_or(unsubmitted) AS unsubmitted, (max(whole))[3] AS status,
            count(*) FILTER (WHERE own[3] <> 1) AS moved_on,
@@ -426,6 +433,7 @@ message AS (
            coalesce(m.id, h.message_id) AS id, m.id IS NULL AS missing,
            coalesce(m.price_micros, 0) AS price,
            coalesce(h.posted, 0) AS posted, coalesce(h.voided, 0) AS voided,
+           coalesce(h.refunded, 0) AS refunded, coalesce(h.misrefunded, false) AS misrefunded,
            coalesce(h.closings, 0) AS closings, coalesce(h.twice, false) AS twice,
            coalesce(h.unsubmitted, false) AS unsubmitted, coalesce(h.status, 1) AS status,
            CASE WHEN coalesce(h.moved_on, 0) = 0 THEN 1 WHEN h.moved_on < m.segments THEN 2
@@ -437,11 +445,12 @@ message AS (
 SELECT account_id, count(*) FILTER (WHERE NOT missing) AS messages,
        count(*) FILTER (WHERE closings = 0) AS open_messages,
        sum(price)::bigint AS priced, sum(posted)::bigint AS posted, sum(voided)::bigint AS voided,
+       sum(refunded)::bigint AS refunded,
        coalesce(sum(price - posted - voided) FILTER (WHERE closings = 0), 0)::bigint AS open,
        count(*) FILTER (WHERE bad) AS bad,
        (array_agg(id) FILTER (WHERE bad))[1:$3] AS suspects
 FROM (
-    SELECT *, missing OR twice OR unsubmitted OR closings > 1 OR posted + voided > price
+    SELECT *, missing OR twice OR misrefunded OR unsubmitted OR closings > 1 OR posted + voided > price
               OR (closings > 0 AND posted + voided <> price)
               OR (closings > 0) <> (status > 2) OR status <> recomputed AS bad
     FROM message
@@ -452,7 +461,8 @@ GROUP BY account_id
 -- The rows of suspects, to say what is wrong with each.
 SELECT k.account_id, k.message_id, m.price_micros AS price, m.segments,
        e.segment, e.kind, e.at, e.segment_status, e.status, e.closes,
-       e.posted_micros AS posted, e.voided_micros AS voided
+       e.posted_micros AS posted, e.voided_micros AS voided,
+       coalesce(e.refunded_micros, 0) AS refunded
 FROM unnest($1::int[], $2::bigint[]) AS k(account_id, message_id)
 LEFT JOIN messages m ON m.account_id = k.account_id AND m.id = k.message_id
 LEFT JOIN events e ON e.account_id = k.account_id AND e.message_id = k.message_id

@@ -151,13 +151,15 @@ class Reader:
             row = await connection.fetchrow(_BALANCE, account.id)
         assert row is not None, f"account {account.name} has no balance"
         available, deposited = row["available_micros"], row["deposited_micros"]
-        posted = row["posted_micros"]
+        posted, refunded = row["posted_micros"], row["refunded_micros"]
         return Balance(
             account=account.name,
             currency=account.currency,
             available=format_micros(available),
-            reserved=format_micros(deposited - posted - available),
+            spendable=format_micros(available - row["floor_micros"]),
+            reserved=format_micros(deposited - (posted - refunded) - available),
             posted=format_micros(posted),
+            refunded=format_micros(refunded),
             deposited=format_micros(deposited),
             floor=format_micros(row["floor_micros"]),
         )

@@ -107,8 +107,10 @@ class FakeGateway:
             account=account.name,
             currency=account.currency,
             available="9.9925",
+            spendable="9.9925",
             reserved="0",
             posted="0.0075",
+            refunded="0",
             deposited="10",
             floor="0",
         )

@@ -43,12 +43,14 @@ class Writing:
     def __init__(self, url: str) -> None:
         self.written: list[Event] = []
         self.refused: list[Exception] = []
+        self.refunded: list[tuple[int, int]] = []
         self.line = CommitLine(partial(connect_single, url, "outcomes"), "outcomes")
         self.writer = OutcomeWriter(
             self.line,
             lambda events, notices: self.written.extend(events),
             waiting_max=1000,
             on_refused=lambda rows, error: self.refused.append(error),
+            on_refunded=lambda account, micros: self.refunded.append((account, micros)),
         )
         self.task = asyncio.create_task(self.writer.run())
 
@@ -194,3 +196,92 @@ async def test_a_full_writer_says_so(database_url: str, make_account: Any) -> No
     await writing.writer.flush()
     assert not writing.writer.full
     await writing.end()
+
+
+# ── refunds ─────────────────────────────────────────────────────────────────────────────────
+
+
+def refund_of(account: Any, message_id: MessageId, segment: int = 1) -> Event:
+    return event(
+        account,
+        message_id,
+        kind=EventKind.REFUND,
+        segment=segment,
+        segment_status=Status.UNDELIVERED,
+        status=Status.UNDELIVERED,
+        closes=False,
+        carrier_message_id=None,
+        error="not delivered",
+    )
+
+
+async def money(database: Database) -> tuple[int, int, int]:
+    """Return what the only account has posted, got back, and available."""
+    row = await database.pool.fetchrow("SELECT * FROM postings JOIN balances USING (account_id)")
+    assert row is not None
+    return row["posted_micros"], row["refunded_micros"], row["available_micros"]
+
+
+async def test_a_segment_is_refunded_once_however_often_it_is_said(
+    writing: Writing, make_account: Any, put_message: Any, database: Database
+) -> None:
+    account = await make_account(credit_micros=1_000)
+    message_id = await put_message(account, segments=3, price_micros=300)
+    for segment in (1, 2, 3):
+        writing.writer.record(event(account, message_id, segment=segment, posted_micros=100))
+    writing.writer.refund(refund_of(account, message_id, 1))
+    writing.writer.refund(refund_of(account, message_id, 1))  # in one batch
+    await writing.writer.flush()
+    assert await money(database) == (300, 100, 800)
+    writing.writer.refund(refund_of(account, message_id, 1))  # in another
+    writing.writer.refund(refund_of(account, message_id, 3))
+    await writing.writer.flush()
+    assert await money(database) == (300, 200, 900)
+    assert writing.refunded == [(account.id, 100), (account.id, 100)]
+    rows = await database.pool.fetch(
+        "SELECT segment, refunded_micros, error FROM events WHERE kind = 11 ORDER BY segment"
+    )
+    assert [tuple(row) for row in rows] == [(1, 100, "not delivered"), (3, 100, "not delivered")]
+
+
+async def test_voids_and_refunds_of_one_batch_both_reach_the_balance(
+    writing: Writing, make_account: Any, put_message: Any, database: Database
+) -> None:
+    account = await make_account(credit_micros=1_000)
+    sent, refused = await put_message(account), await put_message(account)
+    before = (await money(database))[2]
+    writing.writer.record(event(account, sent, posted_micros=7_500))
+    writing.writer.record(
+        event(account, refused, kind=EventKind.REFUSED, status=Status.REJECTED, voided_micros=7_500)
+    )
+    writing.writer.refund(refund_of(account, sent))
+    await writing.writer.flush()
+    assert await money(database) == (7_500, 7_500, before + 15_000)
+
+
+async def test_a_free_message_has_nothing_to_refund(
+    writing: Writing, make_account: Any, put_message: Any, database: Database
+) -> None:
+    account = await make_account(credit_micros=1_000)
+    message_id = await put_message(account, price_micros=0)
+    writing.writer.record(event(account, message_id))
+    writing.writer.refund(refund_of(account, message_id))
+    await writing.writer.flush()
+    assert await money(database) == (0, 0, 1_000)
+
+
+async def test_refunds_of_many_accounts_go_to_each_of_them(
+    writing: Writing, make_account: Any, put_message: Any, database: Database
+) -> None:
+    for name, price in (("a", 100), ("b", 10)):
+        account = await make_account(name, credit_micros=1_000)
+        for _ in range(3):
+            message_id = await put_message(account, price_micros=price)
+            writing.writer.record(event(account, message_id, posted_micros=price))
+            writing.writer.refund(refund_of(account, message_id))
+    await writing.writer.flush()
+    rows = await database.pool.fetch(
+        "SELECT posted_micros, refunded_micros, available_micros FROM postings"
+        " JOIN balances USING (account_id) ORDER BY account_id"
+    )
+    assert [tuple(row) for row in rows] == [(300, 300, 1_000), (30, 30, 1_000)]

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+import asyncpg
 import pytest
 
 from gateway.lifecycle import EventKind, Status
@@ -334,3 +335,61 @@ async def test_the_audit_sees_one_moment_of_a_gateway_at_work(
     assert [report.findings for report in reports] == [[]] * 8
     assert len({report.accounts[0].messages for report in reports}) > 1, "nothing happened"
     assert (await shop.audit()).accounts[0].messages == 8 + count
+
+
+# ── refunds ─────────────────────────────────────────────────────────────────────────────────
+
+REFUND = (
+    "INSERT INTO events (account_id, message_id, at, kind, segment, segment_status, status, closes,"
+    " carrier_id, posted_micros, voided_micros, refunded_micros)"
+    " VALUES ($1, $2, extract(epoch FROM now()), 11, 1, 11, 11, false, 1, 0, 0, $3)"
+)
+GIVE_BACK = (
+    "WITH p AS (UPDATE postings SET refunded_micros = refunded_micros + $1)"
+    " UPDATE balances SET available_micros = available_micros + $1"
+)
+
+
+async def refund(shop: Shop, put_event: PutEvent, name: str, micros: int) -> None:
+    message_id = shop.ids[name]
+    await put_event(shop.account, message_id, EventKind.RECEIPT, status=Status.UNDELIVERED)
+    await shop.tamper(REFUND, shop.account.id, message_id, micros)
+    await shop.tamper(GIVE_BACK, micros)
+
+
+async def test_refunds_agree(shop: Shop, put_event: PutEvent) -> None:
+    await refund(shop, put_event, "submitted", 7_500)
+    report = await shop.audit()
+    assert report.findings == []
+    assert report.accounts[0].refunded_micros == 7_500
+    assert report.accounts[0].available_micros == 100_000_000 - 8 * 7_500
+
+
+async def test_a_refund_without_its_money_is_named(shop: Shop, put_event: PutEvent) -> None:
+    await put_event(
+        shop.account, shop.ids["submitted"], EventKind.RECEIPT, status=Status.UNDELIVERED
+    )
+    await shop.tamper(REFUND, shop.account.id, shop.ids["submitted"], 7_500)
+    assert {what for what, _, _ in told(await shop.findings(), None)} == {"refunded", "available"}
+
+
+async def test_a_refund_of_another_amount_is_named(shop: Shop, put_event: PutEvent) -> None:
+    await refund(shop, put_event, "submitted", 7_499)
+    found = await shop.findings()
+    assert ("segments refunded wrongly", "1", "0") in told(found, shop.ids["submitted"])
+
+
+async def test_a_refund_of_what_was_never_posted_is_named(shop: Shop, put_event: PutEvent) -> None:
+    await shop.tamper(REFUND, shop.account.id, shop.ids["refused"], 7_500)
+    await shop.tamper(GIVE_BACK, 7_500)
+    found = await shop.findings()
+    assert {what for what, _, _ in told(found, shop.ids["refused"])} >= {
+        "segments refunded wrongly",
+        "refunded, at most",
+    }
+
+
+async def test_a_second_refund_is_not_taken_by_the_store(shop: Shop, put_event: PutEvent) -> None:
+    await refund(shop, put_event, "submitted", 7_500)
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await shop.tamper(REFUND, shop.account.id, shop.ids["submitted"], 7_500)

@@ -117,8 +117,8 @@ async def test_old_days_are_dropped_and_their_money_still_adds_up(
         assert await connection.fetchval("SELECT count(*) FROM events") == 0
         retired = await connection.fetch("SELECT * FROM retired ORDER BY account_id")
     assert [tuple(row) for row in retired] == [
-        (shop.id, 30_000, 15_000, 15_000),
-        (bank.id, 15_000, 7_500, 7_500),
+        (shop.id, 30_000, 15_000, 15_000, 0),
+        (bank.id, 15_000, 7_500, 7_500, 0),
     ]
     assert [await fetch_account(database, account.id) for account in (shop, bank)] == before
     assert (await audit(database, now)).findings == []

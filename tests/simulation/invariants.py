@@ -7,7 +7,7 @@ from collections import Counter
 from gateway.jobs import NOT_TAKEN
 from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
 from gateway.model import Lane, MessageId
-from tests.simulation.limits import SEGMENTS_MAX
+from tests.simulation.limits import DOES_NOT_BILL_FAILURES, PAYS_ON_DELIVERY, SEGMENTS_MAX
 from tests.simulation.store import key_of
 from tests.simulation.world import PATIENCE_S, WALL, World
 
@@ -21,6 +21,7 @@ def check_invariants(world: World) -> None:
     assert world.settled, "something still waits"
     for message_id in world.store.messages:
         check_money(world, message_id)
+        check_refunds(world, message_id)
         check_status(world, message_id)
         check_notices(world, message_id)
         check_times(world, message_id)
@@ -38,7 +39,7 @@ def check_money(world: World, message_id: MessageId) -> None:
     closing = [place for place, event in enumerate(events) if event.closes]
     assert len(closing) == 1, "closed more than once"
     later = {event.kind for event in events[closing[0] + 1 :]}
-    assert later <= {EventKind.RECEIPT}, "something happened after the end"
+    assert later <= {EventKind.RECEIPT, EventKind.REFUND}, "something happened after the end"
     ended = Counter(e.segment for e in events if e.kind in VOIDS | {EventKind.SUBMITTED})
     assert ended == Counter(range(1, message.segments + 1)), "each segment ends once"
     moved = sum(event.posted_micros + event.voided_micros for event in events)
@@ -50,6 +51,21 @@ def check_money(world: World, message_id: MessageId) -> None:
             assert event.carrier_id is not None and event.carrier_message_id is not None
             taken = world.carriers[event.carrier_id].taken[event.carrier_message_id]
             assert (message_id, event.segment - 1) in taken, "posted for what nobody took"
+
+
+def check_refunds(world: World, message_id: MessageId) -> None:
+    """What was posted and did not arrive is given back once, where that was agreed."""
+    message, store = world.store.messages[message_id], world.store
+    states = store.job(message_id).states
+    refunded = Counter(e.segment for e in store.events[message_id] if e.kind is EventKind.REFUND)
+    expected = {
+        event.segment
+        for event in store.events[message_id]
+        if event.kind is EventKind.SUBMITTED
+        and states[event.segment - 1] is Status.UNDELIVERED
+        and (message.account_id == PAYS_ON_DELIVERY or event.carrier_id == DOES_NOT_BILL_FAILURES)
+    }
+    assert refunded == Counter(expected)
 
 
 def check_status(world: World, message_id: MessageId) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from gateway.credit.refunds import NotBilled, RefundRules
+from gateway.lifecycle import Status
+from gateway.model import CarrierId
 from gateway.retry import RetryLimits
 from gateway.throttle.adaptive import AdaptiveLimits
 
@@ -10,3 +13,11 @@ SEGMENTS_MAX = 3
 
 LIMITS = RetryLimits(attempts_max=5, first_s=0.5, max_s=4.0)
 RECOVERY = AdaptiveLimits(recover_share=0.1, floor_share=0.2)
+
+PAYS_ON_DELIVERY = 1
+"""An account."""
+DOES_NOT_BILL_FAILURES = CarrierId(2)
+REFUND_RULES = RefundRules(
+    {DOES_NOT_BILL_FAILURES: NotBilled(frozenset({Status.UNDELIVERED}))},
+    lambda account_id: account_id == PAYS_ON_DELIVERY,
+)

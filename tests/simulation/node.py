@@ -20,11 +20,18 @@ from gateway.lifecycle import EventKind, Status
 from gateway.model import CarrierId, Lane, Message, MessageId, Micros
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt
 from gateway.receipts import ArrivedReceipt, Found, Key, ReceiptBook, Reference
+from gateway.refunds import Refunds
 from gateway.shelves import Shelf
 from gateway.smpp.status import StatusClass
 from gateway.throttle.adaptive import AdaptiveRate
 from tests.simulation.life import Life
-from tests.simulation.limits import LIMITS, RECOVERY, SEGMENT_MICROS, SEGMENTS_MAX
+from tests.simulation.limits import (
+    LIMITS,
+    RECOVERY,
+    REFUND_RULES,
+    SEGMENT_MICROS,
+    SEGMENTS_MAX,
+)
 from tests.simulation.store import PAGE_MAX, Batch, key_of, party_of
 
 if TYPE_CHECKING:
@@ -70,6 +77,7 @@ class Node:
             # Half of them has to outlast what is not committed, submissions and receipts.
             references_max=2 * (in_flight_max + RECEIPTS_MAX),
             wants_notice=lambda account_id: True,
+            on_ended=Refunds(REFUND_RULES, self.refund).ended,
         )
         self._recover()
         for process in (self._take_in(), self._write(), self._feed(), self._watch()):
@@ -167,6 +175,10 @@ class Node:
     def record(self, event: Event) -> None:
         self._world.seen[event.kind.wire] += 1
         self._batch.events.append(event)
+
+    def refund(self, event: Event) -> None:
+        self._world.seen[event.kind.wire] += 1
+        self._batch.refunds.append(event)
 
     def notify(self, notice: Notice) -> None:
         self._batch.notices.append(notice)

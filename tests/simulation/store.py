@@ -20,6 +20,7 @@ class Batch:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.refunds: list[Event] = []
         self.notices: list[Notice] = []
         self.parked: list[ParkedReceipt] = []
         self.unparked: list[Key] = []
@@ -27,7 +28,7 @@ class Batch:
 
     @property
     def empty(self) -> bool:
-        return not (self.events or self.parked or self.unparked or self.acknowledge)
+        return not (self.events or self.refunds or self.parked or self.unparked or self.acknowledge)
 
 
 class Store:
@@ -37,6 +38,7 @@ class Store:
         self.messages: dict[MessageId, Message] = {}
         self.events: defaultdict[MessageId, list[Event]] = defaultdict(list)
         self.closed: set[MessageId] = set()
+        self.refunded: set[tuple[MessageId, int]] = set()
         self.notices: list[Notice] = []
         self.parked: list[ParkedReceipt] = []
         self.marks: dict[tuple[CarrierId, Lane], int] = {}
@@ -60,6 +62,11 @@ class Store:
             self.events[event.message_id].append(event)
             if event.closes:
                 self.closed.add(event.message_id)
+        for refund in batch.refunds:
+            segment = (refund.message_id, refund.segment - 1)
+            if segment not in self.refunded:
+                self.refunded.add(segment)
+                self.events[refund.message_id].append(refund)
         self.notices += batch.notices
         self.parked = [p for p in self.parked if key_of(p) not in batch.unparked] + batch.parked
 

@@ -10,8 +10,9 @@ import pytest
 from gateway.config_file import parse_config
 from gateway.credit.prices import UNPRICED, PriceBook
 from gateway.errors import ConfigError
+from gateway.lifecycle import Status
 from gateway.model import Account, AccountId, CarrierId, Lane
-from gateway.tariffs import build_costs, build_prices
+from gateway.tariffs import build_costs, build_prices, build_refund_rules
 
 MARCH = 1_772_323_200
 ALPHA = {"name": "alpha", "host": "smsc.example", "system_id": "id"}
@@ -146,3 +147,13 @@ def test_a_cost_has_no_tier(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError, match="neither a lane nor a tier"):
         build_costs(config, {"alpha": CarrierId(5)})
+
+
+def test_refunds_go_by_the_carriers_table_and_the_accounts_contract() -> None:
+    config = parse_config(
+        {"carrier": [ALPHA | {"not_billed": {"states": ["rejected"], "errors": ["0A1"]}}]}
+    )
+    rules = build_refund_rules(config, {"alpha": CarrierId(5)}, lambda account_id: False)
+    assert rules.reason(AccountId(1), CarrierId(5), Status.REJECTED, "")
+    assert rules.reason(AccountId(1), CarrierId(5), Status.EXPIRED, "a1")
+    assert not rules.reason(AccountId(1), CarrierId(5), Status.EXPIRED, "a2")

@@ -79,6 +79,27 @@ def test_a_row_that_is_missing_or_doubled_is_found(field: str, drift: int) -> No
     assert verdict([BALANCE], [drifted]) != []
 
 
+def test_what_was_refunded_is_available_again_and_not_spent() -> None:
+    refunded = {"refunded_micros": Micros(60)}
+    balance = msgspec.structs.replace(BALANCE, available_micros=Micros(760), **refunded)
+    totals = msgspec.structs.replace(TOTALS, **refunded)
+    assert verdict([balance], [totals]) == []
+    told = verdict([balance], [TOTALS])
+    assert {d.what for d in told} == {"refunded", "available"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"refunded_micros": Micros(21)}, "refunded, at most"),
+        ({"segments_refunded_wrongly": 1}, "segments refunded wrongly"),
+    ],
+)
+def test_a_refund_of_what_was_not_posted_is_found(changes: dict[str, int], what: str) -> None:
+    (told,) = verdict([], [], [msgspec.structs.replace(MESSAGE, **changes)])
+    assert told.what == f"message 9: {what}"
+
+
 def test_a_disagreement_says_what_is_stored_and_what_the_rows_say() -> None:
     told = verdict([msgspec.structs.replace(BALANCE, available_micros=Micros(701))], [TOTALS])
     assert told == [

@@ -27,11 +27,12 @@ VOIDING = {
     EventKind.UNROUTABLE,
     EventKind.HELD,
 }
+REFUNDING = {EventKind.REFUND}
 IDLE = {EventKind.LEAVING, EventKind.RETRY, EventKind.RECEIPT, EventKind.NO_RECEIPT}
 
 
 def test_every_kind_of_event_is_accounted_for() -> None:
-    assert POSTING | VOIDING | IDLE == set(EventKind)
+    assert POSTING | VOIDING | REFUNDING | IDLE == set(EventKind)
 
 
 def test_a_reservation_holds_the_whole_price_open() -> None:
@@ -43,7 +44,7 @@ def test_a_reservation_holds_the_whole_price_open() -> None:
 
 @pytest.mark.parametrize("kind", EventKind)
 @pytest.mark.parametrize("fate", Fate)
-def test_only_an_open_segment_moves_money(kind: EventKind, fate: Fate) -> None:
+def test_an_event_moves_money_out_of_one_state_only(kind: EventKind, fate: Fate) -> None:
     before = _with_fate(fate)
     after, move = apply_event(before, 1, kind)
     if fate is Fate.OPEN and kind in POSTING:
@@ -52,6 +53,9 @@ def test_only_an_open_segment_moves_money(kind: EventKind, fate: Fate) -> None:
     elif fate is Fate.OPEN and kind in VOIDING:
         assert after.fates == (Fate.VOIDED,)
         assert move == Move(voided_micros=Micros(7_500))
+    elif fate is Fate.POSTED and kind in REFUNDING:
+        assert after.fates == (Fate.REFUNDED,)
+        assert move == Move(refunded_micros=Micros(7_500))
     else:
         assert (after, move) == (before, NOTHING)
 
@@ -75,7 +79,7 @@ def test_only_a_posted_segment_is_refunded_and_only_once(fate: Fate) -> None:
     if fate is Fate.POSTED:
         assert after.fates == (Fate.REFUNDED,)
         assert move == Move(refunded_micros=Micros(7_500))
-        assert after.posted_micros == 7_500, "a refund is a deposit; what was posted stays posted"
+        assert after.posted_micros == 7_500, "what was posted stays posted"
     else:
         assert (after, move) == (before, NOTHING)
 

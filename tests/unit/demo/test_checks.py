@@ -210,8 +210,10 @@ BALANCE = Balance(
     account="demo",
     currency="EUR",
     available="9.35",
+    spendable="9.35",
     reserved="0",
     posted="0.65",
+    refunded="0",
     deposited="10",
     floor="0",
 )
@@ -239,6 +241,7 @@ REPORT = AuditReport(
             deposited_micros=parse_micros("10"),
             posted_micros=parse_micros("0.65"),
             voided_micros=parse_micros("0.115"),
+            refunded_micros=0,
             reserved_micros=0,
             available_micros=parse_micros("9.35"),
         )

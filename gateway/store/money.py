@@ -1,0 +1,93 @@
+"""What a batch of outcomes moves: posted, voided, refunded. The outcome writer adds it to its own.
+
+Posting changes a row of its own, because what is available has changed with the reservation.
+Voids and refunds change what is available.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from gateway.lifecycle import EventKind
+from gateway.outcomes import Event
+
+_POSTINGS = """UPDATE postings p SET posted_micros = p.posted_micros + d.micros
+    FROM unnest({}::int[], {}::bigint[]) AS d(account_id, micros)
+    WHERE p.account_id = d.account_id"""
+_VOIDS = """UPDATE balances b SET available_micros = b.available_micros + d.micros
+    FROM unnest({}::int[], {}::bigint[]) AS d(account_id, micros)
+    WHERE b.account_id = d.account_id"""
+# With refunds in the batch. A row is updated once by a statement, so what is given back by both
+# goes together. The store knows the price, and whether it was given back already.
+_REFUNDED = f"""INSERT INTO events (account_id, message_id, at, segment, segment_status, status,
+        carrier_id, error, kind, closes, posted_micros, voided_micros, refunded_micros)
+    SELECT r.*, {EventKind.REFUND:d}, false, 0, 0, m.price_micros / m.segments
+    FROM unnest({{}}::int[], {{}}::bigint[], {{}}::float8[], {{}}::smallint[], {{}}::smallint[],
+        {{}}::smallint[], {{}}::smallint[], {{}}::text[])
+        AS r(account_id, message_id, at, segment, segment_status, status, carrier_id, error)
+    JOIN messages m ON m.account_id = r.account_id AND m.id = r.message_id
+    WHERE m.price_micros > 0
+    ON CONFLICT DO NOTHING
+    RETURNING account_id, refunded_micros"""  # noqa: S608 (our own number)
+_POSTINGS_AND_REFUNDS = """UPDATE postings p SET
+        posted_micros = p.posted_micros + d.posted, refunded_micros = p.refunded_micros + d.refunded
+    FROM (
+        SELECT account_id, sum(posted)::bigint AS posted, sum(refunded)::bigint AS refunded
+        FROM (
+            SELECT account_id, micros AS posted, 0 AS refunded
+            FROM unnest({}::int[], {}::bigint[]) AS m(account_id, micros)
+            UNION ALL SELECT account_id, 0, refunded_micros FROM refunded
+        ) moved GROUP BY account_id ORDER BY account_id
+    ) d
+    WHERE p.account_id = d.account_id"""
+_VOIDS_AND_REFUNDS = """UPDATE balances b SET available_micros = b.available_micros + d.micros
+    FROM (
+        SELECT account_id, sum(micros)::bigint AS micros
+        FROM (
+            SELECT * FROM unnest({}::int[], {}::bigint[]) AS m(account_id, micros)
+            UNION ALL SELECT account_id, refunded_micros FROM refunded
+        ) given_back GROUP BY account_id ORDER BY account_id
+    ) d
+    WHERE b.account_id = d.account_id"""
+TELL_REFUNDED = """,
+    ARRAY(SELECT account_id FROM refunded) AS refunded_accounts,
+    ARRAY(SELECT refunded_micros FROM refunded) AS refunded_micros"""
+
+
+def add_money(add: Callable[..., None], events: Sequence[Event], refunds: Sequence[Event]) -> None:
+    """Add to a statement what its events and refunds move."""
+    posted = _sum_by_account((e.account_id, e.posted_micros) for e in events)
+    voided = _sum_by_account((e.account_id, e.voided_micros) for e in events)
+    if refunds:
+        add(_REFUNDED, *_refund_columns(refunds), name="refunded")
+        add(_POSTINGS_AND_REFUNDS, list(posted), list(posted.values()))
+        add(_VOIDS_AND_REFUNDS, list(voided), list(voided.values()))
+        return
+    if posted:
+        add(_POSTINGS, list(posted), list(posted.values()))
+    if voided:
+        add(_VOIDS, list(voided), list(voided.values()))
+
+
+def _refund_columns(refunds: Sequence[Event]) -> tuple[list[Any], ...]:
+    return (
+        [r.account_id for r in refunds],
+        [r.message_id for r in refunds],
+        [r.at for r in refunds],
+        [r.segment for r in refunds],
+        [r.segment_status for r in refunds],
+        [r.status for r in refunds],
+        [r.carrier_id for r in refunds],
+        [r.error for r in refunds],
+    )
+
+
+def _sum_by_account(moves: Iterable[tuple[int, int]]) -> dict[int, int]:
+    """Add up by account, in the accounts' order, so that two nodes lock rows the same way."""
+    sums: dict[int, int] = defaultdict(int)
+    for account_id, micros in moves:
+        if micros:
+            sums[account_id] += micros
+    return dict(sorted(sums.items()))
