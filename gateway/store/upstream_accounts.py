@@ -24,7 +24,7 @@ from gateway.store.accounts import account_of
 from gateway.store.postgres import Database, unavailable_as_503
 from gateway.store.queries import query
 from gateway.text.style import DefaultAlphabet
-from gateway.upstream.admission import PASSWORD_CHARS_MAX, SYSTEM_ID_CHARS_MAX, is_system_id
+from gateway.upstream.admission import PASSWORD_CHARS_MAX, SYSTEM_ID_RULE, is_system_id
 from gateway.upstream.ids import IdForm
 from gateway.upstream.passwords import SALT_BYTES, hash_password
 from gateway.upstream.terms import WINDOW_SIZE_MAX, Terms
@@ -72,11 +72,15 @@ class SmppAccount(msgspec.Struct, frozen=True, kw_only=True):
     """An account's SMPP settings as people read them."""
 
     account: str
+    active: bool
+    """The account's, as `submit_per_s`."""
     system_id: str
     networks: list[str]
     binds_max: int
     window_size: int
     rate_per_s: float
+    """0: `submit_per_s` holds, which is requests over HTTP; 0 there too: no limit."""
+    submit_per_s: float
     queue_max: int
     id_form: str
     time_zone: str
@@ -140,6 +144,13 @@ async def find_smpp_account(database: Database, account_id: AccountId) -> SmppAc
     async with database.acquire() as connection:
         rows = await connection.fetch(_FETCH, account_id)
     return _shown(rows[0]) if rows else None
+
+
+async def list_smpp_accounts(database: Database) -> list[SmppAccount]:
+    """Return the SMPP settings of all accounts that have any."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(_FETCH, None)
+    return sorted(map(_shown, rows), key=lambda each: each.account)
 
 
 async def remove_smpp_account(database: Database, account_id: AccountId) -> bool:
@@ -227,11 +238,13 @@ def _zone_of(raw: str) -> tzinfo:
 def _shown(row: Row) -> SmppAccount:
     return SmppAccount(
         account=row["name"],
+        active=row["active"],
         system_id=row["system_id"],
         networks=list(row["networks"]),
         binds_max=row["binds_max"] or 0,
         window_size=row["window_size"] or 0,
         rate_per_s=row["rate_per_s"],
+        submit_per_s=row["submit_per_s"],
         queue_max=row["queue_max"],
         id_form=row["id_form"],
         time_zone=row["time_zone"],
@@ -243,7 +256,7 @@ def _shown(row: Row) -> SmppAccount:
 
 def _check(settings: SmppSettings) -> None:
     if "system_id" in settings and not is_system_id(settings["system_id"]):
-        raise _out_of_range("system_id", f"1 to {SYSTEM_ID_CHARS_MAX} visible ASCII characters")
+        raise _out_of_range("system_id", SYSTEM_ID_RULE)
     if "password" in settings:
         password = settings["password"]
         if not (0 < len(password) <= PASSWORD_CHARS_MAX and _visible(password)):

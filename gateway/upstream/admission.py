@@ -18,6 +18,7 @@ from gateway.smpp import vocabulary as v
 from gateway.upstream.terms import Address, Terms
 
 SYSTEM_ID_CHARS_MAX = 15
+SYSTEM_ID_RULE = f"1 to {SYSTEM_ID_CHARS_MAX} visible ASCII characters"
 PASSWORD_CHARS_MAX = 64
 
 FORGET_S = 300.0

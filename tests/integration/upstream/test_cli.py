@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli.root import cli
+from gateway.store.accounts import update_account
 from gateway.store.postgres import Database
 from gateway.store.upstream_accounts import TermsReader
 from gateway.upstream.passwords import check_password
@@ -75,6 +76,7 @@ async def test_every_setting_is_set_and_shown(run: Run) -> None:
     fields = dict(line.split("  ", 1) for line in (await run("show", "shop")).stdout.splitlines())
     assert {name.strip(): value.strip() for name, value in fields.items()} == {
         "account": "shop",
+        "state": "active",
         "system_id": "store",
         "networks": "192.0.2.0/24, 2001:db8::7",
         "binds, at most": "2",
@@ -100,13 +102,77 @@ async def test_a_password_is_read_from_standard_input_or_made_anew(
     await run("set", "shop", "--password", "x", "--new-password", expect=2)
 
 
+async def test_a_refused_change_leaves_everything_as_it_was(run: Run, database: Database) -> None:
+    await run("set", "shop", "--password", "secret", "--binds-max", "2")
+    before = (await run("show", "shop", "--json")).stdout
+    await run("set", "shop", "--password", "other", "--binds-max", "3", "--window", "-1", expect=1)
+    assert (await run("show", "shop", "--json")).stdout == before
+    assert await password_fits(database, "secret")
+
+
+async def test_a_system_id_belongs_to_one_account(run: Run, make_account: MakeAccount) -> None:
+    await make_account("other")
+    await run("set", "shop")
+    refused = await run("set", "other", "--system-id", "shop", expect=1)
+    assert refused.stderr == "gateway: system_id: another account has this system_id\n"
+    await run("show", "other", expect=1)
+
+
+async def test_a_name_that_is_no_system_id_asks_for_one(
+    run: Run, make_account: MakeAccount
+) -> None:
+    await make_account("a name of many words")
+    refused = await run("set", "a name of many words", expect=2)
+    assert "name one with --system-id" in refused.stderr
+    await run("set", "a name of many words", "--system-id", "many")
+
+
+async def test_an_empty_line_is_no_password(run: Run) -> None:
+    for nothing in ("", "\n", "\r\n"):
+        refused = await run("set", "shop", "--password", "-", stdin=nothing, expect=1)
+        assert "password: must be 1 to 64" in refused.stderr
+
+
+async def test_access_is_listed_with_what_limits_it(
+    run: Run, database: Database, make_account: MakeAccount
+) -> None:
+    await update_account(database, (await make_account("bank")).id, submit_per_s=7.5)
+    assert json.loads((await run("list", "--json")).stdout) == []
+    await run("set", "shop", "--network", "192.0.2.0/24", "--rate-per-s", "0.5")
+    await run("set", "bank", "--binds-max", "2")
+    rows = [line.split() for line in (await run("list")).stdout.splitlines()[2:] if line.strip()]
+    assert rows == [
+        ["bank", "bank", "all", "2", "default", "7.5", "active"],
+        ["shop", "shop", "192.0.2.0/24", "default", "default", "0.5", "active"],
+    ]
+    listed = json.loads((await run("list", "--json")).stdout)
+    assert [each["account"] for each in listed] == ["bank", "shop"]
+    assert not any("password" in each for each in listed)
+
+
+async def test_it_is_said_where_the_settings_let_nobody_bind(run: Run, tmp_path: Path) -> None:
+    assert "smpp.enabled is false" in (await run("set", "shop")).stderr
+    (tmp_path / "gateway.toml").write_text("[smpp]\nenabled = true\n")
+    assert "smpp.enabled" not in (await run("set", "shop")).stderr
+
+
+@pytest.mark.parametrize("command", ["set", "list", "show", "remove"])
+async def test_every_command_says_how_it_is_used(run: Run, command: str) -> None:
+    shown = (await run(command, "--help")).stdout
+    assert "--json" in shown
+    assert "--config" in shown
+    summaries = (await run("--help")).stdout.partition("Commands:")[2]
+    assert f"\n  {command}  " in summaries
+    assert "..." not in summaries  # each is said whole
+
+
 async def test_access_is_taken_away(run: Run, database: Database) -> None:
     await run("remove", "shop", expect=1)
     await run("set", "shop")
     assert (await run("remove", "shop")).stdout == "shop can't bind any more\n"
-    assert (
-        await run("show", "shop", expect=1)
-    ).stderr == "gateway: account: shop has no SMPP access\n"
+    assert (await run("show", "shop", expect=1)).stderr.startswith(
+        "gateway: account: shop has no SMPP access; `gateway account smpp set`"
+    )
     await run("set", "shop")
     assert json.loads((await run("remove", "shop", "--json")).stdout)["removed"] is True
 
@@ -117,7 +183,26 @@ async def test_access_is_taken_away(run: Run, database: Database) -> None:
         (("set", "nobody"), 1, "nobody"),
         (("set", "shop", "--system-id", "x" * 16), 1, "system_id: must be 1 to 15"),
         (("set", "shop", "--network", "here"), 1, "networks: must be"),
+        (("set", "shop", "--network", "192.0.2.1/24"), 1, "has host bits set"),
+        (("set", "shop", "--network", "any", "--network", "::1"), 2, "any stands alone"),
+        (("set", "shop", "--system-id", ""), 1, "system_id: must be 1 to 15"),
+        (("set", "shop", "--password", ""), 1, "password: must be 1 to 64"),
+        (("set", "shop", "--password", "pässword"), 1, "password: must be 1 to 64"),
         (("set", "shop", "--binds-max", "-1"), 1, "binds_max: must be 0 to 1,000"),
+        (("set", "shop", "--binds-max", "9" * 30), 1, "binds_max: must be 0 to 1,000"),
+        (("set", "shop", "--window-size", "10001"), 1, "window_size: must be 0 to 10,000"),
+        (("set", "shop", "--rate-per-s", "nan"), 1, "rate_per_s: must be 0 to 1,000,000"),
+        (("set", "shop", "--rate-per-s", "inf"), 1, "rate_per_s: must be 0 to 1,000,000"),
+        (("set", "shop", "--queue-max", "-1"), 1, "queue_max: must be 0 to 100,000,000"),
+        (("set", "shop", "--time-zone", "../etc/passwd"), 1, "time_zone: must be"),
+        (("set", "shop", "--time-zone", "+25:00"), 1, "time_zone: must be"),
+        (("set", "shop", "--alphabet", "latin1"), 2, "'latin-1'"),
+        (("set", "shop", "--ia5-alphabet", "ebcdic"), 2, "--ia5-alphabet"),
+        (("set", "shop", "--lane", "fast"), 2, "'marketing'"),
+        (("set", ""), 1, "there is no account ''"),
+        (("set",), 2, "Missing argument 'NAME'"),
+        (("show", "nobody"), 1, "there is no account 'nobody'"),
+        (("remove", "nobody"), 1, "there is no account 'nobody'"),
         (("set", "shop", "--time-zone", "Mars"), 1, "time_zone: must be"),
         (("set", "shop", "--id-form", "octal"), 2, "--id-form"),
     ],
