@@ -99,8 +99,8 @@ def set_smpp(
 ) -> None:
     """Let an account bind, or change how.
 
-    What is not named stays as it is. A running gateway sees it within a few seconds. Who would not be let in any more, because of
-    another password, system_id or network, is unbound.
+    What is not named stays as it is. A running gateway sees it within a few seconds. Who would
+    not be let in any more, because of another password, system_id or network, is unbound.
     """
     if password is not None and new_password:
         raise click.UsageError("--password and --new-password exclude each other")
