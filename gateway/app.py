@@ -3,7 +3,8 @@
 Starts and stops the parts in order; `parts.py` builds and joins them. Nothing else knows all.
 
     start  database → schema → the lock → writers → backlog → binds → HTTP → customers' SMPP
-    stop   customers' SMPP, HTTP → intake → binds (windows empty) → outcomes → webhooks → database
+    stop   customers' SMPP, HTTP → intake → binds (windows empty) → outcomes → emails → webhooks
+           → database
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ log = get_logger("gateway")
 
 HTTP_STOP_S = 10.0
 WEBHOOKS_STOP_S = 5.0
+EMAILS_STOP_S = 5.0
 FLUSH_STOP_S = 30.0
 KEEP_ALIVE_S = 0.5
 REVIVE_PAUSE_S = 5.0
@@ -101,6 +103,8 @@ class Gateway:
         async with asyncio.TaskGroup() as group:
             background = self._start_background(group, parts, owner, embedded)
             hooks = group.create_task(parts.hooks.run(), name="webhooks")
+            if parts.emails is not None:
+                group.create_task(parts.emails.run(), name="emails")
             intake = group.create_task(parts.intake_writer.run(), name="intake")
             outcomes = group.create_task(parts.outcome_writer.run(), name="outcomes")
             await _recover(parts)
@@ -115,6 +119,8 @@ class Gateway:
                 parts.condition.serving = False
                 log.info("stopping")
                 await self._stop_in_order(parts, http, intake, outcomes)
+                if parts.emails is not None:
+                    await parts.emails.stop(EMAILS_STOP_S)
                 await parts.hooks.stop(WEBHOOKS_STOP_S)
                 for task in (*background, hooks):
                     task.cancel()

@@ -125,6 +125,34 @@ class Webhooks(Section, frozen=True, kw_only=True):
     """Whether targets in private, loopback or link-local networks may be called."""
 
 
+class Email(Section, frozen=True, kw_only=True):
+    """The mail server of email fallbacks."""
+
+    host: str = ""
+    """Empty: no email; messages that ask for a fallback are refused."""
+    port: Port = 587
+    security: Literal["starttls", "tls", "plain"] = "starttls"
+    ca_file: str = ""
+    """Empty: the system's authorities."""
+    verify: bool = True
+    username: str = ""
+    password: Secret = ""
+    sender: str = ""
+    """Whom emails are from: "no-reply@shop.example" or "Shop <no-reply@shop.example>"."""
+    bounce_address: str = ""
+    """The envelope's sender, where `{id}` becomes the message's id. Empty: the sender's address."""
+    hello_name: str = ""
+    """How the gateway calls itself in EHLO. Empty: the sender's domain."""
+    rate_per_s: Annotated[float, Meta(gt=0, le=1_000)] = 10.0
+    connections_max: Annotated[int, Meta(ge=1, le=64)] = 4
+    emails_per_connection: PositiveInt = 100
+    timeout_s: Seconds = 30.0
+    """For each answer of the server; a whole email may take three times as long."""
+    retry_first_s: Seconds = 60.0
+    retry_max_s: Seconds = 3_600.0
+    give_up_after_s: Seconds = 86_400.0
+
+
 class Tls(Section, frozen=True, kw_only=True):
     enabled: bool = False
     ca_file: str = ""
@@ -413,6 +441,7 @@ class Config(Section, frozen=True, kw_only=True):
     messages: Messages = Messages()
     dispatch: Dispatch = Dispatch()
     webhooks: Webhooks = Webhooks()
+    email: Email = Email()
     carrier: tuple[Carrier, ...] = ()
     route: tuple[Route, ...] = ()
     sender: tuple[Sender, ...] = ()

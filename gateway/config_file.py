@@ -20,7 +20,8 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from gateway.config import Config, Cost, CostList, Price, PriceList, Secret, Section, Smpp
+from gateway.config import Config, Cost, CostList, Email, Price, PriceList, Secret, Section, Smpp
+from gateway.email_address import BadAddress, parse_address, parse_mailbox
 from gateway.errors import ConfigError
 
 S = TypeVar("S", bound=Section)
@@ -64,6 +65,7 @@ def parse_config(raw: dict[str, Any]) -> Config:
         raise ConfigError(key, text[: where.start()] if where else text) from error
     _check_references(config)
     _check_listening(config.smpp)
+    _check_email(config.email)
     return config
 
 
@@ -95,6 +97,21 @@ def _check_listening(smpp: Smpp) -> None:
         raise ConfigError(
             "smpp.login_wait_max_s", "must end before session_init_s, or no bind is ever answered"
         )
+
+
+def _check_email(email: Email) -> None:
+    if not email.host:
+        return
+    sender = parse_mailbox(email.sender)
+    if isinstance(sender, BadAddress):
+        raise ConfigError("email.sender", f"{email.sender!r} {sender.detail}")
+    bounces = parse_address(email.bounce_address.replace("{id}", "1"))
+    if email.bounce_address and isinstance(bounces, BadAddress):
+        raise ConfigError("email.bounce_address", f"{email.bounce_address!r} {bounces.detail}")
+    if email.username and email.security == "plain":
+        raise ConfigError("email.security", "a password would travel in the clear")
+    if email.hello_name and not email.hello_name.isascii():
+        raise ConfigError("email.hello_name", f"{email.hello_name!r} is no host's name")
 
 
 def _check_references(config: Config) -> None:

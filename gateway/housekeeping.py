@@ -31,6 +31,8 @@ SWEEP_S = 60.0
 DAILY_S = 900.0
 SWEEP_MESSAGES_MAX = 5_000
 SWEEP_MARK = "unanswered"
+EMAIL_DAYS_MAX = 30
+"""What is not sent so long after it was due has failed or will (`email.give_up_after_s`)."""
 
 
 class Housekeeper:
@@ -46,7 +48,9 @@ class Housekeeper:
         metrics: Metrics,
         *,
         on_unmatched: Callable[[CarrierId], None],
+        measure_emails: Callable[[], Awaitable[None]],
     ) -> None:
+        self._measure_emails = measure_emails
         self._settings = settings
         self._maintenance = maintenance
         self._directory = directory
@@ -63,6 +67,7 @@ class Housekeeper:
         async with asyncio.TaskGroup() as group:
             group.create_task(_repeat("directory", DIRECTORY_S, self._directory.refresh))
             group.create_task(_repeat("outbox_depth", DEPTH_S, self._measure_outbox))
+            group.create_task(_repeat("email_depth", DEPTH_S, self._measure_emails))
             group.create_task(_repeat("sweep", SWEEP_S, self._sweep))
             group.create_task(_repeat("daily", DAILY_S, self._daily))
 
@@ -83,6 +88,13 @@ class Housekeeper:
             log.warning("partition_kept", day=str(kept.day), open_messages=kept.open_messages)
         await self._maintenance.forget_idempotency(wall, self._settings.idempotency_s)
         await self._maintenance.forget_remains(wall, self._settings.retention_days)
+        await self._maintenance.forget_email_contents(wall, self._fallback_life_s())
+
+    def _fallback_life_s(self) -> float:
+        """Return how long after its acceptance a message's email can be sent at most."""
+        s = self._settings
+        days_s = (s.retention_days + EMAIL_DAYS_MAX) * 86_400
+        return days_s + s.schedule_max_s + s.validity_max_s + s.receipt_timeout_s
 
     async def _sweep(self) -> None:
         """Give up receipts without a submission, and submissions without a receipt."""

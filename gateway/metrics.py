@@ -173,6 +173,13 @@ class _Families:
         self.webhooks_oldest = gauge(
             "webhook_oldest_age_seconds", "Age of the oldest event not yet delivered."
         )
+        self.emails = counter("emails_total", "Email fallbacks, by outcome.", "outcome")
+        self.email_seconds = histogram("email_seconds", "Handing over one email.", _RESPONSE_S)
+        self.emails_due = gauge("emails_due", "Emails that are due and not sent.")
+        self.emails_oldest = gauge(
+            "email_oldest_age_seconds", "For how long the oldest of them has been due."
+        )
+        self.mail_server_up = gauge("mail_server_up", "Whether the mail server could be used last.")
 
 
 class CommitMetrics:
@@ -219,6 +226,28 @@ class WebhookMetrics:
     def watch(self, *, pending: Reading, oldest_age_s: Reading) -> None:
         _watch(self._families.webhooks_pending, pending)
         _watch(self._families.webhooks_oldest, oldest_age_s)
+
+
+class EmailMetrics:
+    """Emails in place of messages that did not reach their phone."""
+
+    OUTCOMES = ("sent", "retried", "failed", "not_needed")
+
+    def __init__(self, families: _Families) -> None:
+        self._families = families
+        self._outcomes = {word: families.emails.labels(word) for word in self.OUTCOMES}
+        self.seconds = families.email_seconds.child()
+        """From the first octet to the server's answer."""
+
+    def count(self, outcome: str) -> None:
+        self._outcomes[outcome].inc()
+
+    def watch(self, *, due: Reading, oldest_age_s: Reading) -> None:
+        _watch(self._families.emails_due, due)
+        _watch(self._families.emails_oldest, oldest_age_s)
+
+    def watch_server(self, up: Reading) -> None:
+        _watch(self._families.mail_server_up, up)
 
 
 class UpstreamMetrics:
@@ -408,6 +437,7 @@ class Metrics:
         self.intake_commits = CommitMetrics(families, "intake")
         self.outcome_commits = CommitMetrics(families, "outcomes")
         self.webhooks = WebhookMetrics(families)
+        self.email = EmailMetrics(families)
         self.upstream = UpstreamMetrics(families, self.rejected)
 
     def carrier(self, name: str) -> CarrierMetrics:

@@ -54,6 +54,32 @@ ENCODINGS = {e.wire: e for e in Encoding if e is not Encoding.LATIN1}
 LANES = {lane.wire: lane for lane in Lane}
 
 
+class EmailRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """An email in place of a message that did not reach its phone, as it is asked for.
+
+    Also an account's rule, which holds where a message says nothing itself. All texts are
+    templates (`gateway/fallback/template.py`).
+    """
+
+    to: str | None = None
+    subject: str | None = None
+    text: str | None = None
+    html: str | None = None
+    after_s: int | None = None
+    """How long after it may leave a message without a final status counts as without receipt."""
+    on: tuple[str, ...] | None = None
+    """undelivered, expired, rejected, no_receipt; None: all of them."""
+    reply_to: str | None = None
+
+
+class FallbackRequest(
+    msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True
+):
+    """What a message falls back to; without `email`, to nothing, whatever its account's rule."""
+
+    email: EmailRequest | None = None
+
+
 class Message(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One accepted message, exactly as it was committed.
 
@@ -112,6 +138,8 @@ class Account(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     webhook_url: str = ""
     webhook_secret: str = ""
     active: bool = True
+    fallback: EmailRequest | None = None
+    """The rule for messages that name no fallback of their own."""
 
 
 class SendRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
@@ -142,6 +170,7 @@ class SendRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_un
     priority: str = "transactional"
     """otp, transactional or marketing."""
     callback_url: str | None = None
+    fallback: FallbackRequest | None = None
 
 
 class Order(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -17,6 +17,10 @@ from gateway.condition import Condition
 from gateway.config import Config
 from gateway.directory import Directory
 from gateway.dispatch import Dispatcher
+from gateway.fallback.decide import Fallbacks
+from gateway.fallback.depth import EmailDepth
+from gateway.fallback.sender import EmailSender
+from gateway.fallback.template import Templates
 from gateway.feeding import Feeder
 from gateway.hooks.webhooks import WebhookSender
 from gateway.housekeeping import Housekeeper
@@ -37,6 +41,7 @@ from gateway.smpp.client import CarrierBind
 from gateway.store.accounts import list_accounts
 from gateway.store.backlog import Backlog
 from gateway.store.commit_line import CommitLine
+from gateway.store.fallbacks import FallbackStore
 from gateway.store.inbound import InboundStore
 from gateway.store.intake_writer import IntakeWriter
 from gateway.store.keyring import KeyRing
@@ -136,6 +141,25 @@ class Parts:
                 "refunded", [(account_id, micros)]
             ),
         )
+        templates = Templates()
+        self._fallbacks = Fallbacks(
+            templates,
+            available=bool(config.email.host),
+            after_max_s=config.messages.validity_max_s,
+        )
+        fallback_store = FallbackStore(self._database)
+        self.emails = (
+            EmailSender(
+                fallback_store,
+                config.email,
+                templates,
+                metrics.email,
+                wake_hooks=self.hooks.wake,
+            )
+            if config.email.host
+            else None
+        )
+        self._email_depth = EmailDepth(fallback_store, metrics.email)
         self.customers = CustomersFront(
             config.smpp, self._database, self.outcome_writer, self._ids, metrics.upstream
         )
@@ -208,6 +232,7 @@ class Parts:
             self._outbox,
             self._metrics,
             on_unmatched=self.desk.receipt_unmatched,
+            measure_emails=self._email_depth.measure,
         )
 
     def _build_intake(
@@ -247,9 +272,10 @@ class Parts:
             self.dispatcher,
             self.backlog,
             reader,
+            fallbacks=self._fallbacks,
             on_rejected=self._metrics.rejected,
         )
-        self.customers.join(self.intake, self.intake_writer, intakes)
+        self.customers.join(self.intake, self.intake_writer, intakes, self._fallbacks)
         self.api = build_api(
             self._config.http,
             submissions=intakes,

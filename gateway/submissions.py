@@ -14,6 +14,7 @@ import msgspec
 from gateway.credit.prices import format_micros
 from gateway.dispatch import Canceled, Dispatcher, NotHere
 from gateway.errors import Rejected, StoreUnavailable
+from gateway.fallback.decide import Fallbacks
 from gateway.intake import Intake, hash_request
 from gateway.lifecycle import Status
 from gateway.model import Accepted, Account, Message, MessageId, Order, SendRequest
@@ -42,9 +43,11 @@ class Intakes:
         backlog: Backlog,
         reader: Reader,
         *,
+        fallbacks: Fallbacks,
         on_rejected: Callable[[str], None] = lambda code: None,
     ) -> None:
         self._intake = intake
+        self._fallbacks = fallbacks
         self._writer = writer
         self._outcomes = outcomes
         self._dispatcher = dispatcher
@@ -123,13 +126,14 @@ class Intakes:
         now = time.time()
         results: list[Accepted | Rejected | None] = []
         entries: list[Entry] = []
+        self._fallbacks.begin_request()
         for request, key in zip(requests, keys, strict=True):
-            decided = self._intake.decide(account, request, now)
+            decided = self._decide(account, request, key, now)
             if isinstance(decided, Rejected):
                 results.append(decided)
             else:
                 results.append(None)
-                entries.append(_entry(decided, request, key))
+                entries.append(decided)
         fates = await self._writer.commit(entries) if entries else []
         stored = iter(zip(entries, fates, strict=True))
         answers = [
@@ -140,6 +144,20 @@ class Intakes:
             if isinstance(answer, Rejected):
                 self._on_rejected(answer.code)
         return answers
+
+    def _decide(
+        self, account: Account, request: SendRequest, key: str, now: float
+    ) -> Entry | Rejected:
+        message = self._intake.decide(account, request, now)
+        if isinstance(message, Rejected):
+            return message
+        entry = _entry(message, request, key)
+        if request.fallback is None and account.fallback is None:
+            return entry
+        fallback = self._fallbacks.decide(account, request.fallback, message)
+        if isinstance(fallback, Rejected):
+            return fallback
+        return msgspec.structs.replace(entry, fallback=fallback)
 
     def quote(self, account: Account, requests: Sequence[SendRequest]) -> Quote:
         """Return what sending would cost, number by number; nothing is stored or reserved."""

@@ -9,14 +9,17 @@ import msgspec
 
 from gateway.model import AccountId, MessageId
 
+EMAIL_EVENTS = ("email_sent", "email_failed")
+"""Events of a message's fallback, beside those of `EventKind`."""
+
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
     at: str
     kind: str
-    """submitted, refused, retry, receipt, expired, canceled, unroutable, held, no_receipt, leaving
-    or refund."""
+    """submitted, refused, retry, receipt, expired, canceled, unroutable, held, no_receipt, leaving,
+    refund, email_sent or email_failed."""
     segment: int
-    """1 … segments."""
+    """1 … segments; 0 for what concerns the whole message."""
     status: str
     """The message's status after this event."""
     carrier: str = ""
@@ -36,6 +39,21 @@ class SegmentView(msgspec.Struct, frozen=True, kw_only=True):
     submitted_at: str = ""
     receipt_at: str = ""
     error: str = ""
+
+
+class FallbackView(msgspec.Struct, frozen=True, kw_only=True):
+    """The email that a message falls back to."""
+
+    to: str
+    on: list[str]
+    state: str
+    """waiting, sent, failed or not_needed."""
+    due_at: str = ""
+    reason: str = ""
+    attempts: int = 0
+    """Tries that failed."""
+    settled_at: str = ""
+    reply: str = ""
 
 
 class MessageView(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +80,8 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
     """One a segment; only when a single message is read."""
     events: list[EventView] = []
     """In order; only when a single message is read."""
+    fallback: FallbackView | None = None
+    """Only when a single message is read."""
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import difflib
 import re
+import typing
 from typing import Any, TypeVar
 
 import msgspec
 
-from gateway.api.requests import BatchRequest, Content, QuoteRequest
+from gateway.api.requests import BatchRequest, QuoteRequest
 from gateway.errors import Rejected
 from gateway.model import SendRequest
 
@@ -133,11 +134,21 @@ def _in_words(problem: str) -> str:
 
 
 def _field_names_at(path: str, kind: Any) -> list[str]:
-    if path.startswith("messages"):
-        kind = SendRequest
-    elif path.startswith("defaults"):
-        kind = Content
+    """Return the names that the object at a path takes, of a body of this kind."""
+    for part in path.split("."):
+        name = part.partition("[")[0]
+        for field in msgspec.structs.fields(kind):
+            if field.encode_name == name:
+                kind = _struct_in(field.type)
     return [field.encode_name for field in msgspec.structs.fields(kind)]
+
+
+def _struct_in(kind: Any) -> Any:
+    """Return the struct that a field's type holds, behind lists, options and annotations."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return kind
+    found = (_struct_in(inner) for inner in typing.get_args(kind))
+    return next((inner for inner in found if inner is not None), None)
 
 
 def _join(path: str, name: str) -> str:

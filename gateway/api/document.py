@@ -13,8 +13,10 @@ from typing import Any
 
 from gateway.api.problems import title_of
 from gateway.api.queries import READABLE_STATUSES
+from gateway.fallback.terms import TRIGGERS, FallbackState
 from gateway.lifecycle import EventKind
 from gateway.model import ENCODINGS, LANES, Encoding
+from gateway.views import EMAIL_EVENTS
 
 Json = dict[str, Any]
 
@@ -49,6 +51,26 @@ _CONTENT_FIELDS: dict[str, Json] = {
     "validity_s": {"description": "How long it may wait and be retried, in seconds."},
     "priority": {"description": "The lane that it leaves by.", "enum": list(LANES)},
     "callback_url": {"description": "Where this message's own events go.", "format": "uri"},
+    "fallback": {
+        "description": "What happens when the message does not reach its phone. Without it, what "
+        "the account's rule says."
+    },
+}
+_EMAIL_FIELDS: dict[str, Json] = {
+    "to": {"description": "The address; a template of id, to, sender, client_ref, tag, country."},
+    "subject": {"description": "A template; without it the account's rule's."},
+    "text": {"description": "A template; text or html is needed, and both are fine."},
+    "html": {"description": "A template, into which variables are escaped."},
+    "after_s": {
+        "description": "How long after it could leave the message has to be delivered; then it "
+        "counts as without receipt. Without it, `messages.receipt_timeout_s` of the settings "
+        "decides.",
+    },
+    "on": {
+        "description": "What the email is sent for; without it, for any of them.",
+        "items": {"type": "string", "enum": list(TRIGGERS)},
+    },
+    "reply_to": {"description": "Where answers go.", "format": "email"},
 }
 
 _PROBLEM_FIELDS: dict[str, Json] = {
@@ -60,6 +82,10 @@ _PROBLEM_FIELDS: dict[str, Json] = {
 _FIELDS: dict[str, dict[str, Json]] = {
     "SendRequest": {**_CONTENT_FIELDS, "to": _RECIPIENT},
     "Content": _CONTENT_FIELDS,
+    "FallbackRequest": {
+        "email": {"description": "An email. Null: nothing, also if the account has a rule."}
+    },
+    "EmailRequest": _EMAIL_FIELDS,
     "QuoteRequest": {
         **_CONTENT_FIELDS,
         "to": {"description": "One recipient, or many of the same message."},
@@ -82,9 +108,20 @@ _FIELDS: dict[str, dict[str, Json]] = {
         "country": {"description": "ISO 3166 alpha-2 of the recipient's number, or empty."},
         "parts": {"description": "One a segment; only when a single message is read."},
         "events": {"description": "In order; only when a single message is read."},
+        "fallback": {
+            "description": "Its fallback, where it has one; only when a single message is read."
+        },
+    },
+    "FallbackView": {
+        "state": {"enum": [state.wire for state in FallbackState]},
+        "on": {"items": {"type": "string", "enum": list(TRIGGERS)}},
+        "due_at": {"description": "When it is sent or tried next, where that is known."},
+        "reason": {"description": "What it was sent for, or tried."},
+        "settled_at": {"description": "When it was sent, failed, or turned out not to be needed."},
+        "reply": {"description": "What the mail server said last, or why it could not be asked."},
     },
     "EventView": {
-        "kind": {"enum": [kind.wire for kind in EventKind]},
+        "kind": {"enum": [*(kind.wire for kind in EventKind), *EMAIL_EVENTS]},
         "segment": {"description": "1 … segments; 0 when it concerns the whole message."},
         "status": {"description": "The message's status after this event."},
         "command_status": {"description": "The SMPP command_status by name."},
@@ -121,7 +158,10 @@ _FIELDS: dict[str, dict[str, Json]] = {
     "QuoteItem": {"code": {"description": "Why it can't be sent; empty when it can."}},
 }
 
-_STRICT = ("SendRequest", "Content", "BatchRequest", "QuoteRequest")
+_STRICT = (
+    *("SendRequest", "Content", "BatchRequest", "QuoteRequest"),
+    *("FallbackRequest", "EmailRequest"),
+)
 """Requests whose unknown fields are refused."""
 
 _IDEMPOTENCY_KEY = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
@@ -216,6 +256,12 @@ def _lower(node: Any) -> Any:
         return [_lower(item) for item in node]
     if not isinstance(node, dict):
         return node
+    choices = node.get("oneOf")
+    if isinstance(choices, list) and {"type": "null"} in choices:
+        # Beside a reference 3.0 reads nothing, so it goes one deeper.
+        others = [choice for choice in choices if choice != {"type": "null"}]
+        words = {key: value for key, value in node.items() if key != "oneOf"}
+        node = {**words, "nullable": True, "allOf" if len(others) == 1 else "oneOf": others}
     node = {key: _lower(value) for key, value in node.items()}
     kind = node.get("type")
     if isinstance(kind, list):

@@ -1,4 +1,4 @@
-"""`gateway account …`: accounts and their credit. Their keys: `keys.py`; their SMPP: `smpp.py`."""
+"""`gateway account …`: accounts and their credit; keys, SMPP and fallbacks have their own files."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from gateway.cli import values
+from gateway.cli.fallback import fallback
 from gateway.cli.keys import key
 from gateway.cli.output import (
     moment,
@@ -82,11 +83,12 @@ def _settings_options(command: F) -> F:
 
 @click.group()
 def account() -> None:
-    """Accounts: who pays. Make them, give them credit, keys and SMPP."""
+    """Accounts: who pays. Make them, give them credit, keys, SMPP and fallbacks."""
 
 
 account.add_command(key)
 account.add_command(smpp)
+account.add_command(fallback)
 
 
 @account.command(

@@ -11,6 +11,7 @@ from gateway import __version__
 from gateway.cli.account import account
 from gateway.cli.audit import audit
 from gateway.cli.carrier import carrier
+from gateway.cli.fallback import email
 from gateway.cli.message import message
 from gateway.cli.number import number
 from gateway.cli.output import visible
@@ -91,6 +92,7 @@ for command in (
     message,
     number,
     price,
+    email,
     audit,
     config,
     migrate,

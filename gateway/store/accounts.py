@@ -21,6 +21,7 @@ from gateway.errors import Rejected
 from gateway.model import Account, AccountId, Micros
 from gateway.routing.numbers import Ineligible
 from gateway.routing.sender import parse_sender
+from gateway.store.fallbacks import read_rule
 from gateway.store.postgres import Database, unavailable_as_503
 from gateway.store.queries import query
 
@@ -309,6 +310,7 @@ def account_of(row: Row) -> Account:
         webhook_url=row["webhook_url"],
         webhook_secret=row["webhook_secret"],
         active=row["active"],
+        fallback=read_rule(row["fallback"]),
     )
 
 

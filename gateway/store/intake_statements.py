@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.model import Message
 from gateway.store.columns import Column, read_rows, write_rows
+from gateway.store.fallbacks import with_fallbacks
 
 _MESSAGE = (
     Column("id", "bigint", varies=True),
@@ -78,6 +79,9 @@ taken AS (
 ), {_STORE},
     ARRAY(SELECT message_id FROM keys WHERE message_id NOT IN (SELECT message_id FROM fresh))
         AS known"""  # noqa: S608
+
+WITHOUT_KEYS_AND_FALLBACKS = with_fallbacks(WITHOUT_KEYS, _KEYS_FIRST - 1)
+WITH_KEYS_AND_FALLBACKS = with_fallbacks(WITH_KEYS, _KEYS_FIRST + 3)
 
 FIRST_OF_KEYS = """
 SELECT k.message_id AS asked, i.message_id AS first, i.request_hash

@@ -19,13 +19,17 @@ import asyncpg
 import msgspec
 
 from gateway.errors import NotTheOwner, StoreUnavailable
+from gateway.fallback.terms import EmailFallback
 from gateway.model import Message, MessageId
 from gateway.store.commit_line import CommitLine, Connection, Lost
+from gateway.store.fallbacks import fallback_columns
 from gateway.store.intake_statements import (
     FIRST_OF_KEYS,
     LOCK_BALANCES,
     WITH_KEYS,
+    WITH_KEYS_AND_FALLBACKS,
     WITHOUT_KEYS,
+    WITHOUT_KEYS_AND_FALLBACKS,
     message_columns,
 )
 
@@ -41,6 +45,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     key: str = ""
     """Its idempotency key with its kind in front ("k:…" or "r:…"); "" when it has none."""
     request_hash: bytes = b""
+    fallback: EmailFallback | None = None
 
 
 class Fate(enum.Enum):
@@ -256,16 +261,20 @@ async def _insert(
     """Store the entries whose keys are new; return the ids of those whose keys are known."""
     keyed = [entry for entry in entries if entry.key]
     columns = message_columns([entry.message for entry in entries])
+    fallbacks = [entry.fallback for entry in entries if entry.fallback is not None]
+    more = fallback_columns(fallbacks) if fallbacks else ()
     if not keyed:
-        await connection.fetchrow(WITHOUT_KEYS, name, seq, *columns)
+        statement = WITHOUT_KEYS_AND_FALLBACKS if fallbacks else WITHOUT_KEYS
+        await connection.fetchrow(statement, name, seq, *columns, *more)
         return []
     row = await connection.fetchrow(
-        WITH_KEYS,
+        WITH_KEYS_AND_FALLBACKS if fallbacks else WITH_KEYS,
         name,
         seq,
         *columns,
         *_key_columns(keyed),
         [entry.request_hash for entry in keyed],
+        *more,
     )
     assert row is not None
     known: list[int] = row["known"]

@@ -44,6 +44,8 @@ _FORGET_INBOUND = query("forget_inbound")
 _FORGET_INBOUND_PARTS = query("forget_inbound_parts")
 _FORGET_DEAD = query("forget_dead_notices")
 _FORGET_DELIVERIES = query("forget_deliveries")
+_FORGET_FALLBACKS = query("forget_fallbacks")
+_FORGET_EMAIL_CONTENTS = query("forget_email_contents")
 _GIVE_UP_PARKED = query("give_up_parked")
 _FIND_UNANSWERED = query("find_unanswered")
 _FETCH_UNANSWERED = query("fetch_unanswered")
@@ -101,7 +103,7 @@ class Maintenance:
         """Delete what is kept outside of the partitions, by the same retention; return how much.
 
         That is receipts that were given up, messages that were received, notices that no endpoint
-        took, and deliveries that no receiver fetched.
+        took, deliveries that no receiver fetched, and email fallbacks.
         """
         before = now - retention_days * DAY_S
         return (
@@ -110,7 +112,12 @@ class Maintenance:
             + await self._delete(_FORGET_INBOUND_PARTS, id_at(before))
             + await self._delete(_FORGET_DEAD, before)
             + await self._delete(_FORGET_DELIVERIES, id_at(before))
+            + await self._delete(_FORGET_FALLBACKS, id_at(before))
         )
+
+    async def forget_email_contents(self, now: float, unused_s: float) -> int:
+        """Delete what emails said, `unused_s` after their day; return how much."""
+        return await self._delete(_FORGET_EMAIL_CONTENTS, now - unused_s)
 
     @unavailable_as_503()
     async def give_up_parked(self, now: float, parked_s: float) -> int:

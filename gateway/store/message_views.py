@@ -13,16 +13,21 @@ import msgspec
 
 from gateway.credit.prices import format_micros
 from gateway.dlr.states import MessageState
+from gateway.fallback.terms import TRIGGERS, FallbackState, Trigger
 from gateway.ids import accepted_at
 from gateway.lifecycle import EventKind, Status, settle_segment
 from gateway.model import Encoding, Lane
 from gateway.smpp.vocabulary import status_name
-from gateway.views import EventView, MessageView, SegmentView
+from gateway.views import EMAIL_EVENTS, EventView, FallbackView, MessageView, SegmentView
 
 SCHEDULED = "scheduled"
 
 # Events that a submit_sm_resp brought: their code is its command_status.
 _RESPONSES = frozenset({EventKind.SUBMITTED, EventKind.REFUSED, EventKind.RETRY})
+
+
+_EMAIL_SENT, _EMAIL_FAILED = EMAIL_EVENTS
+_EMAIL_ENDS = {FallbackState.SENT: _EMAIL_SENT, FallbackState.FAILED: _EMAIL_FAILED}
 
 
 class Row(Protocol):
@@ -77,7 +82,13 @@ def message_view(
 
 
 def whole_message_view(
-    row: Row, events: Iterable[Row], *, now: float, currency: str, names: Names
+    row: Row,
+    events: Iterable[Row],
+    *,
+    now: float,
+    currency: str,
+    names: Names,
+    fallback: Row | None = None,
 ) -> MessageView:
     """Show one message with its parts and its events, in the order in which they took effect."""
     ordered = sorted(events, key=_effect_order)
@@ -94,7 +105,38 @@ def whole_message_view(
     return msgspec.structs.replace(
         view,
         parts=_parts(row["segments"], ordered, names),
-        events=[_event_view(event, names) for event in ordered],
+        events=_with_email_event([_event_view(event, names) for event in ordered], fallback),
+        fallback=None if fallback is None else _fallback_view(fallback),
+    )
+
+
+def _with_email_event(events: list[EventView], fallback: Row | None) -> list[EventView]:
+    """Put the end of a message's email among its events, by its time."""
+    if fallback is None or fallback["state"] not in _EMAIL_ENDS:
+        return events
+    at = format_time(fallback["settled_at"])
+    place = sum(event.at <= at for event in events)
+    email = EventView(
+        at=at,
+        kind=_EMAIL_ENDS[fallback["state"]],
+        segment=0,
+        status=events[place - 1].status if place else Status.ACCEPTED.wire,
+        error=fallback["reply"],
+    )
+    return [*events[:place], email, *events[place:]]
+
+
+def _fallback_view(row: Row) -> FallbackView:
+    triggers, reason = Trigger(row["triggers"]), row["reason"]
+    return FallbackView(
+        to=row["address"],
+        on=[name for name, trigger in TRIGGERS.items() if trigger in triggers],
+        state=FallbackState(row["state"]).wire,
+        due_at=format_time(row["due_at"]),
+        reason="" if reason is None else Trigger(reason).wire,
+        attempts=row["attempts"],
+        settled_at=format_time(row["settled_at"]),
+        reply=row["reply"],
     )
 
 

@@ -22,6 +22,7 @@ from gateway.model import AccountId
 from gateway.outcomes import Acknowledge, Delivery, Event, Notice, ParkedReceipt
 from gateway.store.columns import Column, read_rows, write_rows
 from gateway.store.commit_line import CommitLine, Connection
+from gateway.store.fallbacks import add_due
 from gateway.store.inbound import add_inbound
 from gateway.store.money import TELL_REFUNDED, add_money
 
@@ -341,6 +342,7 @@ def _statement(batch: _Batch) -> tuple[str, list[Any]]:
     if batch.events:
         add(_EVENTS, *write_rows(_EVENT, _event_columns(batch.events)))
     add_money(add, batch.events, batch.refunds)
+    add_due(add, batch.events)
     if notices := batch.all_notices:
         add(
             _OUTBOX,

@@ -42,7 +42,7 @@ WHERE account_id = $1 AND available_micros >= $2
 -- name: fetch_accounts
 -- All accounts, or the one with this id or this name.
 SELECT a.id, a.name, a.currency, a.plan, a.bill, a.default_sender, a.segments_max,
-       a.submit_per_s, a.webhook_url, a.webhook_secret, a.active, a.created_at,
+       a.submit_per_s, a.webhook_url, a.webhook_secret, a.active, a.fallback, a.created_at,
        b.floor_micros, b.available_micros, b.deposited_micros, p.posted_micros, p.refunded_micros
 FROM accounts a
 JOIN balances b ON b.account_id = a.id
@@ -63,7 +63,7 @@ FROM api_keys WHERE account_id = $1 ORDER BY created_at, prefix
 
 -- name: fetch_account_of_key
 SELECT k.hash, a.id, a.name, a.currency, a.plan, a.bill, a.default_sender, a.segments_max,
-       a.submit_per_s, a.webhook_url, a.webhook_secret, a.active, b.floor_micros
+       a.submit_per_s, a.webhook_url, a.webhook_secret, a.active, a.fallback, b.floor_micros
 FROM api_keys k
 JOIN accounts a ON a.id = k.account_id
 JOIN balances b ON b.account_id = a.id
@@ -323,6 +323,94 @@ SELECT count(*) FILTER (WHERE NOT dead) AS waiting, count(*) FILTER (WHERE dead)
        min(created_at) FILTER (WHERE NOT dead) AS oldest
 FROM outbox
 
+-- ── Email fallbacks (fallbacks.py) ──────────────────────────────────────────────────────────
+
+-- name: fetch_accounts_with_due_emails
+-- Steps over the index from account to account, looking at the earliest of each.
+WITH RECURSIVE first AS (
+    (SELECT account_id, due_at FROM email_fallbacks WHERE state = 0 AND due_at IS NOT NULL
+     ORDER BY account_id, due_at LIMIT 1)
+    UNION ALL
+    SELECT n.account_id, n.due_at FROM first f CROSS JOIN LATERAL (
+        SELECT account_id, due_at FROM email_fallbacks
+        WHERE state = 0 AND due_at IS NOT NULL AND account_id > f.account_id
+        ORDER BY account_id, due_at LIMIT 1) n
+)
+SELECT account_id FROM first WHERE due_at <= $1
+
+-- name: claim_emails
+-- Takes what is due, some of each account, for a lease: whoever dies with it loses it to the next
+-- claim. With each comes what is known of its message now, as readers see it.
+WITH due AS (
+    SELECT d.account_id, d.message_id FROM unnest($1::int[]) AS a(account_id)
+    CROSS JOIN LATERAL (
+        SELECT account_id, message_id FROM email_fallbacks
+        WHERE account_id = a.account_id AND state = 0 AND due_at <= $2
+        ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED) d
+),
+claimed AS (
+    UPDATE email_fallbacks f SET due_at = $4, claimed_at = coalesce(f.claimed_at, $2)
+    FROM due d WHERE f.account_id = d.account_id AND f.message_id = d.message_id
+    RETURNING f.account_id, f.message_id, f.content_id, f.address, f.triggers, f.claimed_at,
+              f.attempts
+)
+SELECT c.*, t.subject, t.body_text, t.body_html, t.reply_to, a.name,
+       a.webhook_url <> '' AS hooked, m.sender, m.recipient, m.country, m.body, m.client_ref,
+       m.tag, m.callback_url, m.segments, coalesce(e.status, 1::smallint) AS status,
+       coalesce(e.error, '') AS error
+FROM claimed c
+JOIN accounts a ON a.id = c.account_id
+LEFT JOIN email_contents t ON t.account_id = c.account_id AND t.id = c.content_id
+LEFT JOIN messages m ON m.account_id = c.account_id AND m.id = c.message_id
+LEFT JOIN LATERAL (
+    SELECT status, error FROM events
+    WHERE account_id = c.account_id AND message_id = c.message_id
+    ORDER BY (status >= 10) DESC, at DESC, status DESC LIMIT 1
+) e ON true
+
+-- name: settle_emails
+-- The end of emails, and what their customers' endpoints are told of it.
+WITH done AS (
+    UPDATE email_fallbacks f
+    SET state = d.state, reason = d.reason, settled_at = d.at, reply = d.reply, due_at = NULL
+    FROM unnest($1::int[], $2::bigint[], $3::smallint[], $4::smallint[], $5::float8[], $6::text[])
+        AS d(account_id, message_id, state, reason, at, reply)
+    WHERE f.account_id = d.account_id AND f.message_id = d.message_id AND f.state = 0
+    RETURNING f.account_id, f.message_id
+)
+INSERT INTO outbox (account_id, message_id, url, body, created_at, next_at)
+SELECT n.*, n.created_at
+FROM unnest($7::int[], $8::bigint[], $9::text[], $10::text[], $11::float8[])
+    AS n(account_id, message_id, url, body, created_at)
+JOIN done USING (account_id, message_id)
+
+-- name: put_off_emails
+UPDATE email_fallbacks f
+SET due_at = p.due_at, attempts = f.attempts + p.failed::int,
+    reason = coalesce(p.reason, f.reason), reply = coalesce(p.reply, f.reply)
+FROM unnest($1::int[], $2::bigint[], $3::float8[], $4::boolean[], $5::smallint[], $6::text[])
+    AS p(account_id, message_id, due_at, failed, reason, reply)
+WHERE f.account_id = p.account_id AND f.message_id = p.message_id AND f.state = 0
+
+-- name: count_due_emails
+SELECT count(*) AS due, min(coalesce(claimed_at, due_at)) AS oldest FROM email_fallbacks
+WHERE state = 0 AND due_at IS NOT NULL AND (due_at <= $1 OR claimed_at IS NOT NULL)
+
+-- name: fetch_fallback
+SELECT address, triggers, due_at, attempts, state, reason, settled_at, reply
+FROM email_fallbacks WHERE account_id = $1 AND message_id = $2
+
+-- name: forget_fallbacks
+DELETE FROM email_fallbacks
+WHERE ctid = ANY (ARRAY(SELECT ctid FROM email_fallbacks WHERE message_id < $1 LIMIT $2))
+
+-- name: forget_email_contents
+DELETE FROM email_contents
+WHERE ctid = ANY (ARRAY(SELECT ctid FROM email_contents WHERE created_at < $1 LIMIT $2))
+
+-- name: save_fallback_rule
+UPDATE accounts SET fallback = $2 WHERE id = $1
+
 -- ── Messages from phones (inbound.py) ───────────────────────────────────────────────────────
 
 -- name: fetch_waiting_parts
@@ -513,7 +601,7 @@ ON CONFLICT (account_id) DO UPDATE SET
 SELECT s.system_id, s.password, s.networks, s.binds_max, s.window_size, s.rate_per_s, s.queue_max,
        s.id_form, s.time_zone, s.alphabet, s.ia5_alphabet, s.lane,
        a.id, a.name, a.currency, a.plan, a.bill, a.default_sender, a.segments_max,
-       a.submit_per_s, a.webhook_url, a.webhook_secret, a.active, b.floor_micros
+       a.submit_per_s, a.webhook_url, a.webhook_secret, a.active, a.fallback, b.floor_micros
 FROM smpp_accounts s
 JOIN accounts a ON a.id = s.account_id
 JOIN balances b ON b.account_id = a.id

@@ -36,6 +36,7 @@ _CARRIER_NAMES = query("fetch_carrier_names")
 _CURRENCY = query("fetch_currency")
 _MESSAGE = query("fetch_message")
 _EVENTS = query("fetch_events")
+_FALLBACK = query("fetch_fallback")
 _SCAN_END = query("fetch_scan_end")
 _PAGE = query("fetch_page")
 _STATUS_SCAN_END = query("fetch_status_scan_end")
@@ -93,11 +94,17 @@ class Reader:
             if row is None:
                 return None
             events = await connection.fetch(_EVENTS, account_id, message_id)
+            fallback = await connection.fetchrow(_FALLBACK, account_id, message_id)
             used = {row["carrier_id"]} | {event["carrier_id"] for event in events}
             await self._learn_names(connection, used)
             currency = await self._currency(connection, account_id)
         return whole_message_view(
-            row, events, now=self._clock(), currency=currency, names=self._names
+            row,
+            events,
+            now=self._clock(),
+            currency=currency,
+            names=self._names,
+            fallback=fallback,
         )
 
     @unavailable_as_503()

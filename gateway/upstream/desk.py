@@ -16,6 +16,7 @@ from functools import partial
 import msgspec
 
 from gateway.errors import Rejected, StoreUnavailable
+from gateway.fallback.decide import Fallbacks
 from gateway.intake import Intake
 from gateway.logs import get_logger
 from gateway.metrics import UpstreamMetrics
@@ -55,7 +56,9 @@ class CustomerDesk:
         postman: Postman,
         errands: Errands,
         metrics: UpstreamMetrics,
+        fallbacks: Fallbacks,
     ) -> None:
+        self._fallbacks = fallbacks
         self._door = door
         self._intake = intake
         self._writer = writer
@@ -102,7 +105,7 @@ class CustomerDesk:
         for event in submissions:
             taken = self._take(bind, customer, event, now, wall)
             if isinstance(taken, Message):
-                entries.append(Entry(taken))
+                entries.append(self._entry(customer, taken))
                 sequences.append(event.sequence)
                 bind.unanswered += 1
                 customer.uncommitted += 1
@@ -194,7 +197,7 @@ class CustomerDesk:
             if isinstance(decided, Message):
                 group_id = group_id or decided.id
                 addresses.append(destination.address)
-                entries.append(Entry(decided))
+                entries.append(self._entry(customer, decided))
             else:
                 failures.append(_failure(destination.address, decided))
         self._count(Counter(failure.status for failure in failures))
@@ -207,6 +210,12 @@ class CustomerDesk:
             self._commit(customer, entries, answer)
         else:
             answer([])
+
+    def _entry(self, customer: Customer, message: Message) -> Entry:
+        account = customer.terms.account
+        if account.fallback is None:
+            return Entry(message)
+        return Entry(message, fallback=self._fallbacks.by_rule(account, message))
 
     def _answer_multi(
         self,

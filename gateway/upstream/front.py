@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable
 
 from gateway.config import Smpp
+from gateway.fallback.decide import Fallbacks
 from gateway.ids import IdGenerator
 from gateway.intake import Intake
 from gateway.metrics import UpstreamMetrics
@@ -61,11 +62,15 @@ class CustomersFront:
             held=lambda: float(self.postman.held),
         )
 
-    def join(self, intake: Intake, writer: IntakeWriter, intakes: Intakes) -> None:
+    def join(
+        self, intake: Intake, writer: IntakeWriter, intakes: Intakes, fallbacks: Fallbacks
+    ) -> None:
         """Learn who takes messages in; raises ConfigError for TLS files that can't be used."""
         if self._settings.enabled:
             errands = Errands(self._database, intakes)
-            desk = CustomerDesk(self._door, intake, writer, self.postman, errands, self._metrics)
+            desk = CustomerDesk(
+                self._door, intake, writer, self.postman, errands, self._metrics, fallbacks
+            )
             self._server = SmppServer(self._settings, self._door, desk, self.postman, self._metrics)
 
     async def run(self) -> None:

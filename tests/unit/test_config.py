@@ -23,6 +23,10 @@ def carrier(**keys: Any) -> dict[str, Any]:
     return {"name": "alpha", "host": "smsc.example", "system_id": "id", **keys}
 
 
+def email(**keys: Any) -> dict[str, Any]:
+    return {"host": "mx.example", "sender": "Shop <no-reply@shop.example>", **keys}
+
+
 def refusal(raw: dict[str, Any]) -> ConfigError:
     with pytest.raises(ConfigError) as raised:
         build_config(raw)
@@ -47,7 +51,7 @@ def test_the_example_loads_with_its_secrets(example: Config) -> None:
 
 def test_the_example_shows_the_defaults(example: Config) -> None:
     plain = Config()
-    for name in ("node", "http", "smpp", "log", "messages", "dispatch", "webhooks"):
+    for name in ("node", "http", "smpp", "log", "messages", "dispatch", "webhooks", "email"):
         assert getattr(example, name) == getattr(plain, name), name
     alpha = example.carrier[0]
     shown = {"name", "host", "system_id", "password", "rate_per_s", "binds", "statuses"}
@@ -127,6 +131,7 @@ def test_the_environments_database_wins(monkeypatch: pytest.MonkeyPatch) -> None
     [
         ({"nod": {}}, "nod", "node"),
         ({"http": {"prot": 1}}, "http.prot", "port"),
+        ({"email": {"sendr": "x"}}, "email.sendr", "sender"),
         ({"carrier": [carrier(windows_size=1)]}, "carrier[0].windows_size", "window_size"),
         ({"carrier": [carrier(tls={"verfy": 1})]}, "carrier[0].tls.verfy", "verify"),
         (
@@ -160,6 +165,14 @@ def test_an_unknown_key_like_no_other_is_just_refused() -> None:
         ({"dispatch": {"retry_first_s": 0}}, "dispatch.retry_first_s"),
         ({"webhooks": {"allow_private": "yes"}}, "webhooks.allow_private"),
         ({"smpp": {"window_size": 0}}, "smpp.window_size"),
+        ({"email": {"host": "mx.example"}}, "email.sender"),
+        ({"email": {"host": "mx.example", "sender": "Shop"}}, "email.sender"),
+        ({"email": email(sender="Shop <a@b\r\nBcc: c@d>")}, "email.sender"),
+        ({"email": email(bounce_address="b+{id}@shop")}, "email.bounce_address"),
+        ({"email": email(username="us", security="plain")}, "email.security"),
+        ({"email": email(security="ssl")}, "email.security"),
+        ({"email": email(rate_per_s=0)}, "email.rate_per_s"),
+        ({"email": email(hello_name="büro")}, "email.hello_name"),
         ({"node": 1}, "node"),
         ({"carrier": carrier()}, "carrier"),
         ({"carrier": [carrier(name="Alpha!")]}, "carrier[0].name"),

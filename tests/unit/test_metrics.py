@@ -50,6 +50,11 @@ def metrics() -> Metrics:
     made.webhooks.dead(1)
     made.webhooks.call_seconds.observe(0.2)
     made.webhooks.watch(pending=lambda: 5, oldest_age_s=lambda: 60)
+    for outcome in made.email.OUTCOMES:
+        made.email.count(outcome)
+    made.email.seconds.observe(0.3)
+    made.email.watch(due=lambda: 3, oldest_age_s=lambda: 30)
+    made.email.watch_server(lambda: 1)
     made.upstream.bind_refused("credentials")
     made.upstream.session_ended("peer_unbound")
     made.upstream.submitted("ESME_ROK", 3)

@@ -90,6 +90,24 @@ def test_a_truncated_message_is_refused_at_every_offset(cut: int) -> None:
             "no field 'frm'; did you mean 'from'?",
         ),
         (b'{"to": "1", "zzzz": "x"}', "unknown_field", "zzzz", "no field 'zzzz'"),
+        (
+            b'{"to": "1", "fallback": {"email": {"after": 5}}}',
+            "unknown_field",
+            "fallback.email.after",
+            "no field 'after'; did you mean 'after_s'?",
+        ),
+        (
+            b'{"to": "1", "fallback": {"email": {"on": "expired"}}}',
+            "invalid_type",
+            "fallback.email.on",
+            "expected a list or null, got a string",
+        ),
+        (
+            b'{"to": "1", "fallback": {"email": {"html": "\\u0000"}}}',
+            "invalid_character",
+            "fallback.email.html",
+            "a NUL character can't be stored",
+        ),
         (b'{"to": "1", "sender": "x"}', "unknown_field", "sender", "no field 'sender'"),
         (
             b'{"to": "1", "text": "a\\u0000b"}',
@@ -135,6 +153,16 @@ def test_a_batch_names_the_item_that_is_wrong(body: bytes, code: str, field: str
         (b'{"mesages": []}', "mesages", "'messages'"),
         (b'{"messages": [{"to": "1", "txt": ""}]}', "messages[0].txt", "'text'"),
         (b'{"defaults": {"txt": ""}, "to": []}', "defaults.txt", "'text'"),
+        (
+            b'{"defaults": {"fallback": {"email": {"sbject": ""}}}, "to": []}',
+            "defaults.fallback.email.sbject",
+            "'subject'",
+        ),
+        (
+            b'{"messages": [{"to": "1"}, {"to": "1", "fallback": {"emial": {}}}]}',
+            "messages[1].fallback.emial",
+            "'email'",
+        ),
     ],
 )
 def test_an_unknown_field_of_a_batch_is_told_the_nearest_of_its_place(

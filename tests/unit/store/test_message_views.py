@@ -152,3 +152,46 @@ def test_a_carrier_without_a_name_is_shown_by_its_number() -> None:
 def test_a_broken_segment_number_hides_nothing(segment: int) -> None:
     view = whole(message(), event(EventKind.SUBMITTED, Status.SUBMITTED, segment=segment))
     assert len(view.events) == len(view.parts) == 1
+
+
+def fallback(state: int, **columns: Any) -> dict[str, Any]:
+    return {
+        "address": "anna@example.com",
+        "triggers": 9,
+        "due_at": None,
+        "attempts": 0,
+        "state": state,
+        "reason": None,
+        "settled_at": None,
+        "reply": "",
+    } | columns
+
+
+def test_a_fallback_that_waits_is_shown_and_makes_no_event() -> None:
+    row = fallback(0, due_at=NOW)
+    view = whole_message_view(message(), [], now=NOW, currency="EUR", names=NAMES, fallback=row)
+    assert view.fallback is not None
+    assert (view.fallback.to, view.fallback.state) == ("anna@example.com", "waiting")
+    assert view.fallback.on == ["undelivered", "no_receipt"]
+    assert view.fallback.due_at == format_time(NOW)
+    assert view.events == []
+
+
+@pytest.mark.parametrize(("state", "kind"), [(1, "email_sent"), (2, "email_failed"), (3, None)])
+def test_the_end_of_an_email_stands_among_the_events_at_its_time(
+    state: int, kind: str | None
+) -> None:
+    events = [
+        event(EventKind.SUBMITTED, Status.SUBMITTED),
+        event(EventKind.RECEIPT, Status.DELIVERED, NOW + 20),
+    ]
+    row = fallback(state, reason=8, settled_at=NOW + 10, reply="250 ok")
+    view = whole_message_view(message(), events, now=NOW, currency="EUR", names=NAMES, fallback=row)
+    kinds = [each.kind for each in view.events]
+    assert view.status == "delivered"
+    if kind is None:
+        assert kinds == ["submitted", "receipt"]
+        return
+    assert kinds == ["submitted", kind, "receipt"]
+    email = view.events[1]
+    assert (email.segment, email.status, email.error) == (0, "submitted", "250 ok")
