@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import aiohttp
 import uvloop
@@ -28,24 +28,25 @@ from rich.table import Table
 
 from bench.bed import Bed, Cost, lay_bed
 from bench.load import Options, count_finals, run_load
+from bench.profile import sample
 from bench.report import describe_run
 
 POLL_MIN_S = 0.02
 POLL_MAX_S = 1.0
 """Each look costs the gateway some milliseconds, so they are few until the end is near."""
 FINISH_TIMEOUT_S = 300.0
+Mode = Literal["single", "batch"]
+MODES: Final[dict[Mode, int]] = {"single": 64, "batch": 2}
+"""What is measured, and over how many connections."""
+PROFILE_FIRST = 1_000_000_000
+"""Number of the first message of a profiled load."""
 
 
 async def measure(bed: Bed, options: Options) -> dict[str, Any]:
     """Run one load and return its figures."""
     async with aiohttp.ClientSession() as http:
-        start, began = await bed.read_counts(http), datetime.now(UTC)
-        cost_before, started = bed.read_cost(), time.perf_counter()
-        watching = asyncio.create_task(
-            _watch(bed, http, start.submitted, start.received, options.messages, started)
-        )
-        load = await run_load(options)
-        reached = await asyncio.wait_for(watching, FINISH_TIMEOUT_S)
+        began, cost_before = datetime.now(UTC), bed.read_cost()
+        load, reached = await _load_and_wait(bed, http, options)
         cost: Cost = bed.read_cost().since(cost_before)
         # Reading what became of them all is no part of what they cost.
         final = await count_finals(options, began)
@@ -65,6 +66,18 @@ async def measure(bed: Bed, options: Options) -> dict[str, Any]:
         "gateway_peak_mb": round(bed.read_peak_mb(), 1),
         "final": final,
     }
+
+
+async def _load_and_wait(
+    bed: Bed, http: aiohttp.ClientSession, options: Options
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Run one load until its last receipt; return what it says, and when what was reached."""
+    start, started = await bed.read_counts(http), time.perf_counter()
+    watching = asyncio.create_task(
+        _watch(bed, http, start.submitted, start.received, options.messages, started)
+    )
+    load = await run_load(options)
+    return load, await asyncio.wait_for(watching, FINISH_TIMEOUT_S)
 
 
 async def _watch(
@@ -90,22 +103,40 @@ async def _watch(
 
 
 async def _run(bed: Bed, messages: int, rounds: int) -> list[dict[str, Any]]:
-    results = []
-    first = 1
-    for _ in range(rounds):
-        for mode, connections in (("single", 64), ("batch", 2)):
-            options = Options(
-                key=bed.key,
-                url=bed.url,
-                messages=messages,
-                first=first,
-                mode=mode,  # type: ignore[arg-type] # the tuple above holds the two literals
-                connections=connections,
-                client_ref=False,
-            )
-            results.append(await measure(bed, options))
-            first += messages
-    return results
+    loads = Loads(bed, messages)
+    return [await measure(bed, loads.next(mode)) for _ in range(rounds) for mode in MODES]
+
+
+async def _profile(bed: Bed, messages: int, picture: Path) -> None:
+    """Run each load once more, for the pictures alone: being looked at slows it down."""
+    loads = Loads(bed, messages, first=PROFILE_FIRST)
+    for mode in MODES:
+        path = picture.with_stem(f"{picture.stem}-{mode}")
+        async with aiohttp.ClientSession() as http:
+            with sample(bed.gateway.pid, path, f"the gateway's event loop, {mode} submits"):
+                await _load_and_wait(bed, http, loads.next(mode))
+        print(f"{path} is written")
+
+
+class Loads:
+    """Loads whose messages are all different."""
+
+    def __init__(self, bed: Bed, messages: int, first: int = 1) -> None:
+        self._bed = bed
+        self._messages = messages
+        self._first = first
+
+    def next(self, mode: Mode) -> Options:
+        first, self._first = self._first, self._first + self._messages
+        return Options(
+            key=self._bed.key,
+            url=self._bed.url,
+            messages=self._messages,
+            first=first,
+            mode=mode,
+            connections=MODES[mode],
+            client_ref=False,
+        )
 
 
 def _show(results: Sequence[dict[str, Any]]) -> None:
@@ -133,9 +164,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--messages", type=int, default=10_000, help="a run (10000)")
     parser.add_argument("--rounds", type=int, default=1, help="runs of each mode (1)")
     parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument(
+        "--profile",
+        type=Path,
+        help="draw where the gateway's time goes, as FILE-single and FILE-batch",
+    )
     options = parser.parse_args(argv)
     with lay_bed() as bed:
         results = uvloop.run(_run(bed, options.messages, options.rounds))
+        if options.profile:
+            uvloop.run(_profile(bed, options.messages, options.profile))
     _show(results)
     whole = all(result["final"] == {"delivered": result["messages"]} for result in results)
     if options.json:

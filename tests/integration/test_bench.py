@@ -13,6 +13,7 @@ async def test_a_small_run_delivers_everything_and_says_what_it_cost(tmp_path: P
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "bench", "--messages", "500", "--json", str(result)),
+        *("--profile", str(tmp_path / "hot.svg")),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -25,3 +26,6 @@ async def test_a_small_run_delivers_everything_and_says_what_it_cost(tmp_path: P
         assert figures["received_per_s"] <= figures["submitted_per_s"]
         assert figures["gateway_cpu_us"] > 0 and figures["database_cpu_us"] > 0
     assert "every message was delivered" in out.decode()
+    for mode in ("single", "batch"):
+        picture = (tmp_path / f"hot-{mode}.svg").read_text()
+        assert "intake_writer.py" in picture, "where messages are written shows in the profile"
