@@ -73,11 +73,12 @@ class Intakes:
         done: Callable[[Accepted | Exception], None],
     ) -> None:
         """As `submit`, with nothing to await: `done` is told once, unless this raises."""
-        decided = self._intake.decide(account, request, time.time())
-        if isinstance(decided, Rejected):
-            self._on_rejected(decided.code)
-            raise decided
-        entry = _entry(decided, request, idempotency_key)
+        if request.fallback is not None:
+            self._fallbacks.begin_request()
+        entry = self._decide(account, request, idempotency_key, time.time())
+        if isinstance(entry, Rejected):
+            self._on_rejected(entry.code)
+            raise entry
 
         def settle(fates: Sequence[EntryFate], error: Exception | None) -> None:
             if error is not None:
