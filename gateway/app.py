@@ -10,6 +10,7 @@ Starts and stops the parts in order; `parts.py` builds and joins them. Nothing e
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from gateway.api.serve import HttpServer
 from gateway.config import Config
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, StoreUnavailable
 from gateway.logs import get_logger
 from gateway.metrics import Metrics
 from gateway.owner import Owner
@@ -140,6 +141,8 @@ class Gateway:
             "owner": owner.watch(),
             "desk": parts.desk.watch(),
             "inbound": parts.inbound.watch(),
+            "operators": parts.operators.watch(),
+            "ineligible": parts.ineligible.run(),
             "customers": parts.customers.run(),
             "feeder": parts.feeder.run(),
             "housekeeper": parts.housekeeper.run(),
@@ -171,6 +174,8 @@ class Gateway:
         parts.outcome_writer.stop()
         await asyncio.wait([outcomes], timeout=FLUSH_STOP_S)
         outcomes.cancel()
+        with contextlib.suppress(StoreUnavailable):
+            await parts.ineligible.write()
 
 
 async def _recover(parts: Parts) -> None:

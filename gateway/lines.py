@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from gateway.carrier_state import CarrierState, Policy
 from gateway.carriers import CarrierDesk, Line
 from gateway.config import Bind, Carrier, Config, Tls
+from gateway.credit.costs import NO_COSTS
 from gateway.dlr.dialects import DIALECTS
 from gateway.dlr.ids import IdForm, IdRule
 from gateway.errors import ConfigError
@@ -17,6 +18,7 @@ from gateway.metrics import Metrics
 from gateway.model import AccountId, CarrierId
 from gateway.outgoing import Writing
 from gateway.route_tables import build_floor, build_loss_accounts, build_routes, build_senders
+from gateway.routing.sender_rules import NO_RULES
 from gateway.smpp.client import CarrierBind
 from gateway.smpp.pdu import SubmitTemplate
 from gateway.smpp.settings import BindMode, BindSettings, Pace
@@ -174,8 +176,8 @@ def build_tables(
         routes=build_routes(config, carrier_ids, account_ids),
         prices=build_prices(config, account_ids),
         styles={carrier_ids[carrier.name]: build_style(carrier) for carrier in config.carrier},
-        senders=build_senders(config, account_ids),
-        costs=build_costs(config, carrier_ids),
+        senders=build_senders(config, account_ids) or NO_RULES,
+        costs=build_costs(config, carrier_ids) or NO_COSTS,
         floor=build_floor(config),
         loss_accounts=build_loss_accounts(config, account_ids),
     )

@@ -27,11 +27,13 @@ from gateway.housekeeping import Housekeeper
 from gateway.ids import IdGenerator, accepted_at
 from gateway.inbound.book import Origin
 from gateway.inbound.desk import InboundDesk
+from gateway.ineligible import IneligibleTally
 from gateway.intake import Intake
 from gateway.lines import add_binds, build_line, build_state, build_style, build_tables
 from gateway.logs import get_logger
 from gateway.metrics import Metrics
 from gateway.model import AccountId, CarrierId, Lane, Message
+from gateway.operators import OperatorKeeper
 from gateway.outcomes import Event
 from gateway.owner import Owner
 from gateway.receipts import ReceiptBook
@@ -46,6 +48,7 @@ from gateway.store.inbound import InboundStore
 from gateway.store.intake_writer import IntakeWriter
 from gateway.store.keyring import KeyRing
 from gateway.store.maintenance import Maintenance
+from gateway.store.operators import OperatorStore
 from gateway.store.outbox import PostgresOutbox
 from gateway.store.outcome_writer import OutcomeWriter
 from gateway.store.postgres import Database, connect_single
@@ -84,6 +87,9 @@ class Parts:
         self._ids = IdGenerator(NODE, await self._fetch_last_id())
         self.directory = Directory(self._database, self._metrics, self._config.plan)
         await self.directory.refresh()
+        self.operators = OperatorKeeper(OperatorStore(self._database))
+        await self.operators.refresh()
+        self.ineligible = IneligibleTally(self._database)
         carrier_ids, past_carriers = await _register_carriers(
             self._database, [carrier.name for carrier in self._config.carrier]
         )
@@ -245,6 +251,8 @@ class Parts:
             build_tables(config, carrier_ids, account_ids),
             self._ids,
             text_chars_max=config.http.text_chars_max,
+            operators=self.operators.book,
+            on_ineligible=self.ineligible.note,
         )
         self.intake_writer = IntakeWriter(
             self.intake_line,

@@ -34,7 +34,7 @@ from gateway.routing.numbers import (
     check_type,
     parse_number,
 )
-from gateway.routing.operators import OperatorBook
+from gateway.routing.operators import NO_OPERATORS, OperatorBook
 from gateway.routing.sender import Sender, SenderKind, parse_sender
 from gateway.routing.sender_rules import NO_RULES, SenderRules
 from gateway.routing.table import Route, RouteTable
@@ -55,6 +55,7 @@ class Tables(msgspec.Struct, frozen=True):
     styles: Mapping[CarrierId, TextStyle] = {}
     """How carriers want text written; one that is not here wants it plain."""
     senders: SenderRules = NO_RULES
+    """NO_RULES itself where there are none, as NO_COSTS below: hot code asks for no more."""
     costs: Costs = NO_COSTS
     floor: Floor = Floor()
     loss_accounts: frozenset[AccountId] = frozenset()
@@ -121,7 +122,8 @@ class Ways:
         """
         tables = self.tables
         number = self.read_number(to)
-        operator = self.operators.code(number.e164) if self.operators.table else ""
+        book = self.operators
+        operator = "" if book.table is NO_OPERATORS else book.code(number.e164)
         sender = self._rule_sender(account, number, sender)
         price = self.find_price(account, number, operator, lane, now)
         if tables.routes.is_plain:
@@ -144,7 +146,7 @@ class Ways:
         if route is None:
             raise Rejected("no_route", "no carrier is configured for this number", field="to")
         carriers = route.carriers
-        if route.choose is not Choose.ORDER or tables.costs:
+        if tables.costs is not NO_COSTS or route.choose is not Choose.ORDER:
             cost_of = partial(self.find_cost, number.e164, operator, now)
             carriers = order_carriers(route, sender, cost_of)
             affordable = self.keep_affordable(account.id, route, carriers, price, cost_of)
@@ -198,7 +200,7 @@ class Ways:
 
     def _rule_sender(self, account: Account, number: Number, sender: Sender | None) -> Sender:
         rules = self.tables.senders
-        if sender is not None and not rules:
+        if rules is NO_RULES and sender is not None:
             return sender
         ruled = rules.decide(sender, number.e164, number.country, account.id)
         if isinstance(ruled, Ineligible):
@@ -240,7 +242,7 @@ class Ways:
     def floor_of(self, account_id: AccountId, route: Route) -> Floor | None:
         """Return what has to be left of a price; None when anything may be, also less than 0."""
         tables = self.tables
-        free = not tables.costs or tables.prices is None
+        free = tables.costs is NO_COSTS or tables.prices is None
         if free or route.allow_loss or account_id in tables.loss_accounts:
             return None
         if route.margin_min_micros is None:

@@ -14,8 +14,10 @@ from gateway.cli.carrier import carrier
 from gateway.cli.fallback import email
 from gateway.cli.message import message
 from gateway.cli.number import number
+from gateway.cli.operator import operator
 from gateway.cli.output import visible
 from gateway.cli.price import price
+from gateway.cli.report import report
 from gateway.cli.run import demo, serve, simulate
 from gateway.cli.session import Session
 from gateway.cli.settings import config, migrate
@@ -91,8 +93,10 @@ for command in (
     carrier,
     message,
     number,
+    operator,
     price,
     email,
+    report,
     audit,
     config,
     migrate,

@@ -44,6 +44,7 @@ def read_prefixes(lines: Iterable[str], source: str) -> dict[str, Operator]:
     `source` is what errors call the file. Raises ConfigError with "source:line" as its key.
     """
     table: dict[str, Operator] = {}
+    shared: dict[Operator, Operator] = {}
     for where, row in _rows(lines, source, ("prefix", "mcc", "mnc"), ("name", "country")):
         prefix = _digits(row[0], where, "prefix", 1, PREFIX_DIGITS_MAX)
         mcc, mnc = _codes(row[1], row[2], where)
@@ -51,6 +52,7 @@ def read_prefixes(lines: Iterable[str], source: str) -> dict[str, Operator]:
         if not _COUNTRY.fullmatch(country):
             raise ConfigError(where, f"country {row[4]!r} is not ISO 3166's two letters")
         operator = Operator(mcc, mnc, row[3], country)
+        operator = shared.setdefault(operator, operator)
         if table.setdefault(prefix, operator) != operator:
             raise ConfigError(
                 where, f"prefix {prefix} is given to {table[prefix]} and to {operator}"

@@ -470,6 +470,60 @@ ORDER BY id DESC LIMIT $6
 -- name: count_unowned
 SELECT count(*) FROM inbound_messages WHERE account_id = $1
 
+-- ── Operators (operators.py) ────────────────────────────────────────────────────────────────
+
+-- name: fetch_operator_versions
+SELECT name, version FROM operator_versions
+
+-- name: fetch_operator_prefixes
+SELECT prefix, mcc, mnc, name, country FROM operator_prefixes
+WHERE prefix > $1 ORDER BY prefix LIMIT $2
+
+-- name: fetch_ported_page
+-- Packed as memory wants it: two values instead of two columns of many rows.
+SELECT string_agg(int8send(number), ''::bytea ORDER BY number) AS numbers,
+       string_agg(int4send(operator), ''::bytea ORDER BY number) AS codes
+FROM (SELECT number, operator FROM ported_numbers WHERE number > $1 ORDER BY number LIMIT $2) page
+
+-- name: fetch_prefixes_of_number
+-- The prefixes that a number has, and all those of its operators' codes, for their names.
+SELECT prefix, mcc, mnc, name, country FROM operator_prefixes
+WHERE prefix = ANY($1::text[]) OR mcc || mnc = $2
+
+-- name: find_ported
+SELECT operator FROM ported_numbers WHERE number = $1
+
+-- name: fetch_operators
+-- Reads both tables whole: for people, not for the running gateway.
+SELECT coalesce(p.code, o.code) AS code, coalesce(p.name, '') AS name,
+       coalesce(p.country, '') AS country, coalesce(p.prefixes, 0) AS prefixes,
+       coalesce(o.ported, 0) AS ported
+FROM (
+    SELECT mcc || mnc AS code, min(name) AS name, min(country) AS country, count(*) AS prefixes
+    FROM operator_prefixes GROUP BY 1
+) p
+FULL JOIN (
+    SELECT operator::text AS code, count(*) AS ported FROM ported_numbers GROUP BY 1
+) o ON o.code = p.code
+ORDER BY 1
+
+-- ── Numbers that nobody could be reached by (ineligible.py) ─────────────────────────────────
+
+-- name: add_ineligible
+INSERT INTO ineligible
+SELECT * FROM unnest($1::date[], $2::int[], $3::text[], $4::text[], $5::bigint[])
+ON CONFLICT (day, account_id, country, reason)
+DO UPDATE SET count = ineligible.count + excluded.count
+
+-- name: fetch_ineligible
+SELECT i.day, a.name AS account, i.country, i.reason, i.count
+FROM ineligible i JOIN accounts a ON a.id = i.account_id
+WHERE i.day >= $1 AND i.day < $2 AND ($3::int IS NULL OR i.account_id = $3)
+ORDER BY i.day, a.name, i.count DESC, i.country, i.reason
+
+-- name: forget_ineligible
+DELETE FROM ineligible WHERE day < $1
+
 -- ── Audit (audit.py): reads every row once, in one snapshot ─────────────────────────────────
 
 -- name: audit_accounts

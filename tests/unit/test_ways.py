@@ -31,7 +31,7 @@ GERMAN, BRITISH, AMERICAN = "+491713920010", "+447400123456", "+12025550111"
 SHOP = Account(id=AccountId(1), name="shop", default_sender="Shop")
 NAMELESS = Account(id=AccountId(2), name="nameless")
 CARRIERS = {"a": CarrierId(1), "b": CarrierId(2), "c": CarrierId(3)}
-OPERATORS = Operators([("49171", Operator("262", "01")), ("49172", Operator("262", "02"))])
+OPERATORS = Operators({"49171": Operator("262", "01"), "49172": Operator("262", "02")})
 
 
 class Desk:

@@ -26,7 +26,7 @@ ATT = Operator("310", "410", "AT&T", "US")
 
 
 def test_the_longest_prefix_tells_the_operator() -> None:
-    table = Operators([("49", ATT), ("491", VODAFONE), ("49171", TELEKOM)])
+    table = Operators({"49": ATT, "491": VODAFONE, "49171": TELEKOM})
     assert table.find("491713920010") == Found(TELEKOM, "49171")
     assert table.find("491729999999") == Found(VODAFONE, "491")
     assert table.find("4930123456") == Found(ATT, "49")
@@ -37,7 +37,7 @@ def test_the_longest_prefix_tells_the_operator() -> None:
 
 def test_a_ported_number_goes_by_its_own_entry() -> None:
     table = Operators(
-        [("49171", TELEKOM), ("49172", VODAFONE)], PortedNumbers.of([("491713920010", "26202")])
+        {"49171": TELEKOM, "49172": VODAFONE}, PortedNumbers.of([("491713920010", "26202")])
     )
     assert table.code("491713920010") == "26202"
     assert table.find("491713920010") == Found(VODAFONE, "")
@@ -45,7 +45,7 @@ def test_a_ported_number_goes_by_its_own_entry() -> None:
 
 
 def test_an_operator_that_no_prefix_names_is_known_by_its_code_alone() -> None:
-    table = Operators([], PortedNumbers.of([("12125550123", "310410")]))
+    table = Operators({}, PortedNumbers.of([("12125550123", "310410")]))
     assert table.find("12125550123") == Found(Operator("310", "410"), "")
 
 
@@ -61,7 +61,7 @@ def test_the_last_entry_of_a_number_counts() -> None:
 
 
 def test_other_ported_numbers_leave_the_prefixes_as_they_are() -> None:
-    table = Operators([("49171", TELEKOM)])
+    table = Operators({"49171": TELEKOM})
     moved = table.with_ported(PortedNumbers.of([("491713920010", "26202")]))
     assert (table.code("491713920010"), moved.code("491713920010")) == ("26201", "26202")
     assert moved.code("491713920011") == "26201"
@@ -125,7 +125,7 @@ def test_every_number_finds_what_reading_row_by_row_finds(
     if not expected:
         fitting = [prefix for prefix in prefixes if number.startswith(prefix)]
         expected = prefixes[max(fitting, key=len)].code if fitting else ""
-    table = Operators(prefixes.items(), PortedNumbers.of(ported.items()))
+    table = Operators(prefixes, PortedNumbers.of(ported.items()))
     assert table.code(number) == expected
     found = table.find(number)
     assert (found.operator.code if found else "") == expected
