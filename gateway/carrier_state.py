@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from gateway.ceilings import CarrierDestinations
 from gateway.jobs import Job, Submission
 from gateway.model import CarrierId, Lane, MessageId
 from gateway.routing.health import USABLE, Availability, Away, Breaker, Gone, worst
 from gateway.smpp.status import StatusClass
 from gateway.throttle.adaptive import AdaptiveRate
 from gateway.throttle.lanes import LaneQueue
+from gateway.throttle.limits import NONE, Limit, LimitClock
 
 FAILOVER_AFTER_S = 5.0
 """How long a carrier's binds may all be down before its waiting messages look for another:
@@ -62,6 +64,9 @@ class CarrierState:
     window_size: int = 0
     """Submissions that may be unanswered over all of its binds; 0: as many as they take."""
     queue: LaneQueue[Job] = field(default_factory=lambda: LaneQueue(_segments))
+    destinations: CarrierDestinations | None = None
+    """Its ceilings for parts of the world, and what they hold; None: it has none."""
+    limits: LimitClock = field(default_factory=LimitClock)
     returned: list[Job] = field(default_factory=list)
     """What left and came back; it goes to the front of the queue when the next one may leave."""
     cleared: deque[Submission] = field(default_factory=deque)
@@ -107,11 +112,39 @@ class CarrierState:
     @property
     def waiting(self) -> int:
         """How many messages wait for it in memory."""
-        return len(self.queue) + len(self.held) + len(self.returned)
+        return len(self.queue) + len(self.held) + len(self.returned) + self.aside
+
+    @property
+    def aside(self) -> int:
+        """How many messages its ceilings for parts of the world hold."""
+        return 0 if self.destinations is None else len(self.destinations)
 
     def lane_waiting(self, lane: Lane) -> int:
-        held = sum(job.message.lane is lane for job in self.held)
-        return self.queue.lane_len(lane) + held
+        elsewhere = self.held
+        if self.destinations is not None:
+            elsewhere = elsewhere + self.destinations.waiting()
+        return self.queue.lane_len(lane) + sum(job.message.lane is lane for job in elsewhere)
+
+    def note_limit(self, holding: Limit, now: float) -> None:
+        """Note what holds back whatever is ready to leave, and what ceilings hold besides."""
+        if not (self.queue.ready or self.returned or self.cleared):
+            holding = NONE
+        elif holding is Limit.RATE and self.rate.slowed:
+            holding = Limit.THROTTLED
+        if self.queue.ready < len(self.queue):
+            holding |= Limit.ACCOUNT
+        if self.aside:
+            holding |= Limit.DESTINATION
+        self.limits.note(holding, now)
+
+    def change_destinations(self, destinations: CarrierDestinations | None) -> None:
+        """Have other ceilings for parts of the world, or none; what the old ones hold is judged
+        anew."""
+        held = [] if self.destinations is None else self.destinations.waiting()
+        self.destinations = destinations
+        for job in sorted(held, key=_age):
+            if job.carrier_id == self.id and not job.closed:
+                self.put(job)
 
     def availability(self, now: float) -> Availability:
         if self.gone is not None:
@@ -138,7 +171,12 @@ class CarrierState:
     def empty_queue(self) -> list[Job]:
         """Take out everything that waits for this carrier, in the order of leaving."""
         self.put_returned()
+        for account_id in self.queue.held():
+            self.queue.release(account_id)
         waiting = [self.queue.pop() for _ in range(len(self.queue))]
-        waiting += sorted(self.held, key=_age)
-        self.held = []
+        elsewhere, self.held = self.held, []
+        if self.destinations is not None:
+            elsewhere += self.destinations.waiting()
+            self.destinations.clear()
+        waiting += sorted(elsewhere, key=_age)
         return [job for job in waiting if job.carrier_id == self.id and not job.closed]

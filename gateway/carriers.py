@@ -40,6 +40,7 @@ from gateway.smpp.vocabulary import status_name
 from gateway.store.backlog import find_submissions
 from gateway.store.outcome_writer import OutcomeWriter
 from gateway.text.style import LongForm
+from gateway.throttle.limits import Limit
 from gateway.throttle.pacer import Pacer
 
 if TYPE_CHECKING:
@@ -170,17 +171,20 @@ class CarrierDesk:
         self._arm_timer()
 
     def _pump_line(self, line: Line) -> None:
+        now, wall = self._loop.time(), time.time()
+        state = self._dispatcher.carriers[line.id]
         if self._writer.full:
             self._stalled = True
+            state.note_limit(Limit.STORE, now)
             return
-        now, wall = self._loop.time(), time.time()
-        self._send(line, now, wall)
+        state.note_limit(self._send(line, now, wall), now)
         if line.hold:
             prepared = self._dispatcher.prepare(line.id, now, wall)
             if prepared:
                 self._writer.after_commit(functools.partial(self._cleared, prepared))
 
-    def _send(self, line: Line, now: float, wall: float) -> None:
+    def _send(self, line: Line, now: float, wall: float) -> Limit:
+        """Send what can be sent; return what holds the rest, if there is any."""
         line.turn += 1
         count = len(line.binds)
         paced_until = math.inf
@@ -201,13 +205,15 @@ class CarrierDesk:
             self._submit(line, bind, taken, wall)
             if until is not None:
                 self._pump_at(line, until)
-                return
+                return Limit.RATE
             if len(taken) < room:
-                return
+                return Limit.WINDOW
             if pacer is not None:
                 paced_until = min(paced_until, pacer.ready_at(now))
         if paced_until < math.inf:
             self._pump_at(line, paced_until)
+            return Limit.BIND_RATE
+        return Limit.WINDOW if line.can_submit else Limit.UNBOUND
 
     def _cleared(self, prepared: Sequence[Submission], committed: bool) -> None:
         self._dispatcher.cleared(prepared, self._loop.time(), time.time())
@@ -356,8 +362,18 @@ class CarrierDesk:
         while True:
             self._dispatcher.fail_over(self._loop.time())
             self._dispatcher.expire(time.time())
+            self._count_limits()
             self.pump_soon()
             await asyncio.sleep(WATCH_S)
+
+    def _count_limits(self) -> None:
+        now = self._loop.time()
+        for line in self._lines.values():
+            state = self._dispatcher.carriers[line.id]
+            if state.waiting:
+                self._dispatcher.ready.add(line.id)  # a lost bind wakes nobody
+            for limit, seconds in state.limits.drain(now).items():
+                line.metrics.held_back(limit.wire, seconds)
 
     def _arm_timer(self) -> None:
         at = self._dispatcher.next_timer()

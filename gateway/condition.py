@@ -92,5 +92,6 @@ class Condition:
             in_flight=sum(bind.in_flight for bind in line.binds),
             waiting=state.waiting,
             rate_per_s=round(state.rate.rate_per_s, 3),
+            held_back_by=[limit.wire for limit in state.limits.holding],
             state="up" if bound == len(line.binds) else "degraded" if bound else "down",
         )

@@ -171,6 +171,18 @@ class Bind(Section, frozen=True, kw_only=True):
     """Segments above that rate that any one second may see."""
 
 
+class CarrierCeiling(Section, frozen=True, kw_only=True):
+    """A ceiling of a carrier for some destinations, together."""
+
+    rate_per_s: Annotated[float, Meta(gt=0)]
+    """Segments a second."""
+    burst: PositiveInt = 1
+    """Segments above that rate that any one second may see."""
+    prefixes: tuple[Annotated[str, Meta(pattern=r"^\d{1,15}$")], ...] = ()
+    """Of numbers; the longest one that fits counts, before any country."""
+    countries: tuple[Annotated[str, Meta(pattern=r"^[A-Z]{2}$")], ...] = ()
+
+
 class Ids(Section, frozen=True, kw_only=True):
     """How the carrier writes one message id in its response and in its receipt."""
 
@@ -208,6 +220,8 @@ class Carrier(Section, frozen=True, kw_only=True):
     """Segments above the rate that any one second may see."""
     throttle_pause_s: Seconds = 1.0
     """Nothing is sent for so long after ESME_RTHROTTLED or ESME_RMSGQFUL."""
+    ceilings: tuple[CarrierCeiling, ...] = ()
+    """How fast it takes messages for parts of the world."""
     enquire_link_s: Seconds = 30.0
     response_timeout_s: Seconds = 60.0
     connect_timeout_s: Seconds = 10.0

@@ -20,7 +20,18 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from gateway.config import Config, Cost, CostList, Email, Price, PriceList, Secret, Section, Smpp
+from gateway.config import (
+    Carrier,
+    Config,
+    Cost,
+    CostList,
+    Email,
+    Price,
+    PriceList,
+    Secret,
+    Section,
+    Smpp,
+)
 from gateway.email_address import BadAddress, parse_address, parse_mailbox
 from gateway.errors import ConfigError
 
@@ -134,7 +145,20 @@ def _check_references(config: Config) -> None:
             raise ConfigError(f"carrier.{carrier.name}.{key}", 'goes with alphabet = "gsm7" alone')
         if all(bind.mode == "receiver" for bind in carrier.binds):
             raise ConfigError(f"carrier.{carrier.name}.binds", "no bind can transmit")
+        _check_ceilings(carrier)
     _check_price_lists(config)
+
+
+def _check_ceilings(carrier: Carrier) -> None:
+    named: set[str] = set()
+    for index, ceiling in enumerate(carrier.ceilings):
+        where = f"carrier.{carrier.name}.ceilings[{index}]"
+        if not (ceiling.prefixes or ceiling.countries):
+            raise ConfigError(where, "name prefixes or countries that it is for")
+        for name in (*ceiling.prefixes, *ceiling.countries):
+            if name in named:
+                raise ConfigError(where, f"{name!r} has a ceiling already")
+            named.add(name)
 
 
 def _check_names_differ(section: str, names: Sequence[str]) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from gateway.config import Plan
 from gateway.metrics import Metrics
 from gateway.model import AccountId
+from gateway.store.ceilings import AccountCeilings, fetch_ceilings
 from gateway.store.postgres import Database
 
 
 class Directory:
-    """Who wants to be told at an endpoint of their own, who pays for what was delivered alone, and
-    what each account's money is called."""
+    """Who wants to be told at an endpoint of their own, who pays for what was delivered alone, what
+    each account's money is called, and which accounts have ceilings."""
 
     def __init__(self, database: Database, metrics: Metrics, plans: Iterable[Plan] = ()) -> None:
         self._database = database
@@ -23,6 +24,13 @@ class Directory:
         self._paying_on_delivery: frozenset[int] = frozenset()
         self._hooked: frozenset[int] = frozenset()
         self._currencies: dict[int, str] = {}
+        self._ceilings: Mapping[AccountId, AccountCeilings] = {}
+        self._tell_ceilings: Callable[[Mapping[AccountId, AccountCeilings]], None] | None = None
+
+    def tell_ceilings(self, tell: Callable[[Mapping[AccountId, AccountCeilings]], None]) -> None:
+        """Tell somebody the ceilings of all accounts that have some, now and when they change."""
+        self._tell_ceilings = tell
+        tell(self._ceilings)
 
     def wants_notice(self, account_id: AccountId) -> bool:
         return account_id in self._hooked
@@ -43,6 +51,11 @@ class Directory:
             for row in rows
             if (row["bill"] or by_plan.get(row["plan"], "")) == "delivered"
         )
+        ceilings = await fetch_ceilings(self._database)
+        if ceilings != self._ceilings:
+            self._ceilings = ceilings
+            if self._tell_ceilings is not None:
+                self._tell_ceilings(ceilings)
 
     def count_moves(self, move: str, amounts: Iterable[tuple[AccountId, int]]) -> None:
         """Count micros of one kind of move by one commit, added up by currency."""

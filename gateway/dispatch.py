@@ -15,15 +15,17 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from gateway.carrier_state import NOBODY, CarrierState
+from gateway.ceilings import Ceiling, Ceilings
 from gateway.expiry import Deadlines
 from gateway.jobs import NOT_TAKEN, PART_FAILED, Job, Journal, Submission, new_job
 from gateway.lifecycle import EventKind, Status
-from gateway.model import CarrierId, Lane, Message, MessageId
+from gateway.model import AccountId, CarrierId, Lane, Message, MessageId
 from gateway.outcomes import Event
 from gateway.retry import (
     TRY_OTHER,
@@ -43,6 +45,9 @@ from gateway.throttle.bucket import Wait
 STALE_MAX = 1_000
 """Entries of messages that ended or moved which queues may hold beside twice what is waiting: they
 are dropped when their turn comes, but with a carrier that stays away it never does."""
+
+HELD_AT_ONCE_MAX = 500
+"""Messages that a ceiling holds back in one go, a millisecond's work; the loop turns in between."""
 
 
 class Canceled(msgspec.Struct, frozen=True):
@@ -82,6 +87,7 @@ class Dispatcher:
         self._reroute = reroute
         self._limits = limits
         self._jobs: dict[MessageId, Job] = {}
+        self._ceilings = Ceilings(self.carriers)
         self._deadlines = Deadlines()
         self._timers: list[tuple[float, int, Job]] = []
         self._ticket = itertools.count()
@@ -173,6 +179,8 @@ class Dispatcher:
         if carrier.policy.hold:
             return self._take_cleared(carrier, room, now, wall)
         taken: list[Submission] = []
+        held = 0
+        ceilings = self._ceilings if self._ceilings.applies(carrier) else None
         room_left = min(room, carrier.room)
         while len(taken) < room_left:
             if carrier.returned:
@@ -183,9 +191,17 @@ class Dispatcher:
             job = self._head(carrier, now, wall)
             if job is None:
                 break
-            granted = carrier.rate.take(job.cost(carrier.policy.whole), now)
+            count = job.cost(carrier.policy.whole)
+            if ceilings is not None and not ceilings.admits(job, carrier, count, now):
+                held += 1
+                if held >= HELD_AT_ONCE_MAX:
+                    return taken, now
+                continue
+            granted = carrier.rate.take(count, now)
             if isinstance(granted, Wait):
                 return taken, granted.until
+            if ceilings is not None:
+                ceilings.sent(job, carrier, count, now)
             taken.append(self._take_next(job, carrier, now))
             carrier.breaker.sent(now)
         return taken, None
@@ -201,6 +217,10 @@ class Dispatcher:
             job = self._head(carrier, now, wall)
             if job is None:
                 break
+            count = job.cost(carrier.policy.whole)
+            if not self._ceilings.admits(job, carrier, count, now):
+                continue
+            self._ceilings.sent(job, carrier, count, now)
             submission = self._take_next(job, carrier, now)
             carrier.prepared += 1
             self._journal.waits(submission, EventKind.LEAVING, wall)
@@ -286,15 +306,25 @@ class Dispatcher:
     # ── time and other changes ───────────────────────────────────────────────────────────────
 
     def next_timer(self) -> float | None:
-        """Return when `tick` has something to do for retries and schedules."""
-        return self._timers[0][0] if self._timers else None
+        """Return when `tick` has something to do for retries, schedules and ceilings."""
+        at = self._ceilings.next_timer()
+        if self._timers:
+            at = min(at, self._timers[0][0])
+        return at if at < math.inf else None
 
     def tick(self, now: float) -> None:
         """Queue what has waited long enough."""
+        self.ready.update(self._ceilings.tick(now))
         while self._timers and self._timers[0][0] <= now:
             _, _, job = heapq.heappop(self._timers)
             if not job.closed and not job.queued and job.unsent:
                 self._enqueue(job, now)
+
+    def set_ceilings(
+        self, ceilings: Mapping[AccountId, Ceiling], now: float, started_at: float | None = None
+    ) -> None:
+        """Have these ceilings of accounts and no others; `started_at` as in `Pacer`."""
+        self.ready.update(self._ceilings.set_accounts(ceilings, now, started_at))
 
     def expire(self, wall: float) -> None:
         """End what waited past its validity, wherever it waits."""
@@ -530,7 +560,7 @@ class Dispatcher:
         out here.
         """
         queue = carrier.queue
-        while len(queue):
+        while queue.ready:
             job = queue.peek()
             if job.carrier_id == carrier.id:  # else it was moved, and stands in the other queue
                 if self._may_leave(job, now, wall):

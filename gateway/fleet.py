@@ -63,7 +63,7 @@ class Fleet:
     def idle(self, carrier_id: CarrierId) -> bool:
         """Whether nothing is on its way to a carrier or has to follow what went there."""
         carrier = self.carriers[carrier_id]
-        return self.quiet(carrier_id) and not (carrier.queue or carrier.returned)
+        return self.quiet(carrier_id) and not (carrier.queue or carrier.returned or carrier.aside)
 
     def quiet(self, carrier_id: CarrierId) -> bool:
         """Whether nothing of a carrier is in flight, and everything that it took is committed."""

@@ -79,7 +79,7 @@ class Job:
 
     def cost(self, whole: bool) -> int:
         """Return how many segments the next `take` is."""
-        return len(self.unsent) if whole and not self.message.udh else 1
+        return len(self.unsent) if whole and self.pristine and not self.message.udh else 1
 
     def take(self, whole: bool) -> tuple[int, tuple[int, ...]]:
         """Note that the next segment leaves, or with `whole` all of them in one PDU; return which.

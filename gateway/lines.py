@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from gateway.carrier_state import CarrierState, Policy
 from gateway.carriers import CarrierDesk, Line
+from gateway.ceilings import CarrierDestinations, Ceiling
 from gateway.config import Bind, Carrier, Config, Tls
 from gateway.credit.costs import NO_COSTS
 from gateway.dlr.dialects import DIALECTS
@@ -103,7 +104,21 @@ def build_state(carrier: Carrier, carrier_id: CarrierId, started_at: float) -> C
         ),
         window_size=carrier.window_size
         * sum(bind.count for bind in carrier.binds if bind.mode != "receiver"),
+        destinations=build_destinations(carrier, started_at),
     )
+
+
+def build_destinations(carrier: Carrier, started_at: float) -> CarrierDestinations | None:
+    """Return a carrier's ceilings for parts of the world, None when it has none."""
+    prefixes: dict[str, Ceiling] = {}
+    countries: dict[str, Ceiling] = {}
+    for each in carrier.ceilings:
+        ceiling = Ceiling(each.rate_per_s, each.burst)
+        prefixes |= dict.fromkeys(each.prefixes, ceiling)
+        countries |= dict.fromkeys(each.countries, ceiling)
+    if not (prefixes or countries):
+        return None
+    return CarrierDestinations(prefixes, countries, started_at)
 
 
 def add_binds(carrier: Carrier, line: Line, desk: CarrierDesk, started_at: float) -> None:

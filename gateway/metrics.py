@@ -117,6 +117,9 @@ class _Families:
         )
         self.inbound_parts = gauge("inbound_parts_waiting", "Parts without the rest.", "carrier")
         self.bind_losses = counter("bind_losses_total", "Sessions lost.", "carrier", "reason")
+        self.held_back = counter(
+            "held_back_seconds_total", "Time in which a limit held messages back.", "carrier", "by"
+        )
         self.binds = gauge("binds", "Sessions that should stand.", "carrier")
         self.bound = gauge("binds_bound", "Sessions that stand.", "carrier")
         self.window_size = gauge("window_size", "Submissions that may be open.", "carrier")
@@ -351,6 +354,7 @@ class CarrierMetrics:
 
     __slots__ = (
         "_families",
+        "_held_back",
         "_losses",
         "_name",
         "_odd_receipts",
@@ -368,6 +372,7 @@ class CarrierMetrics:
         self._receipts = _WordCounter(families.receipts, name)
         self._odd_receipts = _WordCounter(families.odd_receipts, name)
         self._losses = _WordCounter(families.bind_losses, name)
+        self._held_back = _WordCounter(families.held_back, name)
         self.inbound = InboundMetrics(families, name)
         self.response_seconds = families.response_seconds.child(name)
         """From submit_sm to its response."""
@@ -399,6 +404,10 @@ class CarrierMetrics:
     def bind_lost(self, reason: str) -> None:
         """Count a lost session by its reason's class, which is a word of ours."""
         self._losses.add(reason)
+
+    def held_back(self, by: str, seconds: float) -> None:
+        """Add the time in which a limit (`throttle/limits.py`) held back what was waiting."""
+        self._held_back.add(by, seconds)
 
     def watch(
         self, *, binds: Reading, bound: Reading, window_size: Reading, in_flight: Reading

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from gateway.api.app import build_api
@@ -42,6 +42,7 @@ from gateway.retry import RetryLimits
 from gateway.smpp.client import CarrierBind
 from gateway.store.accounts import list_accounts
 from gateway.store.backlog import Backlog
+from gateway.store.ceilings import AccountCeilings
 from gateway.store.commit_line import CommitLine
 from gateway.store.fallbacks import FallbackStore
 from gateway.store.inbound import InboundStore
@@ -223,6 +224,7 @@ class Parts:
             on_ended=self.refunds.ended,
         )
         self.desk.join(self.dispatcher, self.book)
+        self.directory.tell_ceilings(self._set_ceilings)
         self.outcome_writer.join(self.desk, self.customers.postman)
         for carrier in config.carrier:
             line = self.lines[carrier_ids[carrier.name]]
@@ -294,6 +296,12 @@ class Parts:
             on_request=self._metrics.answered,
             on_fault=lambda route, error: log.error("request_failed", route=route, exc_info=error),
         )
+
+    def _set_ceilings(self, ceilings: Mapping[AccountId, AccountCeilings]) -> None:
+        leaving = {
+            account_id: each.leaving for account_id, each in ceilings.items() if each.leaving
+        }
+        self.dispatcher.set_ceilings(leaving, time.monotonic(), self._started_at)
 
     # ── what the writers say ─────────────────────────────────────────────────────────────────
 

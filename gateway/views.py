@@ -187,6 +187,10 @@ class CarrierView(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int
     waiting: int
     rate_per_s: float
+    """Segments a second at present; 0: no limit."""
+    held_back_by: list[str] = []
+    """What keeps messages waiting at this moment: rate, throttled, bind_rate, window, unbound,
+    store; account and destination, which hold some of them."""
     state: str
     """up, degraded (some binds are down) or down."""
 

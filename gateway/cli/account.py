@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from gateway.cli import values
+from gateway.cli.ceilings import ceilings
 from gateway.cli.fallback import fallback
 from gateway.cli.keys import key
 from gateway.cli.output import (
@@ -86,6 +87,7 @@ def account() -> None:
     """Accounts: who pays. Make them, give them credit, keys, SMPP and fallbacks."""
 
 
+account.add_command(ceilings)
 account.add_command(key)
 account.add_command(smpp)
 account.add_command(fallback)

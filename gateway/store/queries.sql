@@ -50,6 +50,24 @@ JOIN postings p ON p.account_id = a.id
 WHERE ($1::int IS NULL OR a.id = $1) AND ($2::text IS NULL OR a.name = $2)
 ORDER BY a.id
 
+-- name: save_account_ceilings
+-- NULL leaves a column as it is; -1 makes one NULL, which is what the settings say.
+INSERT INTO account_ceilings AS c (account_id, segments_per_s, segments_burst,
+                                   recipient_per_minute, recipient_per_hour)
+VALUES ($1, coalesce($2::float8, 0), coalesce($3::int, 1), nullif($4::int, -1), nullif($5::int, -1))
+ON CONFLICT (account_id) DO UPDATE SET
+    segments_per_s = coalesce($2, c.segments_per_s),
+    segments_burst = coalesce($3, c.segments_burst),
+    recipient_per_minute = CASE WHEN $4::int IS NULL THEN c.recipient_per_minute
+                                ELSE nullif($4, -1) END,
+    recipient_per_hour = CASE WHEN $5::int IS NULL THEN c.recipient_per_hour
+                              ELSE nullif($5, -1) END
+RETURNING account_id, segments_per_s, segments_burst, recipient_per_minute, recipient_per_hour
+
+-- name: fetch_account_ceilings
+SELECT account_id, segments_per_s, segments_burst, recipient_per_minute, recipient_per_hour
+FROM account_ceilings
+
 -- name: insert_key
 INSERT INTO api_keys (hash, account_id, prefix, label, expires_at) VALUES ($1, $2, $3, $4, $5)
 

@@ -16,7 +16,7 @@ than the sum of
 
 So an OTP of an account with no other OTP waiting is passed by at most A - 1 times q + 2m segments
 of other accounts' OTPs and by about one message of each lower lane, whether that lane holds
-ten messages or ten million.
+ten messages or ten million. An account that is held takes no turns and is none of the A.
 
 Not here: when something may leave (`bucket.py`), expiry and cancellation of what waits (the use
 case looks at what it pops).
@@ -61,7 +61,17 @@ class _LaneQueue(Generic[T]):
     thereby earned, which is the same thing one turn earlier.
     """
 
-    __slots__ = ("below", "cost", "flows", "one_in", "passed", "quantum", "size")
+    __slots__ = (
+        "below",
+        "cost",
+        "flows",
+        "held",
+        "held_size",
+        "one_in",
+        "passed",
+        "quantum",
+        "size",
+    )
 
     def __init__(self, cost: Callable[[T], int], quantum: int, one_in: int) -> None:
         self.below: tuple[_LaneQueue[T], ...] = ()
@@ -70,15 +80,60 @@ class _LaneQueue(Generic[T]):
         self.one_in = one_in
         self.flows: OrderedDict[AccountId, _Flow[T]] = OrderedDict()
         self.size = 0
+        """Items of accounts that take turns."""
+        self.held: dict[AccountId, _Flow[T]] = {}
+        """Accounts that take none, also those with nothing waiting."""
+        self.held_size = 0
         self.passed = 0
         """Segments that went past, less those that a share was given for. Stays below one_in
         times the head's segments, plus one message: then the head is due."""
 
-    def flow(self, account_id: AccountId) -> _Flow[T]:
+    def push(self, item: T, account_id: AccountId) -> bool:
+        """Append an item; say whether its account takes turns."""
+        if self.held and account_id in self.held:
+            self.held[account_id].items.append(item)
+            self.held_size += 1
+            return False
         flow = self.flows.get(account_id)
         if flow is None:
             flow = self.flows[account_id] = _Flow(self.quantum)
-        return flow
+        flow.items.append(item)
+        self.size += 1
+        return True
+
+    def push_front(self, item: T, account_id: AccountId) -> bool:
+        """As `push`, in front of its lane and paid for."""
+        if account_id in self.held:
+            self.held[account_id].items.appendleft(item)
+            self.held_size += 1
+            return False
+        flow = self.flows.get(account_id)
+        if flow is None:
+            flow = self.flows[account_id] = _Flow(self.quantum)
+        flow.items.appendleft(item)
+        flow.deficit = max(flow.deficit, 0) + self.cost(item)
+        self.flows.move_to_end(account_id, last=False)
+        self.size += 1
+        return True
+
+    def hold(self, account_id: AccountId) -> int:
+        """Take an account out of the turns; return how many items go with it."""
+        flow = self.flows.pop(account_id, None) or _Flow(self.quantum)
+        self.held[account_id] = flow
+        count = len(flow.items)
+        self.size -= count
+        self.held_size += count
+        return count
+
+    def release(self, account_id: AccountId) -> int:
+        """Let an account take turns again, as the last one; return how many items it brings."""
+        flow = self.held.pop(account_id)
+        count = len(flow.items)
+        if count:
+            self.flows[account_id] = flow
+        self.size += count
+        self.held_size -= count
+        return count
 
     def head(self) -> tuple[AccountId, _Flow[T], int]:
         """Return whose turn it is, moving turns on to an account that can pay for its message.
@@ -129,7 +184,7 @@ class LaneQueue(Generic[T]):
     a queue only while it has something waiting.
     """
 
-    __slots__ = ("_cost", "_lanes", "_size")
+    __slots__ = ("_lanes", "_ready", "_size")
 
     def __init__(
         self,
@@ -139,36 +194,64 @@ class LaneQueue(Generic[T]):
         one_in: Mapping[Lane, int] = ONE_IN,
     ) -> None:
         assert quantum > 0 and all(share > 0 for share in one_in.values())
-        self._cost = cost
         # In the order of leaving, which makes a Lane its own index.
         self._lanes = tuple(_LaneQueue(cost, quantum, one_in.get(lane, 1)) for lane in sorted(Lane))
         for lane, queue in enumerate(self._lanes):
             queue.below = self._lanes[lane + 1 :]
         self._size = 0
+        self._ready = 0
 
     def __len__(self) -> int:
         return self._size
 
+    @property
+    def ready(self) -> int:
+        """How many items wait whose accounts are not held: `pop` returns as many."""
+        return self._ready
+
     def lane_len(self, lane: Lane) -> int:
-        """Return how many items wait in one lane."""
-        return self._lanes[lane].size
+        """Return how many items wait in one lane, held ones too."""
+        return self._lanes[lane].size + self._lanes[lane].held_size
 
     def push(self, item: T, lane: Lane, account_id: AccountId) -> None:
         """Put an item behind all others of its account and lane."""
-        queue = self._lanes[lane]
-        queue.flow(account_id).items.append(item)
-        queue.size += 1
         self._size += 1
+        if self._lanes[lane].push(item, account_id):
+            self._ready += 1
 
     def push_front(self, item: T, lane: Lane, account_id: AccountId) -> None:
-        """Put back what was popped and could not leave: it is its lane's next, and paid for."""
-        queue = self._lanes[lane]
-        flow = queue.flow(account_id)
-        flow.items.appendleft(item)
-        flow.deficit = max(flow.deficit, 0) + self._cost(item)
-        queue.flows.move_to_end(account_id, last=False)
-        queue.size += 1
+        """Put back what was popped and could not leave: it is its lane's next, and paid for.
+
+        Of an account that is held it is the first of that account.
+        """
         self._size += 1
+        if self._lanes[lane].push_front(item, account_id):
+            self._ready += 1
+
+    def hold(self, account_id: AccountId) -> None:
+        """Keep all of an account's items, and those that are still to come, from leaving.
+
+        Everybody else's go on as if the account were not there. Holding twice is holding once.
+        """
+        if account_id not in self._lanes[0].held:
+            self._ready -= sum(queue.hold(account_id) for queue in self._lanes)
+
+    def release(self, account_id: AccountId) -> None:
+        """Let an account's items leave again, in the order in which they came."""
+        if account_id in self._lanes[0].held:
+            self._ready += sum(queue.release(account_id) for queue in self._lanes)
+
+    def held(self) -> list[AccountId]:
+        """Return the accounts that are held."""
+        return list(self._lanes[0].held)
+
+    def held_lane(self, account_id: AccountId) -> Lane | None:
+        """Return the highest lane in which something of an account is held."""
+        for lane, queue in zip(Lane, self._lanes, strict=True):
+            flow = queue.held.get(account_id)
+            if flow is not None and flow.items:
+                return lane
+        return None
 
     def peek(self) -> T:
         """Return what `pop` would. IndexError when nothing waits."""
@@ -180,6 +263,7 @@ class LaneQueue(Generic[T]):
         chosen = self._next_lane()
         item, cost = chosen.pop()
         self._size -= 1
+        self._ready -= 1
         for lane in chosen.below:
             if lane.size:
                 lane.passed += cost
@@ -191,7 +275,8 @@ class LaneQueue(Generic[T]):
         Looks at the first item of every account, so it is for metrics, not for each message.
         """
         lanes = self._lanes if lane is None else (self._lanes[lane],)
-        heads = (flow.items[0] for queue in lanes for flow in queue.flows.values())
+        flows = (flow for queue in lanes for flow in (*queue.flows.values(), *queue.held.values()))
+        heads = (flow.items[0] for flow in flows if flow.items)
         return min(map(accepted_at, heads), default=None)
 
     def _next_lane(self) -> _LaneQueue[T]:

@@ -85,12 +85,12 @@ class Pacer:
             self._sent.append((now, count))
             self._last_second += count
 
-    def ready_at(self, now: float) -> float:
-        """Return when a segment may leave: `now`, or later. Takes nothing."""
+    def ready_at(self, now: float, count: int = 1) -> float:
+        """Return when so many segments may leave: `now`, or later. Takes nothing."""
         if not self._ceiling:
             return now
         self._forget(now)
-        return max(self._bucket.ready_at(1, now), self._room_at(1, now))
+        return max(self._bucket.ready_at(count, now), self._room_at(count, now))
 
     def spare(self, now: float) -> int:
         """Return how many single segments could be taken now, one after another.

@@ -210,6 +210,26 @@ async def test_a_file_that_is_not_there_is_said_so(run: Run) -> None:
     assert "can't read nowhere.toml" in result.stderr
 
 
+async def test_ceilings_are_shown_and_changed_one_by_one(
+    run: Run, make_account: MakeAccount
+) -> None:
+    await make_account("shop")
+    await run("account", "ceilings", "shop", "--segments-per-s", 2.5, "--recipient-per-hour", 10)
+    await run("account", "ceilings", "shop", "--segments-burst", 4)
+    assert await load(run("account", "ceilings", "shop", "--json")) == {
+        "segments_per_s": 2.5,
+        "segments_burst": 4,
+        "recipient_per_minute": -1,
+        "recipient_per_hour": 10,
+    }
+    shown = (await run("account", "ceilings", "shop")).output
+    assert "2.5" in shown
+    assert "as the settings say" in shown
+    refused = await run("account", "ceilings", "shop", "--segments-burst", 0)
+    assert refused.exit_code != 0
+    assert "segments_burst" in refused.output
+
+
 # ── accounts ────────────────────────────────────────────────────────────────────────────────
 
 

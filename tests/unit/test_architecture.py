@@ -28,7 +28,7 @@ SMPP_SHELLS = {"client", "link", "server"}
 """Files of `smpp/` that hold sockets; everything else there decides."""
 USE_CASES = {
     *("intake", "ways", "particulars", "content", "outgoing", "receipts", "refunds"),
-    *("dispatch", "carrier_state", "expiry", "fleet", "jobs", "retry", "shelves"),
+    *("dispatch", "carrier_state", "ceilings", "expiry", "fleet", "jobs", "retry", "shelves"),
 }
 USE_CASE_ROOMS = {
     "upstream": {
@@ -68,7 +68,7 @@ WAITING_MODULES = {
 LINES_MAX = 400
 LONG_FILES = {
     "gateway/dispatch.py": (
-        680,
+        720,
         "one queue, its timers and what is in flight change together; its values, the retry"
         " decision and the shelves stand in files of their own already",
     ),

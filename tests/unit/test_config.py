@@ -55,7 +55,7 @@ def test_the_example_shows_the_defaults(example: Config) -> None:
         assert getattr(example, name) == getattr(plain, name), name
     alpha = example.carrier[0]
     shown = {"name", "host", "system_id", "password", "rate_per_s", "binds", "statuses"}
-    shown |= {"data_codings"}
+    shown |= {"data_codings", "ceilings"}
     for field in Carrier.__struct_fields__:
         if field not in shown:
             default = getattr(Carrier(name="x", host="x", system_id="x"), field)
@@ -207,6 +207,14 @@ def test_a_value_out_of_range_or_of_the_wrong_type_is_refused_by_its_key(
         ),
         ({"carrier": [carrier(binds=[{"mode": "receiver"}])]}, "no bind can transmit"),
         ({"carrier": [carrier(binds=[])]}, "no bind can transmit"),
+        (
+            {"carrier": [carrier(ceilings=[{"rate_per_s": 1.0}])]},
+            "name prefixes or countries that it is for",
+        ),
+        (
+            {"carrier": [carrier(ceilings=[{"rate_per_s": 1.0, "prefixes": ["44"]}] * 2)]},
+            "'44' has a ceiling already",
+        ),
         (
             {"carrier": [carrier(statuses={"ESME_RSYSERR": "retry"})]},
             "'ESME_RSYSERR' is not a number like 0x45",

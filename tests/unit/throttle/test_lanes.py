@@ -327,3 +327,110 @@ def test_a_million_marketing_messages_delay_an_otp_by_one_message_of_each_lower_
         if not queue.lane_len(TRANSACTIONAL):
             queue.push(notice, TRANSACTIONAL, SHOP)
     assert 0 < worst_delay <= 2 * 10
+
+
+# ── accounts that are held ───────────────────────────────────────────────────────────────────
+
+
+def _numbered(queue: LaneQueue[Item], account: AccountId, lane: Lane, *numbers: int) -> None:
+    for number in numbers:
+        _push(queue, Item(account, lane, 1, number))
+
+
+def _pop_all(queue: LaneQueue[Item]) -> list[int]:
+    return [queue.pop().number for _ in range(queue.ready)]
+
+
+def test_a_held_account_takes_no_turns_in_any_lane() -> None:
+    queue = _queue()
+    _numbered(queue, SHOP, OTP, 1)
+    _numbered(queue, SHOP, MARKETING, 2, 3)
+    _numbered(queue, BANK, MARKETING, 4, 5)
+    queue.hold(SHOP)
+    assert (len(queue), queue.ready) == (5, 2)
+    assert (queue.lane_len(OTP), queue.lane_len(MARKETING)) == (1, 4)
+    assert _pop_all(queue) == [4, 5]
+    with pytest.raises(IndexError):
+        queue.peek()
+
+
+def test_what_was_held_leaves_in_its_order_once_released() -> None:
+    queue = _queue()
+    _numbered(queue, SHOP, MARKETING, 1, 2)
+    queue.hold(SHOP)
+    queue.hold(SHOP)
+    _numbered(queue, SHOP, MARKETING, 3)
+    _numbered(queue, SHOP, OTP, 4)
+    queue.push_front(Item(SHOP, MARKETING, 1, 0), MARKETING, SHOP)
+    assert queue.ready == 0
+    assert queue.held() == [SHOP]
+    assert queue.held_lane(SHOP) is OTP
+    queue.release(SHOP)
+    queue.release(SHOP)
+    assert queue.held() == []
+    assert _pop_all(queue) == [4, 0, 1, 2, 3]
+
+
+def test_an_account_may_be_held_before_it_has_anything() -> None:
+    queue = _queue()
+    queue.hold(SHOP)
+    assert queue.held_lane(SHOP) is None
+    _numbered(queue, SHOP, OTP, 1)
+    assert queue.ready == 0
+    queue.release(SHOP)
+    assert _pop_all(queue) == [1]
+
+
+def test_the_oldest_one_is_found_among_those_that_are_held() -> None:
+    queue = _queue()
+    _numbered(queue, SHOP, MARKETING, 5)
+    _numbered(queue, BANK, MARKETING, 7)
+    queue.hold(SHOP)
+    queue.hold(CLUB)
+    assert queue.oldest(lambda item: float(item.number)) == 5.0
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["push", "pop", "hold", "release", "front"]),
+            st.sampled_from([SHOP, BANK, CLUB]),
+            st.sampled_from([*Lane]),
+        ),
+        max_size=200,
+    )
+)
+def test_holding_loses_nothing_and_keeps_each_accounts_order(
+    course: list[tuple[str, AccountId, Lane]],
+) -> None:
+    queue, number = _queue(), 0
+    held: set[AccountId] = set()
+    out: list[Item] = []
+    for what, account, lane in course:
+        match what:
+            case "push":
+                number += 1
+                _numbered(queue, account, lane, number)
+            case "hold":
+                queue.hold(account)
+                held.add(account)
+            case "release":
+                queue.release(account)
+                held.discard(account)
+            case "pop" | "front" if queue.ready:
+                item = queue.pop()
+                assert item.account not in held
+                if what == "front":
+                    queue.push_front(item, item.lane, item.account)
+                else:
+                    out.append(item)
+        assert len(queue) == number - len(out)
+    for account in held:
+        queue.release(account)
+    out += [queue.pop() for _ in range(len(queue))]
+    assert sorted(item.number for item in out) == [*range(1, number + 1)]
+    for account in (SHOP, BANK, CLUB):
+        for lane in Lane:
+            numbers = [i.number for i in out if (i.account, i.lane) == (account, lane)]
+            assert numbers == sorted(numbers)
