@@ -290,6 +290,7 @@ class Parts:
             self._config.http,
             submissions=intakes,
             reading=reader,
+            dead_events=self._outbox,
             keys=KeyRing(self._database),
             condition=self.condition,
             metrics_text=self._metrics.render,

@@ -202,9 +202,50 @@ class OutboxEvent(msgspec.Struct, frozen=True, kw_only=True):
     account_id: AccountId
     url: str
     secret: str
+    old_secret: str = ""
+    """The one before, as long as both sign."""
     single: bool
     """True for a message's own callback_url: one call an event, never batched."""
     body: bytes
     """The event as JSON."""
     created_at: float
     attempts: int
+
+
+class DeadEventView(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that no endpoint took and that is not tried any more."""
+
+    id: str
+    message_id: str
+    url: str
+    """The message's own callback_url; empty for the account's endpoint."""
+    happened_at: str
+    attempts: int
+    error: str
+    """Why the last call failed."""
+    event: str
+    """Its body, as the endpoint would have got it."""
+
+
+class DeadSearch(msgspec.Struct, frozen=True, kw_only=True):
+    """Filters that hold together; empty ones hold always."""
+
+    happened_from: float | None = None
+    happened_until: float | None = None
+    before: int | None = None
+    """The cursor: only events older than this one (newest come first)."""
+    limit: int = 50
+
+
+class DeadPage(msgspec.Struct, frozen=True, kw_only=True):
+    events: list[DeadEventView]
+    next_cursor: str = ""
+    """Empty on the last page."""
+
+
+class ReplayedView(msgspec.Struct, frozen=True, kw_only=True):
+    """Events that are delivered again."""
+
+    replayed: int
+    more: bool
+    """Whether there are others that were asked for: ask again."""

@@ -19,7 +19,7 @@ from gateway.api.docs import build_pages
 from gateway.api.document import complete_document, lower_to_30
 from gateway.api.gate import Gate
 from gateway.api.openapi import openapi_config
-from gateway.api.ports import Condition, Keys, Reading, Submissions
+from gateway.api.ports import Condition, DeadEvents, Keys, Reading, Submissions
 from gateway.api.problems import (
     answer_fault,
     answer_problem,
@@ -40,6 +40,7 @@ def build_api(
     *,
     submissions: Submissions,
     reading: Reading,
+    dead_events: DeadEvents,
     keys: Keys,
     condition: Condition,
     metrics_text: Callable[[], bytes],
@@ -65,6 +66,7 @@ def build_api(
             calls,
             submissions=submissions,
             reading=reading,
+            dead_events=dead_events,
             condition=condition,
             metrics_text=metrics_text,
         )

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from gateway.api.requests import BatchRequest, QuoteRequest
+from gateway.api.requests import BatchRequest, QuoteRequest, ReplayRequest
 from gateway.errors import Rejected
 from gateway.model import SendRequest
 
@@ -23,6 +23,7 @@ T = TypeVar("T")
 _single = msgspec.json.Decoder(SendRequest)
 _batch = msgspec.json.Decoder(BatchRequest)
 _quote = msgspec.json.Decoder(QuoteRequest)
+_replay = msgspec.json.Decoder(ReplayRequest)
 
 _NAME_SHOWN_MAX = 64
 """Characters of a client's own words that an error repeats."""
@@ -57,6 +58,11 @@ def decode_batch(body: bytes) -> BatchRequest:
 def decode_quote(body: bytes) -> QuoteRequest:
     """Return what is to be priced from JSON; raises Rejected (400 not JSON, 422 not a quote)."""
     return _decode(_quote, body)
+
+
+def decode_replay(body: bytes) -> ReplayRequest:
+    """Return which dead events are meant; raises Rejected (400 not JSON, 422 not such a wish)."""
+    return _decode(_replay, body)
 
 
 def nearest(word: str, known: list[str]) -> str:

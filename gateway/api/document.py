@@ -147,6 +147,20 @@ _FIELDS: dict[str, dict[str, Json]] = {
         "missing": {"description": "Their numbers."},
         "received_at": {"description": "When its first segment came."},
     },
+    "DeadEventView": {
+        "url": {"description": "The message's own callback_url; empty: the account's endpoint."},
+        "error": {"description": "Why the last call failed."},
+        "event": {"description": "The event as your endpoint would have got it; JSON."},
+    },
+    "DeadPage": {"next_cursor": {"description": "Empty on the last page."}},
+    "ReplayedView": {
+        "more": {"description": "Whether there are others that were asked for: ask again."}
+    },
+    "ReplayRequest": {
+        "ids": {"description": "Ids of dead events, at most 1,000."},
+        "since": {"description": "Those that happened then or later.", "format": "date-time"},
+        "all": {"description": "All of them."},
+    },
     "InboundPage": {"next_cursor": {"description": "Empty on the last page."}},
     "Page": {"next_cursor": {"description": "Empty on the last page."}},
     "CarrierView": {
@@ -160,7 +174,7 @@ _FIELDS: dict[str, dict[str, Json]] = {
 
 _STRICT = (
     *("SendRequest", "Content", "BatchRequest", "QuoteRequest"),
-    *("FallbackRequest", "EmailRequest"),
+    *("FallbackRequest", "EmailRequest", "ReplayRequest"),
 )
 """Requests whose unknown fields are refused."""
 

@@ -51,6 +51,11 @@ QUOTE_EXAMPLES = [
         value={"to": ["+4917012345678", "+4917087654321"], "from": "Shop", "text": "Hello"},
     ),
 ]
+REPLAY_EXAMPLES = [
+    Example(summary="These", value={"ids": ["1042", "1043"]}),
+    Example(summary="Since a time", value={"since": "2026-01-31T08:00:00Z"}),
+    Example(summary="All", value={"all": True}),
+]
 
 
 def problem_responses(*statuses: int) -> dict[int, ResponseSpec]:

@@ -14,11 +14,14 @@ from gateway.model import Accepted, Account, AccountId, MessageId, SendRequest
 from gateway.views import (
     Balance,
     CarrierView,
+    DeadPage,
+    DeadSearch,
     InboundPage,
     InboundSearch,
     MessageView,
     Page,
     Quote,
+    ReplayedView,
     Search,
 )
 
@@ -70,6 +73,25 @@ class Reading(Protocol):
         ...
 
     async def fetch_balance(self, account: Account) -> Balance: ...
+
+
+class DeadEvents(Protocol):
+    """Webhook events that were given up."""
+
+    async def search_dead(self, account_id: AccountId, search: DeadSearch) -> DeadPage:
+        """Return a page of the account's, newest first; the cursor as in `search_messages`."""
+        ...
+
+    async def replay(
+        self,
+        account_id: AccountId,
+        now: float,
+        *,
+        ids: Sequence[int] | None = None,
+        since: float | None = None,
+    ) -> ReplayedView:
+        """Make them due again: those with these ids, or since a time, or all."""
+        ...
 
 
 class Keys(Protocol):

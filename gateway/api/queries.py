@@ -22,9 +22,9 @@ from gateway.api.decode import nearest
 from gateway.errors import Rejected
 from gateway.lifecycle import STATUSES
 from gateway.model import MessageId
-from gateway.views import InboundPage, InboundSearch, Page, Search
+from gateway.views import DeadPage, DeadSearch, InboundPage, InboundSearch, Page, Search
 
-SomePage = TypeVar("SomePage", Page, InboundPage)
+SomePage = TypeVar("SomePage", Page, InboundPage, DeadPage)
 
 MESSAGE_ID_MAX = 2**63 - 1
 SEARCH_LIMIT_DEFAULT = 50
@@ -108,6 +108,19 @@ def build_inbound_search(
         sender=_check_filter(sender, "sender").strip(),
         received_from=earliest,
         received_until=latest,
+        before=open_cursor(cursor) if cursor else None,
+        limit=limit,
+    )
+
+
+def build_dead_search(
+    *, happened_from: str, happened_until: str, limit: int, cursor: str
+) -> DeadSearch:
+    """Return the search that these parameters ask for, "" meaning any; raises Rejected (422)."""
+    earliest, latest = _parse_span(happened_from, happened_until)
+    return DeadSearch(
+        happened_from=earliest,
+        happened_until=latest,
         before=open_cursor(cursor) if cursor else None,
         limit=limit,
     )

@@ -63,6 +63,14 @@ class QuoteRequest(Content, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     defaults: Content | UnsetType = UNSET
 
 
+class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which dead events are delivered again: one of the three."""
+
+    ids: list[str] | None = None
+    since: str | None = None
+    all: bool = False
+
+
 class Expanded(msgspec.Struct, frozen=True):
     """A batch as single messages, and how to name a field of one in the client's own body."""
 

@@ -30,7 +30,7 @@ from gateway.api.openapi import (
     not_ready_response,
     problem_responses,
 )
-from gateway.api.ports import Condition, Reading, Submissions
+from gateway.api.ports import Condition, DeadEvents, Reading, Submissions
 from gateway.api.problems import answer_not_ready
 from gateway.api.queries import (
     SEARCH_LIMIT_DEFAULT,
@@ -42,6 +42,7 @@ from gateway.api.queries import (
 )
 from gateway.api.requests import BatchRequest, QuoteRequest, expand_quote
 from gateway.api.submit import SubmitCalls
+from gateway.api.webhooks import build_webhook_handlers
 from gateway.config import Http
 from gateway.errors import Rejected
 from gateway.model import Account, SendRequest
@@ -106,6 +107,7 @@ def build_routers(
     *,
     submissions: Submissions,
     reading: Reading,
+    dead_events: DeadEvents,
     condition: Condition,
     metrics_text: Callable[[], bytes],
 ) -> list[Router]:
@@ -116,6 +118,7 @@ def build_routers(
             *_body_handlers(config, calls, submissions),
             *_message_handlers(submissions, reading),
             build_inbound_handler(reading),
+            *build_webhook_handlers(dead_events, config.body_bytes_max, _guard_json),
             *_account_handlers(reading, condition),
         ],
         guards=[_guard_key(gate)],

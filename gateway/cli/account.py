@@ -27,6 +27,7 @@ from gateway.cli.output import (
 from gateway.cli.session import Session, get_account, pass_session
 from gateway.cli.smpp import smpp
 from gateway.cli.values import config_option, examples, json_option
+from gateway.cli.webhook import account_webhook
 from gateway.config import Config
 from gateway.credit.prices import format_micros
 from gateway.model import Account
@@ -91,6 +92,7 @@ account.add_command(ceilings)
 account.add_command(key)
 account.add_command(smpp)
 account.add_command(fallback)
+account.add_command(account_webhook)
 
 
 @account.command(

@@ -22,6 +22,7 @@ from gateway.cli.run import demo, serve, simulate
 from gateway.cli.session import Session
 from gateway.cli.settings import config, migrate
 from gateway.cli.values import config_option, examples
+from gateway.cli.webhook import webhook
 from gateway.errors import ConfigError, GatewayError, Rejected
 
 
@@ -97,6 +98,7 @@ for command in (
     price,
     email,
     report,
+    webhook,
     audit,
     config,
     migrate,

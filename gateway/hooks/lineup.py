@@ -58,6 +58,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     account_id: AccountId
     url: str
     secret: str
+    old_secret: str = ""
     single: bool
     events: tuple[OutboxEvent, ...]
 
@@ -232,9 +233,12 @@ class Lineup:
     def _start_call(self, line: _Line, share: _Share, now: float) -> Call | None:
         account_id, url, single = line.key
         size_max = 1 if single else self._settings.batch_events_max
-        secret = line.held[0].event.secret
-        same_secret = itertools.takewhile(lambda held: held.event.secret == secret, line.held)
-        batch = list(itertools.islice(same_secret, size_max))
+        first = line.held[0].event
+        secrets = (first.secret, first.old_secret)
+        signed_alike = itertools.takewhile(
+            lambda held: (held.event.secret, held.event.old_secret) == secrets, line.held
+        )
+        batch = list(itertools.islice(signed_alike, size_max))
         if any(held.leased_until < now + self._settings.timeout_s for held in batch):
             self._let_go(line, share)
             return None
@@ -244,7 +248,14 @@ class Lineup:
         share.calls += 1
         self._calls += 1
         events = tuple(held.event for held in batch)
-        return Call(account_id=account_id, url=url, secret=secret, single=single, events=events)
+        return Call(
+            account_id=account_id,
+            url=url,
+            secret=first.secret,
+            old_secret=first.old_secret,
+            single=single,
+            events=events,
+        )
 
     def _let_go(self, line: _Line, share: _Share) -> None:
         """Leave a whole line to its leases, and let nothing in before the last of them ends."""

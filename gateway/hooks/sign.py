@@ -3,8 +3,9 @@
     Gateway-Signature: t=1763769600,v1=5257a869e7…
 
 `t` is when the call was made, in seconds since the epoch, and `v1` the hex HMAC-SHA-256 of
-`t`, a full stop and the body's bytes, under the account's webhook secret. A later scheme would
-stand beside it as `v2`.
+`t`, a full stop and the body's bytes, under the account's webhook secret. While a secret is being
+rotated there are two `v1`, under the new and the old one: either is enough. A later scheme would
+stand beside them as `v2`.
 """
 
 from __future__ import annotations
@@ -28,10 +29,13 @@ class Verdict(enum.Enum):
     """Signed with our secret, but too long ago or in the future."""
 
 
-def build_signature(secret: str, body: bytes, now: float) -> str:
+def build_signature(secret: str, body: bytes, now: float, old_secret: str = "") -> str:
     """Return the header's value for a call made at `now` (epoch seconds)."""
     timestamp = int(now)
-    return f"t={timestamp},v1={_digest(secret, timestamp, body)}"
+    signature = f"t={timestamp},v1={_digest(secret, timestamp, body)}"
+    if old_secret:
+        signature += f",v1={_digest(old_secret, timestamp, body)}"
+    return signature
 
 
 def judge_signature(

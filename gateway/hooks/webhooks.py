@@ -247,7 +247,7 @@ class WebhookSender:
         body = b'{"events":[' + b",".join(event.body for event in call.events) + b"]}"
         headers = {"Content-Type": "application/json"}
         if call.secret:
-            headers[HEADER] = build_signature(call.secret, body, self._clock())
+            headers[HEADER] = build_signature(call.secret, body, self._clock(), call.old_secret)
         try:
             async with session.post(
                 call.url, data=body, headers=headers, allow_redirects=False

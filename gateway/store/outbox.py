@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.model import AccountId
+from gateway.store.message_views import format_time
 from gateway.store.postgres import PLAN_EACH_TIME, Database, unavailable_as_503
 from gateway.store.queries import query
-from gateway.views import OutboxEvent
+from gateway.views import DeadEventView, DeadPage, DeadSearch, OutboxEvent, ReplayedView
 
 if TYPE_CHECKING:
     from gateway.store.postgres import Row
@@ -24,6 +25,12 @@ _CLAIM_DUE = query("claim_due")
 _RECORD_DELIVERED = query("record_delivered")
 _RECORD_FAILED = query("record_failed")
 _COUNT_WAITING = query("count_waiting")
+_FETCH_DEAD = query("fetch_dead_events")
+_REPLAY_DEAD = query("replay_dead_events")
+
+ID_END = 2**63 - 1
+REPLAYED_MAX = 10_000
+"""Events that one call brings back: a transaction of some hundred milliseconds."""
 
 
 class OutboxDepth(msgspec.Struct, frozen=True):
@@ -73,6 +80,40 @@ class PostgresOutbox:
             )
 
     @unavailable_as_503()
+    async def search_dead(self, account_id: AccountId, search: DeadSearch) -> DeadPage:
+        """Return a page of an account's events that were given up, newest first."""
+        async with self._database.acquire() as connection:
+            rows = await connection.fetch(
+                _FETCH_DEAD,
+                account_id,
+                ID_END if search.before is None else search.before,
+                search.happened_from,
+                search.happened_until,
+                search.limit,
+            )
+        next_cursor = str(rows[-1]["id"]) if len(rows) == search.limit else ""
+        return DeadPage(events=[_dead_view(row) for row in rows], next_cursor=next_cursor)
+
+    @unavailable_as_503()
+    async def replay(
+        self,
+        account_id: AccountId,
+        now: float,
+        *,
+        ids: Sequence[int] | None = None,
+        since: float | None = None,
+    ) -> ReplayedView:
+        """Make events that were given up due again, for as long as new ones are tried.
+
+        Those with these ids, or that happened at `since` or later, or all. At most REPLAYED_MAX,
+        the oldest first.
+        """
+        async with self._database.acquire() as connection:
+            done = await connection.execute(_REPLAY_DEAD, account_id, now, ids, since, REPLAYED_MAX)
+        replayed = int(done.rsplit(" ", 1)[1])
+        return ReplayedView(replayed=replayed, more=replayed == REPLAYED_MAX)
+
+    @unavailable_as_503()
     async def fetch_depth(self) -> OutboxDepth:
         """Count what waits and what was given up, for the metrics."""
         async with self._database.acquire() as connection:
@@ -87,10 +128,23 @@ def _event_of(row: Row) -> OutboxEvent:
         account_id=AccountId(row["account_id"]),
         url=row["url"] or row["webhook_url"],
         secret=row["webhook_secret"],
+        old_secret=row["old_secret"],
         single=bool(row["url"]),
         body=row["body"].encode(),
         created_at=row["created_at"],
         attempts=row["attempts"],
+    )
+
+
+def _dead_view(row: Row) -> DeadEventView:
+    return DeadEventView(
+        id=str(row["id"]),
+        message_id=str(row["message_id"]),
+        url=row["url"],
+        happened_at=format_time(row["created_at"]),
+        attempts=row["attempts"],
+        error=row["error"],
+        event=row["body"],
     )
 
 

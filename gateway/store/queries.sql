@@ -318,10 +318,11 @@ WITH claimed AS (
     UPDATE outbox SET next_at = $3 WHERE id = ANY (ARRAY(
         SELECT id FROM outbox WHERE NOT dead AND next_at <= $1
         ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED))
-    RETURNING id, account_id, url, body, created_at, attempts
+    RETURNING id, account_id, url, body, coalesce(retried_from, created_at) AS created_at, attempts
 )
 SELECT c.id, c.account_id, c.url, c.body, c.created_at, c.attempts,
-       a.webhook_url, a.webhook_secret
+       a.webhook_url, a.webhook_secret,
+       CASE WHEN a.webhook_old_until > $1 THEN a.webhook_secret_old ELSE '' END AS old_secret
 FROM claimed c JOIN accounts a ON a.id = c.account_id
 ORDER BY c.id
 
@@ -335,6 +336,36 @@ UPDATE outbox o SET
     dead = f.next_at IS NULL, next_at = coalesce(f.next_at, o.next_at)
 FROM unnest($1::bigint[], $2::float8[], $3::text[]) AS f(id, next_at, error)
 WHERE o.id = f.id
+
+-- name: fetch_dead_events
+-- Newest first down the index of what was given up. Filters that are NULL hold always.
+SELECT id, message_id, url, body, created_at, attempts, error FROM outbox
+WHERE dead AND account_id = $1 AND id < $2
+  AND ($3::float8 IS NULL OR created_at >= $3) AND ($4::float8 IS NULL OR created_at < $4)
+ORDER BY id DESC LIMIT $5
+
+-- name: replay_dead_events
+-- Some of an account's, oldest first: those named, or those since a time, or all.
+UPDATE outbox SET dead = false, attempts = 0, next_at = $2, retried_from = $2
+WHERE id = ANY (ARRAY(
+    SELECT id FROM outbox
+    WHERE dead AND account_id = $1 AND ($3::bigint[] IS NULL OR id = ANY ($3))
+      AND ($4::float8 IS NULL OR created_at >= $4)
+    ORDER BY id LIMIT $5 FOR UPDATE SKIP LOCKED))
+
+-- name: rotate_webhook_secret
+UPDATE accounts SET
+    webhook_secret_old = webhook_secret, webhook_old_until = $3, webhook_secret = $2
+WHERE id = $1 AND ($4 OR webhook_old_until <= $5)
+
+-- name: end_webhook_rotation
+UPDATE accounts SET webhook_secret_old = '', webhook_old_until = 0
+WHERE id = $1 AND webhook_old_until > $2
+
+-- name: fetch_webhook
+SELECT a.webhook_url, a.webhook_secret, a.webhook_old_until,
+       (SELECT count(*) FROM outbox o WHERE o.dead AND o.account_id = a.id) AS dead
+FROM accounts a WHERE a.id = $1
 
 -- name: count_waiting
 SELECT count(*) FILTER (WHERE NOT dead) AS waiting, count(*) FILTER (WHERE dead) AS dead,

@@ -73,6 +73,7 @@ class Bench:
             Http(),
             submissions=fake,
             reading=fake,
+            dead_events=fake,
             keys=fake,
             condition=fake,
             metrics_text=lambda: b"",

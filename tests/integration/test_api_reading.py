@@ -19,6 +19,9 @@ from gateway.model import Account, AccountId, MessageId, SendRequest
 from gateway.views import (
     Balance,
     CarrierView,
+    DeadEventView,
+    DeadPage,
+    DeadSearch,
     InboundPage,
     InboundSearch,
     InboundView,
@@ -26,6 +29,7 @@ from gateway.views import (
     Page,
     Quote,
     QuoteItem,
+    ReplayedView,
     Search,
 )
 
@@ -60,6 +64,15 @@ INBOUND = InboundView(
     carrier="north",
     received_at="2026-01-31T08:00:00Z",
 )
+DEAD = DeadEventView(
+    id="42",
+    message_id=str(ID),
+    url="",
+    happened_at="2026-01-31T08:00:00.000Z",
+    attempts=3,
+    error="HTTP 500",
+    event='{"type":"message.delivered"}',
+)
 SHOP = Account(id=AccountId(7), name="shop", currency="EUR")
 
 
@@ -69,6 +82,8 @@ class FakeGateway:
     def __init__(self) -> None:
         self.searches: list[Search] = []
         self.inbound_searches: list[InboundSearch] = []
+        self.dead_searches: list[DeadSearch] = []
+        self.replays: list[tuple[Sequence[int] | None, float | None]] = []
         self.quoted: list[Sequence[SendRequest]] = []
         self.not_ready: list[str] = []
         self.away = False
@@ -100,6 +115,25 @@ class FakeGateway:
         assert account_id == SHOP.id
         self.inbound_searches.append(search)
         return InboundPage(messages=[INBOUND], next_cursor="" if search.before else str(ID))
+
+    async def search_dead(self, account_id: AccountId, search: DeadSearch) -> DeadPage:
+        self._answer()
+        assert account_id == SHOP.id
+        self.dead_searches.append(search)
+        return DeadPage(events=[DEAD], next_cursor="" if search.before else "41")
+
+    async def replay(
+        self,
+        account_id: AccountId,
+        now: float,
+        *,
+        ids: Sequence[int] | None = None,
+        since: float | None = None,
+    ) -> ReplayedView:
+        self._answer()
+        assert account_id == SHOP.id
+        self.replays.append((ids, since))
+        return ReplayedView(replayed=3, more=False)
 
     async def fetch_balance(self, account: Account) -> Balance:
         self._answer()
@@ -171,6 +205,7 @@ class Harness:
             Http(batch_messages_max=3),
             submissions=self.gateway,
             reading=self.gateway,
+            dead_events=self.gateway,
             keys=self.gateway,
             condition=self.gateway,
             metrics_text=lambda: b"# HELP gateway_up Up.\n",
@@ -371,6 +406,7 @@ async def test_a_quote_is_json_or_415(api: Harness) -> None:
         ("GET", f"/v1/messages/{ID}"),
         ("GET", "/v1/messages"),
         ("GET", "/v1/inbound"),
+        ("GET", "/v1/webhooks/dead"),
         ("DELETE", f"/v1/messages/{ID}"),
         ("POST", "/v1/quote"),
         ("GET", "/v1/balance"),
@@ -404,6 +440,57 @@ async def test_a_request_about_the_server_as_a_whole_is_no_fault(api: Harness) -
     writer.close()
     assert status_line.split()[1] in (b"404", b"405")
     assert api.faults == []
+
+
+async def test_dead_events_come_in_pages(api: Harness) -> None:
+    status, _, body = await api.ask("GET", "/v1/webhooks/dead?limit=1&from=2026-01-31T08:00:00Z")
+    page = json.loads(body)
+    assert status == 200
+    assert page["events"][0]["error"] == "HTTP 500"
+    await api.ask("GET", f"/v1/webhooks/dead?cursor={page['next_cursor']}")
+    first, second = api.gateway.dead_searches
+    assert (first.limit, first.happened_from, first.before) == (1, 1_769_846_400.0, None)
+    assert second.before == 41
+    refused = await api.refusal("GET", "/v1/webhooks/dead?tag=x")
+    assert refused == (422, "unknown_parameter", "tag")
+
+
+@pytest.mark.parametrize(
+    ("body", "asked"),
+    [
+        ({"ids": ["42", "7"]}, ([42, 7], None)),
+        ({"since": "2026-01-31T08:00:00Z"}, (None, 1_769_846_400.0)),
+        ({"all": True}, (None, None)),
+    ],
+)
+async def test_dead_events_are_replayed_as_named(
+    api: Harness, body: dict[str, Any], asked: tuple[Any, Any]
+) -> None:
+    status, _, answer = await api.ask("POST", "/v1/webhooks/replay", json=body)
+    assert (status, json.loads(answer)) == (200, {"replayed": 3, "more": False})
+    assert api.gateway.replays == [asked]
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        ({}, "mixed_forms", ""),
+        ({"all": False}, "mixed_forms", ""),
+        ({"all": True, "ids": ["1"]}, "mixed_forms", ""),
+        ({"ids": []}, "out_of_range", "ids"),
+        ({"ids": ["1"] * 1_001}, "out_of_range", "ids"),
+        ({"ids": ["1", "x"]}, "invalid_id", "ids[1]"),
+        ({"ids": [1]}, "invalid_type", "ids[0]"),
+        ({"since": "yesterday"}, "invalid_date", "since"),
+        ({"id": ["1"]}, "unknown_field", "id"),
+    ],
+)
+async def test_a_replay_that_names_nothing_is_refused(
+    api: Harness, body: dict[str, Any], code: str, field: str
+) -> None:
+    refused = await api.refusal("POST", "/v1/webhooks/replay", json=body)
+    assert refused == (422, code, field)
+    assert api.gateway.replays == []
 
 
 async def test_another_method_is_told_the_ones_there_are(api: Harness) -> None:

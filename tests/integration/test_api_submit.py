@@ -140,6 +140,7 @@ class Harness:
             config or Http(body_bytes_max=BODY_BYTES_MAX, batch_messages_max=3),
             submissions=self.gateway,
             reading=absent,
+            dead_events=absent,
             keys=self.keys,
             condition=absent,
             metrics_text=absent,

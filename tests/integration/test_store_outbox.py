@@ -5,10 +5,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from gateway.errors import Rejected
 from gateway.model import Account
 from gateway.store.accounts import create_account, update_account
-from gateway.store.outbox import PostgresOutbox
+from gateway.store.outbox import REPLAYED_MAX, PostgresOutbox
 from gateway.store.postgres import Database
+from gateway.store.webhook_secrets import end_rotation, rotate_secret
+from gateway.views import DeadSearch
 
 MakeAccount = Callable[..., Awaitable[Account]]
 NOW = 1_795_000_000.0
@@ -170,3 +173,109 @@ async def test_accounts_get_their_own_address_and_secret(
 async def test_an_empty_outbox_has_no_oldest_event(outbox: PostgresOutbox) -> None:
     depth = await outbox.fetch_depth()
     assert (depth.waiting, depth.dead, depth.oldest_at) == (0, 0, None)
+
+
+# ── events that were given up ───────────────────────────────────────────────────────────────
+
+
+async def kill(outbox: PostgresOutbox, ids: list[int], error: str = "HTTP 500") -> None:
+    await outbox.record_failed([(event_id, None, error) for event_id in ids])
+
+
+async def test_dead_events_are_listed_newest_first_in_pages(
+    database: Database, outbox: PostgresOutbox, shop: Account
+) -> None:
+    ids = await put(database, shop, 5)
+    await kill(outbox, ids[:4])
+    page = await outbox.search_dead(shop.id, DeadSearch(limit=3))
+    assert [event.id for event in page.events] == [str(event_id) for event_id in ids[3:0:-1]]
+    assert page.events[0].error == "HTTP 500"
+    assert page.events[0].event == '{"n":4}'
+    assert page.events[0].attempts == 1
+    page = await outbox.search_dead(shop.id, DeadSearch(limit=3, before=int(page.next_cursor)))
+    assert ([event.id for event in page.events], page.next_cursor) == ([str(ids[0])], "")
+
+
+async def test_dead_events_are_found_by_their_time_and_of_ones_own_only(
+    database: Database, outbox: PostgresOutbox, shop: Account
+) -> None:
+    bank = await create_account(database, "bank", webhook_url=HOOK)
+    early, late = await put(database, shop, at=NOW), await put(database, shop, at=NOW + 60)
+    await kill(outbox, [*early, *late, *await put(database, bank, at=NOW + 60)])
+    page = await outbox.search_dead(shop.id, DeadSearch(happened_from=NOW + 1))
+    assert [event.id for event in page.events] == [str(late[0])]
+    page = await outbox.search_dead(shop.id, DeadSearch(happened_until=NOW + 1))
+    assert [event.id for event in page.events] == [str(early[0])]
+
+
+async def test_a_replayed_event_is_due_again_for_a_whole_day(
+    database: Database, outbox: PostgresOutbox, shop: Account
+) -> None:
+    ids = await put(database, shop, 3)
+    await kill(outbox, ids)
+    later = NOW + 200_000
+    replayed = await outbox.replay(shop.id, later, ids=ids[:2])
+    assert (replayed.replayed, replayed.more) == (2, False)
+    events = await outbox.claim_due(later, 10, 30.0)
+    assert [event.id for event in events] == ids[:2]
+    assert {(event.created_at, event.attempts) for event in events} == {(later, 0)}
+    page = await outbox.search_dead(shop.id, DeadSearch())
+    assert [event.id for event in page.events] == [str(ids[2])]
+
+
+async def test_replays_go_by_time_or_take_all_and_touch_no_other_account(
+    database: Database, outbox: PostgresOutbox, shop: Account
+) -> None:
+    bank = await create_account(database, "bank", webhook_url=HOOK)
+    early, late = await put(database, shop, at=NOW), await put(database, shop, at=NOW + 60)
+    other = await put(database, bank)
+    await kill(outbox, [*early, *late, *other])
+    assert (await outbox.replay(shop.id, NOW, ids=other)).replayed == 0
+    assert (await outbox.replay(shop.id, NOW, since=NOW + 1)).replayed == 1
+    assert (await outbox.replay(shop.id, NOW)).replayed == 1
+    assert (await outbox.replay(shop.id, NOW)).replayed == 0
+    assert sorted(await claim(outbox)) == sorted([*early, *late])
+
+
+async def test_a_replay_is_done_in_bounded_steps(
+    database: Database, outbox: PostgresOutbox, shop: Account
+) -> None:
+    await put(database, shop, REPLAYED_MAX + 1)
+    await database.pool.execute("UPDATE outbox SET dead = true")
+    first = await outbox.replay(shop.id, NOW)
+    second = await outbox.replay(shop.id, NOW)
+    assert [(step.replayed, step.more) for step in (first, second)] == [
+        (REPLAYED_MAX, True),
+        (1, False),
+    ]
+
+
+# ── two secrets ─────────────────────────────────────────────────────────────────────────────
+
+
+async def test_both_secrets_sign_until_the_overlap_ends(
+    database: Database, outbox: PostgresOutbox, shop: Account
+) -> None:
+    rotated = await rotate_secret(database, shop.id, NOW, 3_600)
+    assert rotated.secret != shop.webhook_secret
+    await put(database, shop, 3)
+    (event,) = await outbox.claim_due(NOW, 1, 30.0)
+    assert (event.secret, event.old_secret) == (rotated.secret, shop.webhook_secret)
+    (event,) = await outbox.claim_due(NOW + 3_601, 1, 30.0)
+    assert (event.secret, event.old_secret) == (rotated.secret, "")
+
+
+async def test_a_second_rotation_waits_for_the_end_of_the_first(
+    database: Database, outbox: PostgresOutbox, shop: Account
+) -> None:
+    first = await rotate_secret(database, shop.id, NOW, 3_600)
+    with pytest.raises(Rejected) as refused:
+        await rotate_secret(database, shop.id, NOW + 10, 3_600)
+    assert refused.value.code == "rotation_under_way"
+    assert await end_rotation(database, shop.id, NOW + 20)
+    assert not await end_rotation(database, shop.id, NOW + 20)
+    second = await rotate_secret(database, shop.id, NOW + 30, 3_600)
+    forced = await rotate_secret(database, shop.id, NOW + 40, 0, force=True)
+    assert len({first.secret, second.secret, forced.secret, shop.webhook_secret}) == 4
+    with pytest.raises(Rejected):
+        await rotate_secret(database, shop.id, NOW, -1)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -190,6 +191,19 @@ async def test_events_arrive_in_one_signed_call(outbox: MemoryOutbox, endpoint: 
     assert outbox.delivered == [0, 1, 2]
 
 
+async def test_while_a_secret_is_rotated_a_call_carries_both_signatures(
+    outbox: MemoryOutbox, endpoint: Endpoint
+) -> None:
+    outbox.add(endpoint.url)
+    outbox.waiting[0] = msgspec.structs.replace(outbox.waiting[0], old_secret="old")
+    async with sending(outbox):
+        await outbox.wait_until_empty()
+    [(request, body)] = endpoint.requests
+    for secret in (SECRET, "old"):
+        verdict = judge_signature(secret, request.headers[HEADER], body, time.time())
+        assert verdict is Verdict.GENUINE
+
+
 async def test_a_wake_delivers_without_waiting_for_the_next_poll(
     outbox: MemoryOutbox, endpoint: Endpoint
 ) -> None:
@@ -328,6 +342,34 @@ async def test_a_customer_that_never_answers_slows_nobody_else(
     assert len(outbox.waiting) == 30
 
 
+async def test_thousands_of_events_for_a_stalling_customer_hold_up_no_other(
+    outbox: MemoryOutbox, endpoint: Endpoint
+) -> None:
+    hanging = 0
+
+    async def hang(request: web.Request) -> web.StreamResponse:
+        nonlocal hanging
+        hanging += 1
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with serving(hang) as hung_port:
+        # Its own endpoint, and as many addresses of single messages.
+        outbox.add(f"http://127.0.0.1:{hung_port}/all", 3_000, account=1)
+        for number in range(3_000):
+            outbox.add(f"http://127.0.0.1:{hung_port}/{number}", account=1, single=True)
+        for account in range(2, 12):
+            outbox.add(endpoint.url, 200, account=account)
+        async with sending(outbox, changed(timeout_s=30.0), held_max=2_000) as sender:
+            began = time.monotonic()
+            await outbox.wait_for(lambda: len(outbox.delivered) == 2_000)
+            assert time.monotonic() - began < 10
+            assert hanging <= SETTINGS.connections_per_account
+            await sender.stop(0)
+    assert len(outbox.waiting) == 6_000
+    assert not outbox.dead
+
+
 async def test_no_answer_in_time_is_a_failure_to_repeat(
     outbox: MemoryOutbox, endpoint: Endpoint
 ) -> None:
@@ -452,6 +494,25 @@ async def test_a_name_that_leads_to_us_is_not_called(
         await outbox.wait_for(lambda: bool(outbox.errors))
     assert names.asked
     assert "not a public address (loopback)" in outbox.errors[0][1]
+    assert endpoint.requests == []
+
+
+async def test_a_name_that_leads_elsewhere_the_second_time_is_checked_where_it_leads(
+    outbox: MemoryOutbox, endpoint: Endpoint
+) -> None:
+    class Rebinding(LyingNames):
+        async def resolve(
+            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+        ) -> list[ResolveResult]:
+            found = await super().resolve(host, port, family)
+            self.address = "127.0.0.1"
+            return found
+
+    outbox.add(endpoint.url.replace("127.0.0.1", "hooks.example"))
+    names = Rebinding("198.18.0.1")  # nobody's, and refused too
+    async with sending(outbox, changed(allow_private=False), resolver=names):
+        await outbox.wait_for(lambda: len(outbox.errors) >= 2)
+    assert all("not a public address" in error for _, error in outbox.errors)
     assert endpoint.requests == []
 
 

@@ -29,6 +29,8 @@ ROUTES = {
     ("/v1/quote", "post"),
     ("/v1/balance", "get"),
     ("/v1/carriers", "get"),
+    ("/v1/webhooks/dead", "get"),
+    ("/v1/webhooks/replay", "post"),
     ("/healthz", "get"),
     ("/readyz", "get"),
     ("/metrics", "get"),
@@ -46,6 +48,7 @@ def framework() -> Litestar:
         SubmitCalls(absent, gate, 10_000),
         submissions=absent,
         reading=absent,
+        dead_events=absent,
         condition=absent,
         metrics_text=absent,
     )

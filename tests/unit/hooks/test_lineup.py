@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 
 from gateway.config import Webhooks
@@ -94,6 +95,15 @@ def test_a_batch_ends_where_the_secret_changes() -> None:
     lineup.settle(first, Delivered(), NOW, 0.0)
     second = take(lineup)
     assert (ids(second), second.secret) == ([2, 3], "new")
+
+
+def test_a_batch_ends_where_a_rotation_ends() -> None:
+    lineup = Lineup(SETTINGS)
+    both = msgspec.structs.replace(event(1), old_secret="old")
+    lineup.admit([both, event(2)], NOW, LEASED)
+    first = lineup.take_call(NOW)
+    assert first is not None
+    assert (ids(first), first.old_secret) == ([1], "old")
 
 
 def test_an_account_has_only_its_connections() -> None:

@@ -50,6 +50,14 @@ def test_one_of_several_signatures_is_enough() -> None:
     assert judge_signature(SECRET, header, BODY, NOW) is Verdict.GENUINE
 
 
+def test_while_a_secret_is_rotated_either_is_enough() -> None:
+    header = build_signature("new", BODY, NOW, "old")
+    assert header.count("v1=") == 2
+    for secret in ("new", "old"):
+        assert judge_signature(secret, header, BODY, NOW) is Verdict.GENUINE
+    assert judge_signature("older", header, BODY, NOW) is Verdict.FORGED
+
+
 @pytest.mark.parametrize(
     "header", ["", "t=", "t=1", "v1=ab", "t=x,v1=ab", "t=²,v1=ab", "t=1" + "0" * 5000 + ",v1=ab"]
 )
