@@ -97,6 +97,8 @@ class Message(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """E.164 digits without the plus sign."""
     country: str
     """ISO 3166 alpha-2 of the recipient's number, "" when it has none (satellite, shared)."""
+    operator: str = ""
+    """MCC and MNC of the recipient's operator, as known at acceptance; "" when nobody knows."""
     text: str
     data: bytes = b""
     udh: bytes = b""

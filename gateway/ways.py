@@ -72,6 +72,8 @@ class Way(msgspec.Struct, frozen=True, gc=False):
     """In the order in which they are tried; never empty."""
     price_micros: Micros
     """Of one segment."""
+    operator: str = ""
+    """The recipient's, as prices and costs call it."""
 
 
 class Unreachable(Rejected):
@@ -155,7 +157,7 @@ class Ways:
                 raise Rejected(
                     "no_margin", "no carrier is left at this price for this number", field="to"
                 )
-        return Way(number, sender.address, route, carriers, price)
+        return Way(number, sender.address, route, carriers, price, operator)
 
     def reroute(self, message: Message) -> tuple[CarrierId, ...]:
         """Return the carriers of a message that was accepted before, by the tables as they are

@@ -76,7 +76,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 class PriceBook:
     """All price lists. About 0.5 µs a price; immutable."""
 
-    __slots__ = ("_accounts", "_everyone", "_plans", "_units")
+    __slots__ = ("_accounts", "_everyone", "_plans", "_units", "tiered")
 
     def __init__(
         self,
@@ -91,13 +91,10 @@ class PriceBook:
         self._units = dict(units)
         self._plans = dict(plans)
         self._accounts = dict(accounts)
-
-    @property
-    def tiered(self) -> bool:
+        of_plans = (plan.rates for plan in self._plans.values())
+        tables = (everyone, *self._units.values(), *of_plans, *self._accounts.values())
+        self.tiered = any(table.tiered for table in tables)
         """Whether any price depends on a volume."""
-        plans = (plan.rates for plan in self._plans.values())
-        tables = (self._everyone, *self._units.values(), *plans, *self._accounts.values())
-        return any(table.tiered for table in tables)
 
     def price(
         self,

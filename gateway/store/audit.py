@@ -9,8 +9,9 @@ follow from the segments, a reference that leads nowhere.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import date
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -37,6 +38,8 @@ WORK_MEM = "256MB"
 """A day of ten million messages is grouped in memory or close to it."""
 
 _ACCOUNTS = query("audit_accounts")
+_USAGE = query("audit_usage")
+_USAGE_MARK = query("fetch_usage_mark")
 _RANGE = query("audit_range")
 _MESSAGES = query("audit_messages")
 _REFERENCES = query("audit_references")
@@ -108,12 +111,15 @@ async def audit(
         days = await partitions.fetch_days(connection)
         accounts = await connection.fetch(_ACCOUNTS)
         sums: dict[int, _Sums] = {row["id"]: _sums_of_retired(row) for row in accounts}
+        mark = await connection.fetchval(_USAGE_MARK)
         suspects: list[tuple[int, int]] = []
+        misstated: list[Disagreement] = []
         bad = 0
         for done, day in enumerate(days, start=1):
             rows = await connection.fetch(
-                _RANGE, *partitions.ids_of(day), SUSPECTS_MAX, timeout=UNLIMITED_S
+                _RANGE, *partitions.ids_of(day), SUSPECTS_MAX, mark, timeout=UNLIMITED_S
             )
+            misstated += _judge_usage(day, rows, await connection.fetch(_USAGE, day))
             for row in rows:
                 _add(sums.setdefault(row["account_id"], _Sums()), row)
                 bad += row["bad"]
@@ -128,6 +134,7 @@ async def audit(
     findings = [
         *(_unbalanced(row) for row in accounts if row["unbalanced"]),
         *_judge_accounts(accounts, sums, names),
+        *(_of_account(d, names) for d in misstated),
         *(f for rows in suspect_rows for f in judge_message(rows, names)),
         *(_lost_reference(row, names) for row in lost),
     ]
@@ -262,6 +269,26 @@ def _judge_accounts(
         for account_id, s in sums.items()
     ]
     return [_of_account(d, names) for d in verdict(balances, totals)]
+
+
+def _judge_usage(day: date, rows: Iterable[Row], stated: Iterable[Row]) -> Iterator[Disagreement]:
+    """Compare what statements say of a day with its messages."""
+    recomputed = {row["account_id"]: row for row in rows}
+    by_account = {row["account_id"]: row for row in stated}
+    for account_id in recomputed.keys() | by_account.keys():
+        row, said = recomputed.get(account_id), by_account.get(account_id)
+        for what, column in (
+            ("messages", "counted_messages"),
+            ("segments", "counted_segments"),
+            ("priced", "counted_priced"),
+            ("voided", "voided"),
+            ("refunded", "refunded"),
+        ):
+            is_now = said[what] if said else 0
+            should_be = row[column] if row else 0
+            if is_now != should_be:
+                name = f"{what} of {day} in statements"
+                yield Disagreement(AccountId(account_id), name, is_now, should_be)
 
 
 def _of_account(d: Disagreement, names: dict[int, str]) -> Finding:

@@ -21,6 +21,7 @@ from gateway.outcomes import Event, ParkedReceipt, Party
 from gateway.receipts import Found, Key
 from gateway.store.postgres import Database
 from gateway.store.rows import read_event, read_message
+from gateway.store.usage import recount
 
 if TYPE_CHECKING:
     from gateway.store.postgres import AnyConnection
@@ -148,6 +149,7 @@ class Backlog:
                 raise Rejected("too_late", "the message has begun to leave", status=409)
             if not row["paid"]:
                 raise Rejected("no_credit", "the new text costs more than is left", status=402)
+            await recount(connection, old, new)
 
     async def fetch_parked(self) -> list[ParkedReceipt]:
         """Return the receipts that still wait for their submission."""

@@ -30,7 +30,7 @@ _REFUNDED = f"""INSERT INTO events (account_id, message_id, at, segment, segment
     JOIN messages m ON m.account_id = r.account_id AND m.id = r.message_id
     WHERE m.price_micros > 0
     ON CONFLICT DO NOTHING
-    RETURNING account_id, refunded_micros"""  # noqa: S608 (our own number)
+    RETURNING account_id, message_id, refunded_micros"""  # noqa: S608 (our own number)
 _POSTINGS_AND_REFUNDS = """UPDATE postings p SET
         posted_micros = p.posted_micros + d.posted, refunded_micros = p.refunded_micros + d.refunded
     FROM (
@@ -51,6 +51,26 @@ _VOIDS_AND_REFUNDS = """UPDATE balances b SET available_micros = b.available_mic
         ) given_back GROUP BY account_id ORDER BY account_id
     ) d
     WHERE b.account_id = d.account_id"""
+# For statements: by the day of acceptance, and where the message went.
+_RETURNED = """INSERT INTO usage_returned AS u
+    SELECT m.account_id, usage_day(m.id), m.country, coalesce(m.operator, ''), coalesce(m.tag, ''),
+           count(*) FILTER (WHERE voided > 0), sum(voided),
+           count(*) FILTER (WHERE refunded > 0), sum(refunded)
+    FROM (
+        SELECT account_id, message_id, voided, 0::bigint AS refunded
+        FROM unnest({}::int[], {}::bigint[], {}::bigint[]) AS v(account_id, message_id, voided)
+    ) r
+    JOIN messages m ON m.account_id = r.account_id AND m.id = r.message_id
+    GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
+    ON CONFLICT (account_id, day, country, operator, tag) DO UPDATE SET
+        voided_segments = u.voided_segments + excluded.voided_segments,
+        voided_micros = u.voided_micros + excluded.voided_micros,
+        refunded_segments = u.refunded_segments + excluded.refunded_segments,
+        refunded_micros = u.refunded_micros + excluded.refunded_micros"""
+_RETURNED_WITH_REFUNDS = _RETURNED.replace(
+    "    ) r\n",
+    "        UNION ALL SELECT account_id, message_id, 0, refunded_micros FROM refunded\n    ) r\n",
+)
 TELL_REFUNDED = """,
     ARRAY(SELECT account_id FROM refunded) AS refunded_accounts,
     ARRAY(SELECT refunded_micros FROM refunded) AS refunded_micros"""
@@ -64,11 +84,22 @@ def add_money(add: Callable[..., None], events: Sequence[Event], refunds: Sequen
         add(_REFUNDED, *_refund_columns(refunds), name="refunded")
         add(_POSTINGS_AND_REFUNDS, list(posted), list(posted.values()))
         add(_VOIDS_AND_REFUNDS, list(voided), list(voided.values()))
+        add(_RETURNED_WITH_REFUNDS, *_void_columns(events))
         return
     if posted:
         add(_POSTINGS, list(posted), list(posted.values()))
     if voided:
         add(_VOIDS, list(voided), list(voided.values()))
+        add(_RETURNED, *_void_columns(events))
+
+
+def _void_columns(events: Sequence[Event]) -> tuple[list[Any], ...]:
+    voids = [e for e in events if e.voided_micros]
+    return (
+        [e.account_id for e in voids],
+        [e.message_id for e in voids],
+        [e.voided_micros for e in voids],
+    )
 
 
 def _refund_columns(refunds: Sequence[Event]) -> tuple[list[Any], ...]:

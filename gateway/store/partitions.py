@@ -28,6 +28,8 @@ _LOCK = 0x70617274  # "part"
 _FETCH_PARTITIONS = query("fetch_partitions")
 _COUNT_OPEN = query("count_open")
 _RETIRE_RANGE = query("retire_range")
+_MARK = query("fetch_usage_mark")
+_COLLAPSE = (query("collapse_usage"), query("collapse_returned"))
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -35,7 +37,7 @@ class Kept(msgspec.Struct, frozen=True):
 
     day: date
     open_messages: int
-    """0: somebody reads it just now; the next run tries again."""
+    """0: somebody reads it just now, or it is not counted up yet; the next run tries again."""
 
 
 class Dropped(msgspec.Struct, frozen=True):
@@ -129,6 +131,8 @@ async def _retire(database: Database, day: date) -> Kept | None:
 
 async def _retire_in_transaction(connection: AnyConnection, day: date) -> Kept | None:
     ids, names = ids_of(day), [name_of(table, day) for table in TABLES]
+    if await connection.fetchval(_MARK) < ids[1]:
+        return Kept(day, 0)
     await connection.execute(
         f"{PLAN_EACH_TIME}; SET LOCAL lock_timeout = '{DROP_LOCK_TIMEOUT}';"
         " SET LOCAL statement_timeout = 0"
@@ -140,6 +144,8 @@ async def _retire_in_transaction(connection: AnyConnection, day: date) -> Kept |
     # from here on it waits, while what it could change is added up.
     await connection.execute(f"LOCK TABLE {', '.join(names)} IN SHARE MODE")
     await connection.execute(_RETIRE_RANGE, *ids, timeout=UNLIMITED_S)
+    for statement in _COLLAPSE:
+        await connection.execute(statement, day)
     # The lock on the whole tables comes last and for a moment only.
     await connection.execute(f"DROP TABLE {', '.join(names)}")
     return None

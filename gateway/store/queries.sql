@@ -593,9 +593,9 @@ LEFT JOIN retired r ON r.account_id = a.id
 ORDER BY a.id
 
 -- name: audit_range
--- A range of ids (a day): each account's sums, and the ids of up to $3 messages whose rows
--- contradict each other; audit_messages tells how. A segment's and a message's last state are
--- the greatest (final, at, status); recomputed is `lifecycle.aggregate`.
+-- A range of ids (a day): each account's sums, those of ids below $4 apart, and the ids of up to $3
+-- messages whose rows contradict each other; audit_messages tells how. A segment's and a message's
+-- last state are the greatest (final, at, status); recomputed is `lifecycle.aggregate`.
 WITH segment AS (
     SELECT account_id, message_id, segment,
            sum(posted_micros)::bigint AS posted, sum(voided_micros)::bigint AS voided,
@@ -622,7 +622,7 @@ happened AS (
 message AS (
     SELECT coalesce(m.account_id, h.account_id) AS account_id,
            coalesce(m.id, h.message_id) AS id, m.id IS NULL AS missing,
-           coalesce(m.price_micros, 0) AS price,
+           coalesce(m.price_micros, 0) AS price, m.segments,
            coalesce(h.posted, 0) AS posted, coalesce(h.voided, 0) AS voided,
            coalesce(h.refunded, 0) AS refunded, coalesce(h.misrefunded, false) AS misrefunded,
            coalesce(h.closings, 0) AS closings, coalesce(h.twice, false) AS twice,
@@ -635,6 +635,9 @@ message AS (
 )
 SELECT account_id, count(*) FILTER (WHERE NOT missing) AS messages,
        count(*) FILTER (WHERE closings = 0) AS open_messages,
+       count(*) FILTER (WHERE NOT missing AND id < $4) AS counted_messages,
+       coalesce(sum(segments) FILTER (WHERE id < $4), 0)::bigint AS counted_segments,
+       coalesce(sum(price) FILTER (WHERE id < $4), 0)::bigint AS counted_priced,
        sum(price)::bigint AS priced, sum(posted)::bigint AS posted, sum(voided)::bigint AS voided,
        sum(refunded)::bigint AS refunded,
        coalesce(sum(price - posted - voided) FILTER (WHERE closings = 0), 0)::bigint AS open,
@@ -753,3 +756,128 @@ WHERE NOT EXISTS (
     SELECT FROM events e
     WHERE e.account_id = m.account_id AND e.message_id = m.id AND e.closes)
 GROUP BY account_id
+
+-- ── What accounts used (usage.py) ───────────────────────────────────────────────────────────
+
+-- name: lock_usage_mark
+-- Waits for whoever counts just now, and for a message that is being replaced (backlog.py).
+SELECT counted_to FROM usage_mark FOR UPDATE
+
+-- name: count_usage
+-- Adds up the messages of a range of ids, which lies within one day ($3), by a look at each
+-- account's own range: no index is kept for it. About 1 µs a message.
+WITH used AS (
+    SELECT a.id AS account_id, m.*
+    FROM accounts a
+    CROSS JOIN LATERAL (
+        SELECT country, coalesce(operator, '') AS operator, coalesce(tag, '') AS tag,
+               count(*) AS messages, sum(segments) AS segments, sum(price_micros)::bigint AS priced
+        FROM messages WHERE account_id = a.id AND id >= $1 AND id < $2
+        GROUP BY 1, 2, 3
+    ) m
+),
+counted AS (
+    INSERT INTO usage_days AS u
+    SELECT account_id, $3, country, operator, tag, messages, segments, priced FROM used
+    ON CONFLICT (account_id, day, country, operator, tag) DO UPDATE SET
+        messages = u.messages + excluded.messages,
+        segments = u.segments + excluded.segments,
+        priced_micros = u.priced_micros + excluded.priced_micros
+),
+marked AS (UPDATE usage_mark SET counted_to = $2)
+SELECT coalesce(sum(messages), 0)::bigint FROM used
+
+-- name: recount_usage
+-- A message that was counted already costs something else now: $7 segments and $8 micros more.
+UPDATE usage_days SET segments = segments + $7, priced_micros = priced_micros + $8
+WHERE account_id = $1 AND day = usage_day($2) AND country = $3 AND operator = $4 AND tag = $5
+  AND $2 < $6
+
+-- name: fetch_usage_mark
+SELECT counted_to FROM usage_mark
+
+-- name: fetch_volumes
+-- Segments accepted of each account from a day on, those that are not counted yet included.
+SELECT a.id AS account_id, coalesce(u.segments, 0)::bigint + coalesce(m.segments, 0) AS segments
+FROM accounts a
+LEFT JOIN (
+    SELECT account_id, sum(segments) AS segments FROM usage_days WHERE day >= $1 GROUP BY 1
+) u ON u.account_id = a.id
+LEFT JOIN LATERAL (
+    SELECT sum(segments) AS segments FROM messages
+    WHERE account_id = a.id AND id >= greatest((SELECT counted_to FROM usage_mark), $2)
+) m ON true
+
+-- name: fetch_statement
+-- What an account used from a day ($2) to another ($3), with the ids that these days span ($4 to
+-- $5): a line for each value of $6 (day, country, operator, tag), at most $7 of them.
+WITH used AS (
+    SELECT day, country, operator, tag, messages, segments, priced_micros,
+           0 AS voided_micros, 0 AS refunded_micros
+    FROM usage_days WHERE account_id = $1 AND day BETWEEN $2 AND $3
+    UNION ALL
+    SELECT usage_day(id), country, coalesce(operator, ''), coalesce(tag, ''), 1, segments,
+           price_micros, 0, 0
+    FROM messages
+    WHERE account_id = $1 AND id >= greatest((SELECT counted_to FROM usage_mark), $4) AND id < $5
+    UNION ALL
+    SELECT day, country, operator, tag, 0, 0, 0, voided_micros, refunded_micros
+    FROM usage_returned WHERE account_id = $1 AND day BETWEEN $2 AND $3
+)
+SELECT CASE $6::text WHEN 'day' THEN day::text WHEN 'country' THEN country
+                     WHEN 'operator' THEN operator ELSE tag END AS key,
+       sum(messages)::bigint AS messages, sum(segments)::bigint AS segments,
+       sum(priced_micros)::bigint AS priced, sum(voided_micros)::bigint AS voided,
+       sum(refunded_micros)::bigint AS refunded
+FROM used GROUP BY 1 ORDER BY 1 LIMIT $7
+
+-- name: fetch_deposited
+-- What was deposited and taken back from one moment to another.
+SELECT coalesce(sum(amount_micros) FILTER (WHERE amount_micros > 0), 0)::bigint AS added,
+       coalesce(sum(amount_micros) FILTER (WHERE amount_micros < 0), 0)::bigint AS taken
+FROM deposits WHERE account_id = $1 AND created_at >= $2 AND created_at < $3
+
+-- name: collapse_usage
+-- Of a day whose messages are dropped, tags are forgotten: an account may have had one a message.
+WITH gone AS (
+    DELETE FROM usage_days WHERE day = $1 AND tag <> '' RETURNING *
+)
+INSERT INTO usage_days AS u
+SELECT account_id, day, country, operator, '', sum(messages), sum(segments), sum(priced_micros)
+FROM gone GROUP BY account_id, day, country, operator
+ON CONFLICT (account_id, day, country, operator, tag) DO UPDATE SET
+    messages = u.messages + excluded.messages,
+    segments = u.segments + excluded.segments,
+    priced_micros = u.priced_micros + excluded.priced_micros
+
+-- name: collapse_returned
+WITH gone AS (
+    DELETE FROM usage_returned WHERE day = $1 AND tag <> '' RETURNING *
+)
+INSERT INTO usage_returned AS u
+SELECT account_id, day, country, operator, '', sum(voided_segments), sum(voided_micros),
+       sum(refunded_segments), sum(refunded_micros)
+FROM gone GROUP BY account_id, day, country, operator
+ON CONFLICT (account_id, day, country, operator, tag) DO UPDATE SET
+    voided_segments = u.voided_segments + excluded.voided_segments,
+    voided_micros = u.voided_micros + excluded.voided_micros,
+    refunded_segments = u.refunded_segments + excluded.refunded_segments,
+    refunded_micros = u.refunded_micros + excluded.refunded_micros
+
+-- name: forget_usage
+DELETE FROM usage_days WHERE day < $1
+
+-- name: forget_returned
+DELETE FROM usage_returned WHERE day < $1
+
+-- name: audit_usage
+-- What statements say of a day, by account.
+SELECT account_id, sum(messages)::bigint AS messages, sum(segments)::bigint AS segments,
+       sum(priced)::bigint AS priced, sum(voided)::bigint AS voided,
+       sum(refunded)::bigint AS refunded
+FROM (
+    SELECT account_id, messages, segments, priced_micros AS priced, 0 AS voided, 0 AS refunded
+    FROM usage_days WHERE day = $1
+    UNION ALL
+    SELECT account_id, 0, 0, 0, voided_micros, refunded_micros FROM usage_returned WHERE day = $1
+) u GROUP BY account_id

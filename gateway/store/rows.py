@@ -19,6 +19,7 @@ def read_message(row: asyncpg.Record) -> Message:
         sender=row["sender"],
         recipient=row["recipient"],
         country=row["country"],
+        operator=row["operator"] or "",
         text=row["body"],
         data=row["data"] or b"",
         udh=row["udh"] or b"",
