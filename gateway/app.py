@@ -146,6 +146,7 @@ class Gateway:
             "customers": parts.customers.run(),
             "feeder": parts.feeder.run(),
             "housekeeper": parts.housekeeper.run(),
+            "books": parts.books.run(),
         }
         if embedded is not None:
             duties["postgres"] = _keep_alive(embedded, owner, parts)
@@ -182,6 +183,7 @@ async def _recover(parts: Parts) -> None:
     parts.book.restore_parked(await parts.backlog.fetch_parked())
     await parts.customers.start()
     await parts.inbound.start()  # after it: what goes up depends on who may bind
+    await parts.books.start()
     count = await parts.feeder.recover()
     if count:
         log.info("recovered", messages=count)

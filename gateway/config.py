@@ -88,6 +88,8 @@ class Messages(Section, frozen=True, kw_only=True):
     """How long the parts of a message from a phone wait for those that are missing."""
     retention_days: PositiveInt = 30
     """Messages and their events are dropped, a partition at once, after this."""
+    statement_days: PositiveInt = 400
+    """What was used is known so long; by tag only as long as messages are kept."""
     idempotency_s: PositiveInt = 86_400
     """How long an Idempotency-Key or client_ref names its message."""
     default_country: Annotated[str, Meta(pattern=r"^([A-Z]{2})?$")] = ""

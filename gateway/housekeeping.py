@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable
 
 from gateway.config import Messages
 from gateway.directory import Directory
-from gateway.errors import StoreUnavailable
 from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
 from gateway.logs import get_logger
 from gateway.metrics import Metrics
 from gateway.model import CarrierId
 from gateway.outcomes import Event
+from gateway.periodic import repeat
 from gateway.receipts import ReceiptBook
 from gateway.refunds import Refunds
 from gateway.store.maintenance import Maintenance, Unanswered
@@ -65,11 +65,11 @@ class Housekeeper:
     async def run(self) -> None:
         """Do every duty at its interval, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(_repeat("directory", DIRECTORY_S, self._directory.refresh))
-            group.create_task(_repeat("outbox_depth", DEPTH_S, self._measure_outbox))
-            group.create_task(_repeat("email_depth", DEPTH_S, self._measure_emails))
-            group.create_task(_repeat("sweep", SWEEP_S, self._sweep))
-            group.create_task(_repeat("daily", DAILY_S, self._daily))
+            group.create_task(repeat("directory", DIRECTORY_S, self._directory.refresh))
+            group.create_task(repeat("outbox_depth", DEPTH_S, self._measure_outbox))
+            group.create_task(repeat("email_depth", DEPTH_S, self._measure_emails))
+            group.create_task(repeat("sweep", SWEEP_S, self._sweep))
+            group.create_task(repeat("daily", DAILY_S, self._daily))
 
     async def _measure_outbox(self) -> None:
         self._depth = await self._outbox.fetch_depth()
@@ -146,14 +146,3 @@ class Housekeeper:
             self._book.tell(
                 unanswered.account_id, unanswered.message_id, party, status, "no receipt", wall
             )
-
-
-async def _repeat(name: str, every_s: float, duty: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        try:
-            await duty()
-        except StoreUnavailable as error:
-            log.warning("duty_put_off", duty=name, error=str(error))
-        except Exception:
-            log.exception("duty_failed", duty=name)
-        await asyncio.sleep(every_s)

@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from gateway.api.app import build_api
+from gateway.bookkeeping import Bookkeeper
 from gateway.carriers import CarrierDesk, Line
 from gateway.condition import Condition
 from gateway.config import Config
+from gateway.credit.volumes import MonthVolumes
 from gateway.directory import Directory
 from gateway.dispatch import Dispatcher
 from gateway.fallback.decide import Fallbacks
@@ -55,6 +57,7 @@ from gateway.store.outcome_writer import OutcomeWriter
 from gateway.store.postgres import Database, connect_single
 from gateway.store.reader import Reader
 from gateway.store.upstream_reader import fetch_last_delivery_id
+from gateway.store.usage import LAG_S
 from gateway.submissions import Intakes
 from gateway.tariffs import build_refund_rules
 from gateway.upstream.front import CustomersFront
@@ -248,6 +251,7 @@ class Parts:
     ) -> None:
         """Build who takes messages in."""
         config = self._config
+        volumes = MonthVolumes()
         self.intake = Intake(
             config.messages,
             build_tables(config, carrier_ids, account_ids),
@@ -255,6 +259,14 @@ class Parts:
             text_chars_max=config.http.text_chars_max,
             operators=self.operators.book,
             on_ineligible=self.ineligible.note,
+            volumes=volumes,
+        )
+        self.books = Bookkeeper(
+            self._database,
+            config.messages,
+            volumes,
+            lambda: self.intake.tables.prices,
+            lag_s=max(LAG_S, 3 * config.http.commit_timeout_s),
         )
         self.intake_writer = IntakeWriter(
             self.intake_line,
@@ -309,6 +321,7 @@ class Parts:
     def _on_stored(self, messages: list[Message]) -> None:
         self.feeder.take(messages, asyncio.get_running_loop().time())
         self.customers.stored(messages)
+        self.books.stored(messages)
         self.desk.pump_soon()
         for lane in Lane:
             segments = [m.segments for m in messages if m.lane is lane]

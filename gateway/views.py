@@ -159,6 +159,43 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     floor: str
 
 
+class StatementLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What was used on one day, in one country, with one operator, or with one tag."""
+
+    key: str
+    """The day, the country, the operator's MCC and MNC, or the tag; "" where there is none."""
+    messages: int
+    segments: int
+    price: str
+    """What they were accepted at."""
+    voided: str
+    """What of it was not sent."""
+    refunded: str
+    """What of it was sent and given back."""
+    net: str
+    """What it comes to: spent, or still reserved."""
+
+
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
+    """An account's use by the days on which messages were accepted (UTC)."""
+
+    account: str
+    currency: str
+    first: str = msgspec.field(name="from")
+    """The first day."""
+    last: str = msgspec.field(name="to")
+    """The last day."""
+    by: str
+    lines: list[StatementLine]
+    complete: bool
+    """False when there are more lines than are shown, and in `total`."""
+    total: StatementLine
+    deposited: str
+    """Top-ups of these days."""
+    withdrawn: str
+    """Corrections of these days that took credit back."""
+
+
 class QuoteItem(msgspec.Struct, frozen=True, kw_only=True):
     to: str
     country: str = ""

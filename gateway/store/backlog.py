@@ -74,7 +74,7 @@ WITH replaced AS (
 paid AS (
     UPDATE balances SET available_micros = available_micros + $13::bigint
     WHERE account_id = $1 AND EXISTS (SELECT FROM replaced)
-      AND ($13 >= 0 OR available_micros + $13 >= floor_micros)
+      AND ($13::bigint >= 0 OR available_micros + $13::bigint >= floor_micros)
     RETURNING account_id
 )
 SELECT EXISTS (SELECT FROM replaced) AS replaced, EXISTS (SELECT FROM paid) AS paid"""

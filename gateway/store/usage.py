@@ -144,9 +144,7 @@ async def fetch_usage(
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         await connection.execute(PLAN_EACH_TIME)
-        rows = await connection.fetch(
-            _STATEMENT, account_id, first, last, *ids, by, LINES_MAX + 1
-        )
+        rows = await connection.fetch(_STATEMENT, account_id, first, last, *ids, by, LINES_MAX + 1)
         deposited = await connection.fetchrow(
             _DEPOSITED, account_id, _moment(first), _moment(after)
         )

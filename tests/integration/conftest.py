@@ -216,6 +216,16 @@ def put_event(database: Database) -> PutEvent:
                 account.id,
                 row["voided_micros"],
             )
+            await connection.execute(
+                "INSERT INTO usage_returned SELECT account_id, usage_day(id), country,"
+                " coalesce(operator, ''), coalesce(tag, ''), 1, $3::bigint, 0, 0"
+                " FROM messages WHERE account_id = $1 AND id = $2 AND $3::bigint > 0"
+                " ON CONFLICT (account_id, day, country, operator, tag) DO UPDATE SET"
+                " voided_micros = usage_returned.voided_micros + excluded.voided_micros",
+                account.id,
+                message_id,
+                row["voided_micros"],
+            )
 
     return put
 

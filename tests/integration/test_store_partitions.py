@@ -21,8 +21,10 @@ from gateway.store.partitions import (
     ensure_partitions,
     fetch_days,
     ids_of,
+    midnight,
 )
 from gateway.store.postgres import Database
+from gateway.store.usage import Counter
 
 MakeAccount = Callable[..., Awaitable[Account]]
 PutMessage = Callable[..., Awaitable[MessageId]]
@@ -94,6 +96,13 @@ async def test_a_message_of_the_last_millisecond_is_stored_with_its_events(
     assert (await audit(database, time.time())).agrees
 
 
+async def drop(database: Database, now: float, *, retention_days: int) -> Dropped:
+    """Drop old days, once what they hold is counted up."""
+    last = midnight(datetime.fromtimestamp(now, UTC).date() - timedelta(days=retention_days))
+    await Counter(database, lag_s=0.0).count_up(last)
+    return await drop_partitions(database, now, retention_days)
+
+
 async def test_old_days_are_dropped_and_their_money_still_adds_up(
     database: Database,
     make_account: MakeAccount,
@@ -108,7 +117,7 @@ async def test_old_days_are_dropped_and_their_money_still_adds_up(
         await put_event(account, refused, EventKind.REFUSED)
     before = [await fetch_account(database, account.id) for account in (shop, bank)]
     today = datetime.fromtimestamp(now, UTC).date()
-    dropped = await drop_partitions(database, now + 4 * DAY_S, retention_days=3)
+    dropped = await drop(database, now + 4 * DAY_S, retention_days=3)
     assert dropped.days == [today - timedelta(days=1), today]
     assert dropped.kept == []
     assert await days_of(database) == [today + timedelta(days=1)]
@@ -134,9 +143,9 @@ async def test_sums_of_days_dropped_one_after_the_other_add_up(
     for days in (0, 1):
         message_id = await put_message(account, at=now + days * DAY_S)
         await put_event(account, message_id, EventKind.SUBMITTED)
-    await drop_partitions(database, now + 4 * DAY_S, retention_days=3)
+    await drop(database, now + 4 * DAY_S, retention_days=3)
     assert len(await days_of(database)) == 1
-    await drop_partitions(database, now + 5 * DAY_S, retention_days=3)
+    await drop(database, now + 5 * DAY_S, retention_days=3)
     assert await days_of(database) == []
     assert (await audit(database, now)).findings == []
 
@@ -151,10 +160,10 @@ async def test_a_day_with_an_open_message_is_kept_until_it_is_closed(
     today = datetime.fromtimestamp(now, UTC).date()
     message_id = await put_message(account, send_at=now + 5 * DAY_S)
     later = now + 4 * DAY_S
-    dropped = await drop_partitions(database, later, retention_days=3)
+    dropped = await drop(database, later, retention_days=3)
     assert dropped == Dropped([today - timedelta(days=1)], [Kept(today, open_messages=1)])
     await put_event(account, message_id, EventKind.CANCELED)
-    assert await drop_partitions(database, later, retention_days=3) == Dropped([today], [])
+    assert await drop(database, later, retention_days=3) == Dropped([today], [])
     assert (await audit(database, now)).findings == []
 
 
@@ -172,13 +181,13 @@ async def test_a_day_that_somebody_reads_is_kept_for_now_and_nothing_is_retired(
     transaction = reader.transaction()
     await transaction.start()
     await reader.fetch("SELECT * FROM messages")
-    dropped = await drop_partitions(database, now + 4 * DAY_S, retention_days=3)
+    dropped = await drop(database, now + 4 * DAY_S, retention_days=3)
     assert dropped.days == []
     assert [kept.open_messages for kept in dropped.kept] == [0, 0]
     assert (await audit(database, now)).findings == []
     await transaction.rollback()
     await reader.close()
-    assert len((await drop_partitions(database, now + 4 * DAY_S, retention_days=3)).days) == 2
+    assert len((await drop(database, now + 4 * DAY_S, retention_days=3)).days) == 2
 
 
 async def test_a_late_receipt_and_a_drop_do_not_block_each_other_for_ever(
@@ -196,7 +205,7 @@ async def test_a_late_receipt_and_a_drop_do_not_block_each_other_for_ever(
     transaction = writer.transaction()
     await transaction.start()
     await writer.execute("LOCK TABLE events IN ROW EXCLUSIVE MODE")
-    dropping = asyncio.create_task(drop_partitions(database, now + 4 * DAY_S, retention_days=3))
+    dropping = asyncio.create_task(drop(database, now + 4 * DAY_S, retention_days=3))
     await writer.execute(
         "INSERT INTO events VALUES ($1, $2, $3, 4, 1, 10, 10, false, 1, 'a', 2, null, 0, 0)",
         account.id,
@@ -212,7 +221,7 @@ async def test_a_late_receipt_and_a_drop_do_not_block_each_other_for_ever(
 
 async def test_days_within_retention_stay(database: Database, make_account: MakeAccount) -> None:
     before = await days_of(database)
-    assert await drop_partitions(database, time.time(), retention_days=1) == Dropped([], [])
+    assert await drop(database, time.time(), retention_days=1) == Dropped([], [])
     assert await days_of(database) == before
 
 
@@ -222,6 +231,6 @@ async def test_the_status_of_a_dropped_message_can_not_be_written_any_more(
     account, now = await make_account(), time.time()
     message_id = await put_message(account)
     await put_event(account, message_id, EventKind.SUBMITTED)
-    await drop_partitions(database, now + 4 * DAY_S, retention_days=3)
+    await drop(database, now + 4 * DAY_S, retention_days=3)
     with pytest.raises(asyncpg.CheckViolationError, match="no partition"):
         await put_event(account, message_id, EventKind.RECEIPT, status=Status.DELIVERED)
