@@ -17,6 +17,7 @@ from gateway.cli.number import number
 from gateway.cli.operator import operator
 from gateway.cli.output import visible
 from gateway.cli.price import price
+from gateway.cli.receipts import receipts
 from gateway.cli.report import report
 from gateway.cli.run import demo, serve, simulate
 from gateway.cli.session import Session
@@ -99,6 +100,7 @@ for command in (
     email,
     report,
     webhook,
+    receipts,
     audit,
     config,
     migrate,
