@@ -5,7 +5,7 @@ What a receipt changes is `receipts.py`'s.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from gateway.lifecycle import Status
 from gateway.model import AccountId, CarrierId, MessageId
@@ -15,8 +15,7 @@ Key = tuple[CarrierId, str]
 """A carrier and its id of one segment, normalised."""
 
 
-@dataclass(slots=True, eq=False)
-class Reference:
+class Reference(msgspec.Struct, eq=False):
     """What is remembered of a submitted segment until its receipt comes."""
 
     message_id: MessageId
