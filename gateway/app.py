@@ -23,7 +23,8 @@ from gateway.logs import get_logger
 from gateway.metrics import Metrics
 from gateway.owner import Owner
 from gateway.parts import Parts
-from gateway.store.embedded import EmbeddedPostgres, start_embedded
+from gateway.store.embedded import EmbeddedPostgres
+from gateway.store.embedded_start import join_embedded
 from gateway.store.migrate import migrate
 from gateway.store.postgres import Database, connect_single
 
@@ -65,7 +66,7 @@ class Gateway:
         embedded: EmbeddedPostgres | None = None
         url = self.config.database_url
         if not url:
-            embedded = await asyncio.to_thread(start_embedded, Path(self.config.node.data_dir))
+            embedded = await join_embedded(Path(self.config.node.data_dir))
             url = embedded.url
         try:
             await self._run_on(url, embedded, on_ready)

@@ -35,7 +35,7 @@ from gateway.demo.carriers import CURRENCY, Simulator
 from gateway.demo.customer import provide_account
 from gateway.errors import ConfigError, GatewayError, StoreUnavailable
 from gateway.logs import get_logger, setup_logging
-from gateway.store.embedded import start_embedded
+from gateway.store.embedded_start import join_embedded
 
 log = get_logger("serve")
 
@@ -164,7 +164,7 @@ async def _provide_key(config: Config) -> str:
     """Return a key of an account with credit, made on the database that the gateway uses."""
     if config.database_url:
         return await provide_account(config.database_url, DEMO_ACCOUNT, CURRENCY, DEMO_CREDIT_UNITS)
-    server = await asyncio.to_thread(start_embedded, Path(config.node.data_dir))
+    server = await join_embedded(Path(config.node.data_dir))
     try:
         return await provide_account(server.url, DEMO_ACCOUNT, CURRENCY, DEMO_CREDIT_UNITS)
     finally:

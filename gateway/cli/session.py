@@ -17,7 +17,8 @@ from gateway.config_file import load_config
 from gateway.errors import ConfigError, Rejected
 from gateway.store import accounts
 from gateway.store.accounts import Standing
-from gateway.store.embedded import EmbeddedPostgres, start_embedded
+from gateway.store.embedded import EmbeddedPostgres
+from gateway.store.embedded_start import join_embedded
 from gateway.store.migrate import fetch_schema_version, load_migrations, migrate
 from gateway.store.postgres import Database
 
@@ -111,7 +112,7 @@ class Session:
 
     async def _start(self) -> EmbeddedPostgres:
         with waiting("Starting the gateway's own PostgreSQL …"):
-            return await asyncio.to_thread(start_embedded, Path(self.config.node.data_dir))
+            return await join_embedded(Path(self.config.node.data_dir))
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)

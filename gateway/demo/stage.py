@@ -20,7 +20,8 @@ from typing import IO, Any, Final
 from gateway.demo.carriers import NORTH, SOUTH, Simulator
 from gateway.demo.children import Child, DidNotStart
 from gateway.errors import ConfigError
-from gateway.store.embedded import EmbeddedPostgres, start_embedded
+from gateway.store.embedded import EmbeddedPostgres
+from gateway.store.embedded_start import join_embedded_blocking
 
 READY_TIMEOUT_S: Final = 120.0
 """A first start makes a database cluster: two seconds here, many on a slow disk."""
@@ -87,7 +88,7 @@ def set_up(folder: Path) -> Iterator[Stage]:
         # Whoever of the two is first starts the database; the other joins. Our share in it lets
         # us look into it after the gateway's end, and end it if the gateway can't.
         gateway = parts.enter_context(_start_gateway(folder, simulator))
-        database = start_embedded(folder)
+        database = join_embedded_blocking(folder)
         parts.callback(database.stop)
         parts.callback(gateway.end)
         stage = Stage(folder, simulator, gateway, database)
@@ -134,7 +135,7 @@ def _clear(folder: Path) -> None:
     if (folder / "postgresql" / "postmaster.pid").exists():
         # Its last users were killed. A cluster too broken to start has no server either.
         with contextlib.suppress(ConfigError):
-            start_embedded(folder).stop()
+            join_embedded_blocking(folder).stop()
     for left in (folder / "postgresql", folder / "postgresql.new"):
         if left.exists():
             shutil.rmtree(left)

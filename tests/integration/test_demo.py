@@ -190,6 +190,19 @@ def test_an_interrupted_one_stops_what_it_started(
     assert processes_of(folder) == []
 
 
+@pytest.mark.parametrize("sign", ["gateway.log", "postgresql.new", "postgresql/postmaster.pid"])
+def test_one_that_is_interrupted_while_it_starts_leaves_nothing(
+    start: Start, folder: Path, sign: str
+) -> None:
+    process = start(*demo(folder))
+    while not (folder / "demo" / sign).exists():
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(TIMEOUT_S) == 130
+    wait_until_nothing_runs(folder)
+
+
 def test_a_killed_one_takes_its_processes_along(start: Start, folder: Path) -> None:
     process = start(*demo(folder))
     read_until(process, "three segments: ")
