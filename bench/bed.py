@@ -95,18 +95,20 @@ class RunningGateway:
                 except json.JSONDecodeError:
                     continue  # the rest of it is in the next lines
 
+    async def fetch_database_url(self) -> str:
+        """Return the address of its database, good for as long as it runs."""
+        server = await asyncio.to_thread(start_embedded, self.folder / "data")
+        await asyncio.to_thread(server.stop)
+        return server.url
+
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
         """Open a connection of our own to its database."""
-        server = await asyncio.to_thread(start_embedded, self.folder / "data")
+        connection = await asyncpg.connect(await self.fetch_database_url())
         try:
-            connection = await asyncpg.connect(server.url)
-            try:
-                yield connection
-            finally:
-                await connection.close()
+            yield connection
         finally:
-            await asyncio.to_thread(server.stop)
+            await connection.close()
 
 
 @contextmanager

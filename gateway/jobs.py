@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Callable, Iterable, Sequence
-
-import msgspec
+from dataclasses import dataclass, field
 
 from gateway.lifecycle import SEGMENT_AFTER, EventKind, Status, aggregate, settle_segment
 from gateway.model import CarrierId, Message
@@ -23,7 +22,8 @@ send it. Written only where the policy is "hold": it takes back what LEAVING sai
 PART_FAILED = "another part failed"
 
 
-class Job(msgspec.Struct, eq=False):
+@dataclass(slots=True, eq=False)
+class Job:
     """One accepted message until nothing of it is left to send."""
 
     message: Message
@@ -38,7 +38,7 @@ class Job(msgspec.Struct, eq=False):
     cut: Cut | None = None
     """The octets of each segment as its carrier wants them, made when the first one leaves."""
     in_flight: int = 0
-    attempts: dict[int, int] = {}
+    attempts: dict[int, int] = field(default_factory=dict)
     """By index: submissions of a segment that failed on the present carrier."""
     not_before: float = 0.0
     """Monotonic; a retry that is put off does not leave earlier."""
@@ -46,7 +46,7 @@ class Job(msgspec.Struct, eq=False):
     """Carriers that will not take it."""
     queued: bool = False
     """Whether it stands in its carrier's queue (and not among the timers)."""
-    doubtful: list[int] = []
+    doubtful: list[int] = field(default_factory=list)
     """After a restart: segments that were about to leave on a carrier with the policy "hold"."""
     closed: bool = False
     """Nothing of it will be sent any more."""
@@ -114,7 +114,8 @@ class Job(msgspec.Struct, eq=False):
         self.cut = None
 
 
-class Submission(msgspec.Struct, eq=False):
+@dataclass(slots=True, eq=False)
+class Submission:
     """One segment sent once, or all of a message in one PDU; what a window holds on to."""
 
     job: Job

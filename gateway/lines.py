@@ -42,6 +42,7 @@ def build_line(carrier: Carrier, carrier_id: CarrierId, metrics: Metrics) -> Lin
             f"carrier.{carrier.name}.dialect",
             f"{carrier.dialect!r} is none of {', '.join(sorted(DIALECTS))}",
         )
+    named = IdRule(IdForm(carrier.ids.response), IdForm(carrier.ids.receipt))
     return Line(
         id=carrier_id,
         name=carrier.name,
@@ -67,18 +68,10 @@ def build_line(carrier: Carrier, carrier_id: CarrierId, metrics: Metrics) -> Lin
             send_validity=carrier.send_validity,
         ),
         dialect=dialect,
-        ids=build_id_rule(carrier),
+        ids=named if named != IdRule() else dialect.ids,
         metrics=metrics.carrier(carrier.name),
         hold=carrier.lost == "hold",
     )
-
-
-def build_id_rule(carrier: Carrier) -> IdRule:
-    """Return how a carrier writes its ids: as its settings say, else as its dialect does."""
-    ids = carrier.ids
-    named = IdRule(IdForm(ids.response), IdForm(ids.receipt), ids.strip_zeros)
-    dialect = DIALECTS.get(carrier.dialect)
-    return dialect.ids if named == IdRule() and dialect is not None else named
 
 
 def build_style(carrier: Carrier) -> TextStyle:

@@ -45,13 +45,19 @@ class Measurement:
     """A system that runs, and what is asked about it. Used in one event loop."""
 
     def __init__(
-        self, system: System, running: Running, carrier: SimulatedCarrier, sink: Sink
+        self,
+        system: System,
+        running: Running,
+        carrier: SimulatedCarrier,
+        sink: Sink,
+        first: int = 1,
     ) -> None:
+        """`first` is the number of the first message; no number may come twice to one carrier."""
         self._system = system
         self._running = running
         self._carrier = carrier
         self._sink = sink
-        self._first = 1
+        self._first = first
 
     async def run(self, messages: int, half_s: float = HALF_S) -> dict[str, Any]:
         """Measure and return the figures; raises CannotRun and NoProgress."""
@@ -61,6 +67,8 @@ class Measurement:
             await self._running.loader.open()
             await self._load(WARM_UP_MESSAGES)
             figures = await self._measure(messages)
+            if not half_s:
+                return figures
             return figures | await self._measure_half(figures["end_to_end_per_s"] / 2, half_s)
         finally:
             await self._running.loader.close()

@@ -27,7 +27,7 @@ _LOCK = 0x70617274  # "part"
 
 _FETCH_PARTITIONS = query("fetch_partitions")
 _COUNT_OPEN = query("count_open")
-_RETIRE_RANGE = query("retire_range")
+_RETIRE_DAY = query("retire_day")
 _MARK = query("fetch_usage_mark")
 _COLLAPSE = (query("collapse_usage"), query("collapse_returned"))
 
@@ -140,10 +140,10 @@ async def _retire_in_transaction(connection: AnyConnection, day: date) -> Kept |
     open_messages = await connection.fetchval(_COUNT_OPEN, *ids, timeout=UNLIMITED_S)
     if open_messages:
         return Kept(day, open_messages)
-    # A closed message stays closed and no new ones come to an old day, but a last receipt might:
-    # from here on it waits, while what it could change is added up.
+    # A closed message stays closed and no new ones come to an old day, but a last receipt might,
+    # with a refund: from here on it waits. What follows takes as long for millions as for one.
     await connection.execute(f"LOCK TABLE {', '.join(names)} IN SHARE MODE")
-    await connection.execute(_RETIRE_RANGE, *ids, timeout=UNLIMITED_S)
+    await connection.execute(_RETIRE_DAY, day)
     for statement in _COLLAPSE:
         await connection.execute(statement, day)
     # The lock on the whole tables comes last and for a moment only.

@@ -208,24 +208,47 @@ WHERE i.inhparent IN ('messages'::regclass, 'events'::regclass) AND c.relname ~ 
 ORDER BY day
 
 -- name: count_open
--- Messages of a range of ids of which something may still be sent.
-SELECT count(*) FROM messages m
-WHERE m.id >= $1 AND m.id < $2 AND NOT EXISTS (
+-- Messages of a range of ids of which something may still be sent. Those below their queue's mark
+-- are closed, so that only what lies above it is looked at, and what waited for an hour; of a day
+-- that is long past that is next to nothing. Queues are found by steps over their index.
+WITH RECURSIVE queues AS (
+    (SELECT carrier_id, lane FROM messages WHERE id >= $1 AND id < $2 AND send_at IS NULL
+     ORDER BY carrier_id, lane LIMIT 1)
+    UNION ALL
+    SELECT n.carrier_id, n.lane FROM queues q CROSS JOIN LATERAL (
+        SELECT carrier_id, lane FROM messages
+        WHERE id >= $1 AND id < $2 AND send_at IS NULL
+          AND (carrier_id, lane) > (q.carrier_id, q.lane)
+        ORDER BY carrier_id, lane LIMIT 1) n
+),
+doubtful AS (
+    SELECT m.account_id, m.id
+    FROM queues q
+    LEFT JOIN queue_marks k USING (carrier_id, lane)
+    CROSS JOIN LATERAL (
+        SELECT account_id, id FROM messages
+        WHERE carrier_id = q.carrier_id AND lane = q.lane AND send_at IS NULL
+          AND id >= greatest($1, k.open_from) AND id < $2) m
+    UNION ALL
+    SELECT account_id, id FROM messages WHERE id >= $1 AND id < $2 AND send_at IS NOT NULL
+)
+SELECT count(*) FROM doubtful m
+WHERE NOT EXISTS (
     SELECT FROM events e
     WHERE e.account_id = m.account_id AND e.message_id = m.id AND e.closes
       AND e.message_id >= $1 AND e.message_id < $2)
 
--- name: retire_range
--- Keeps the sums of money of a range of ids that is about to be dropped.
+-- name: retire_day
+-- Keeps a day's sums of money; its messages are about to be dropped. They are counted up already,
+-- and closed, so that what was not voided was posted: nothing of them is read.
 INSERT INTO retired AS r
-SELECT account_id, sum(priced)::bigint, sum(posted)::bigint, sum(voided)::bigint,
+SELECT account_id, sum(priced)::bigint, sum(priced - voided)::bigint, sum(voided)::bigint,
        sum(refunded)::bigint
 FROM (
-    SELECT account_id, price_micros AS priced, 0 AS posted, 0 AS voided, 0 AS refunded
-    FROM messages WHERE id >= $1 AND id < $2
+    SELECT account_id, priced_micros AS priced, 0 AS voided, 0 AS refunded
+    FROM usage_days WHERE day = $1
     UNION ALL
-    SELECT account_id, 0, posted_micros, voided_micros, coalesce(refunded_micros, 0)
-    FROM events WHERE message_id >= $1 AND message_id < $2
+    SELECT account_id, 0, voided_micros, refunded_micros FROM usage_returned WHERE day = $1
 ) moved
 GROUP BY account_id
 ON CONFLICT (account_id) DO UPDATE SET
@@ -258,67 +281,6 @@ WHERE id IN (SELECT id FROM inbound_parts
 -- name: forget_dead_notices
 DELETE FROM outbox
 WHERE id IN (SELECT id FROM outbox WHERE dead AND created_at < $1 LIMIT $2)
-
--- name: list_unmatched
-SELECT coalesce(c.name, '') AS carrier, p.* FROM parked_receipts p
-LEFT JOIN carriers c ON c.id = p.carrier_id
-WHERE p.carrier_id = $1 OR $1::smallint IS NULL
-ORDER BY p.id DESC LIMIT $2
-
--- name: count_unmatched
-SELECT coalesce(c.name, '') AS carrier, count(*) FILTER (WHERE NOT p.given_up) AS parked,
-       count(*) FILTER (WHERE p.given_up) AS unmatched
-FROM parked_receipts p LEFT JOIN carriers c ON c.id = p.carrier_id
-WHERE p.carrier_id = $1 OR $1::smallint IS NULL
-GROUP BY c.name ORDER BY c.name
-
--- name: ask_unmatched_again
-WITH following AS (
-    SELECT id FROM parked_receipts
-    WHERE id > $2 AND (carrier_id = $1 OR $1::smallint IS NULL) ORDER BY id LIMIT $3
-),
-asked AS (
-    UPDATE parked_receipts p SET again = 1 FROM following f
-    WHERE p.id = f.id AND p.again = 0
-)
-SELECT count(*) AS asked, max(id) AS last FROM following
-
--- name: count_asked_again
-SELECT count(*) FILTER (WHERE again > 0) AS waiting, count(*) AS kept FROM parked_receipts
-WHERE id <= $2 AND (carrier_id = $1 OR $1::smallint IS NULL)
-
--- name: fetch_receipts_to_pair
-SELECT raw_id, recipient, received_at FROM parked_receipts
-WHERE carrier_id = $1 AND raw_id <> '' AND recipient <> '' ORDER BY id DESC LIMIT $2
-
--- name: fetch_submissions_to_pair
--- $2 are the last digits of numbers, $3 and $4 bound the ids of messages.
-SELECT m.recipient, e.carrier_message_id, e.at
-FROM accounts a
-CROSS JOIN LATERAL (
-    SELECT account_id, id, recipient FROM messages
-    WHERE account_id = a.id AND id >= $3 AND id < $4 AND right(recipient, $5) = ANY ($2::text[])
-) m
-JOIN events e ON e.account_id = m.account_id AND e.message_id = m.id
-WHERE e.kind = 1 AND e.carrier_id = $1
-
--- name: take_asked_again
--- Those too that a killed process had taken.
-UPDATE parked_receipts SET again = 2
-WHERE id IN (SELECT id FROM parked_receipts WHERE again > 0 ORDER BY id LIMIT $1)
-
--- name: fetch_taken_again
-SELECT * FROM parked_receipts WHERE again > 0 AND again = 2 ORDER BY id
-
--- name: settle_taken_again
-UPDATE parked_receipts SET again = 0 WHERE again > 0 AND again = 2
-
--- name: fetch_id_rules
-SELECT since, response, receipt, strip_zeros FROM id_rules WHERE carrier_id = $1 ORDER BY since
-
--- name: add_id_rule
-INSERT INTO id_rules (carrier_id, since, response, receipt, strip_zeros)
-VALUES ($1, $2, $3, $4, $5)
 
 -- name: give_up_parked
 UPDATE parked_receipts SET given_up = true WHERE NOT given_up AND received_at < $1

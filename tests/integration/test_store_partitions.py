@@ -10,9 +10,10 @@ import pytest
 
 from gateway.ids import accepted_at
 from gateway.lifecycle import EventKind, Status
-from gateway.model import Account, MessageId
+from gateway.model import Account, CarrierId, Lane, MessageId
 from gateway.store.accounts import fetch_account
 from gateway.store.audit import audit
+from gateway.store.maintenance import Maintenance
 from gateway.store.migrate import migrate
 from gateway.store.partitions import (
     Dropped,
@@ -165,6 +166,34 @@ async def test_a_day_with_an_open_message_is_kept_until_it_is_closed(
     await put_event(account, message_id, EventKind.CANCELED)
     assert await drop(database, later, retention_days=3) == Dropped([today], [])
     assert (await audit(database, now)).findings == []
+
+
+@pytest.mark.parametrize(("ahead", "kept"), [(0, 1), (1, 0)])
+async def test_what_lies_below_its_queues_mark_is_known_to_be_closed(
+    database: Database, make_account: MakeAccount, put_message: PutMessage, ahead: int, kept: int
+) -> None:
+    account, now = await make_account(), time.time()
+    others = [await put_message(account, lane=lane) for lane in (0, 2)]
+    message_id = await put_message(account, lane=1)
+    marks = {(CarrierId(1), Lane.TRANSACTIONAL): message_id + ahead}
+    for other, lane in zip(others, (Lane.OTP, Lane.MARKETING), strict=True):
+        marks[CarrierId(1), lane] = other + 1
+    await Maintenance(database).save_queue_marks(marks)
+    dropped = await drop(database, now + 4 * DAY_S, retention_days=3)
+    assert [each.open_messages for each in dropped.kept] == [1] * kept
+
+
+async def test_a_queue_without_a_mark_is_looked_at_whole(
+    database: Database, make_account: MakeAccount, put_message: PutMessage
+) -> None:
+    account, now = await make_account(), time.time()
+    closed = await put_message(account)
+    await put_message(account, carrier_id=7, lane=2)
+    await put_message(account, carrier_id=9)
+    marks = {(CarrierId(1), Lane.TRANSACTIONAL): closed + 1}
+    await Maintenance(database).save_queue_marks(marks)
+    dropped = await drop(database, now + 4 * DAY_S, retention_days=3)
+    assert [each.open_messages for each in dropped.kept] == [2]
 
 
 async def test_a_day_that_somebody_reads_is_kept_for_now_and_nothing_is_retired(

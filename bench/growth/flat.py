@@ -1,0 +1,272 @@
+"""A message's cost beside none and beside millions; reading, starting and retention there."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+
+import uvloop
+
+from bench.bed import SETTINGS, WINDOW, RunningGateway, start_gateway
+from bench.generator.figures import percentile
+from bench.generator.http import Connection, Response
+from bench.generator.messages import Messages, Wanted
+from bench.growth.fill import Day, fill, settle
+from bench.growth.goals import Figure
+from bench.peers.carrier import SimulatedCarrier, start_carrier
+from bench.peers.measure import Measurement
+from bench.peers.ours import BATCH, BATCH_CONNECTIONS, list_ours
+from bench.peers.processes import find_free_ports
+from bench.peers.sink import Sink
+from bench.peers.system import HttpLoader, Running
+from gateway.api.queries import seal_cursor
+from gateway.model import MessageId
+from gateway.store.embedded import start_embedded
+from gateway.store.maintenance import Maintenance
+from gateway.store.partitions import ensure_partitions, ids_of, midnight
+from gateway.store.postgres import Database, connect_single
+from gateway.store.usage import Counter
+
+CONNECTIONS: Final = 64
+COST_MAX: Final = 1.2
+READ_MAX_MS: Final = 10.0
+READS: Final = 100
+RETENTION_DAYS: Final = 30
+RETENTION_MAX_S: Final = 1.0
+"""However many messages a day has; most of it is removing files."""
+SMALL_DAY: Final = 10_000
+PAGE: Final = 50
+DAY_S: Final = 86_400.0
+Say = Callable[[str], None]
+
+
+def measure_flat(
+    folder: Path, sizes: Sequence[int], messages: int, rounds: int, say: Say
+) -> list[Figure]:
+    """Measure beside each of `sizes` messages, the first one 0; return all figures.
+
+    `messages` are sent `rounds` times in each way, and `say` hears how far it is.
+    """
+    with start_carrier(folder, 0.0) as carrier:
+        return _Flat(folder, carrier, say).run(sizes, messages, rounds)
+
+
+class _Flat:
+    """One gateway, its growing store, and what is measured on it."""
+
+    def __init__(self, folder: Path, carrier: SimulatedCarrier, say: Say) -> None:
+        self._folder = folder
+        self._carrier = carrier
+        self._say = say
+        self._first = 1
+        self._key = ""
+        self._account_id = 0
+
+    def run(self, sizes: Sequence[int], messages: int, rounds: int) -> list[Figure]:
+        """Measure beside each of `sizes` messages, the first one 0; return all figures."""
+        settings = SETTINGS.format(
+            folder=self._folder, carrier_port=self._carrier.port, window=WINDOW
+        )
+        with start_gateway(self._folder, settings) as gateway:
+            self._key = gateway.create_account("bench")
+            self._account_id = uvloop.run(fetch_account_id(gateway))
+            figures = self._measure_costs(gateway, sizes, messages, rounds)
+            figures += uvloop.run(measure_reading(gateway, self._account_id, self._key))
+        started_s = time.monotonic()
+        with start_gateway(self._folder, settings):
+            took_s = time.monotonic() - started_s
+        figures.append(
+            Figure(f"start beside {sizes[-1]:,}, PostgreSQL's own included", took_s, "s")
+        )
+        server = start_embedded(self._folder / "data")
+        try:
+            return figures + uvloop.run(measure_retention(server.url, self._account_id, sizes[-1]))
+        finally:
+            server.stop()
+
+    # ── cost ─────────────────────────────────────────────────────────────────────────────────
+
+    def _measure_costs(
+        self, gateway: RunningGateway, sizes: Sequence[int], messages: int, rounds: int
+    ) -> list[Figure]:
+        day, figures, cost_us = Day.until_now(max(sizes[-1], 1)), [], {}
+        for before, size in zip((0, *sizes), sizes, strict=False):
+            if size > before:
+                took_s = uvloop.run(self._fill(gateway, day, before + 1, size))
+                self._say(f"{size:,} messages after {took_s:,.0f} s more of filling")
+            for mode, batch in (("single", 0), ("batch", BATCH)):
+                measured = [self._measure(gateway, messages, batch) for _ in range(rounds)]
+                cost_us[mode, size] = statistics.median(each["cpu_us_system"] for each in measured)
+                rate = statistics.median(each["end_to_end_per_s"] for each in measured)
+                self._say(
+                    f"beside {size:>11,}: {mode:<7} {cost_us[mode, size]:6.1f} µs of CPU,"
+                    f" {rate:,.0f}/s"
+                )
+                figures.append(
+                    Figure(f"CPU of a {mode} message beside {size:,}", cost_us[mode, size], "µs")
+                )
+        for mode in ("single", "batch"):
+            growth = cost_us[mode, sizes[-1]] / cost_us[mode, sizes[0]]
+            figures.append(
+                Figure(
+                    f"{mode}: cost beside {sizes[-1]:,} to that beside none", growth, "×", COST_MAX
+                )
+            )
+        return figures
+
+    async def _fill(self, gateway: RunningGateway, day: Day, first: int, last: int) -> float:
+        async with gateway.connect() as connection:
+            took_s = await fill(connection, self._account_id, day, first, last)
+        await settle(await gateway.fetch_database_url())
+        return took_s
+
+    def _measure(self, gateway: RunningGateway, messages: int, batch: int) -> dict[str, Any]:
+        address = urlsplit(gateway.url)
+        wanted = Wanted(host=address.netloc, key=self._key, mode="batch" if batch else "single")
+        loader = HttpLoader(
+            Messages(wanted),
+            address.port or 80,
+            connections=BATCH_CONNECTIONS if batch else CONNECTIONS,
+            per_request=batch or 1,
+        )
+        running = Running(
+            groups={"gateway": (gateway.pid,), "database": (gateway.database_pid,)}, loader=loader
+        )
+        system = list_ours(CONNECTIONS, 1)[bool(batch)]
+        sink = Sink(find_free_ports(1)[0])
+        measurement = Measurement(system, running, self._carrier, sink, self._first)
+        self._first += 2 * messages
+        figures: dict[str, Any] = uvloop.run(measurement.run(messages, half_s=0))
+        return figures
+
+
+# ── reading ──────────────────────────────────────────────────────────────────────────────────
+
+
+async def measure_reading(gateway: RunningGateway, account_id: int, key: str) -> list[Figure]:
+    """Return how long single messages and pages of a search take, one request after the other."""
+    async with gateway.connect() as connection:
+        bounds = await connection.fetchrow(
+            "SELECT min(id) AS first, max(id) AS last FROM messages WHERE account_id = $1",
+            account_id,
+        )
+        assert bounds is not None
+        ids = [
+            await connection.fetchval(
+                "SELECT id FROM messages WHERE account_id = $1 AND id >= $2 ORDER BY id LIMIT 1",
+                account_id,
+                random.randint(bounds["first"], bounds["last"]),
+            )
+            for _ in range(READS)
+        ]
+    reads = Reads(gateway.url, key)
+    kinds: dict[str, Callable[[int], str]] = {
+        "one message": lambda n: f"/v1/messages/{ids[n]}",
+        "the newest page": lambda n: _search(),
+        "a page in the middle": lambda n: _search(below=ids[n]),
+        "a page by a rare status": lambda n: _search(status="undelivered", below=ids[n]),
+        "a page by a usual status": lambda n: _search(status="delivered", below=ids[n]),
+        "a page by a status that none has": lambda n: _search(status="submitted", below=ids[n]),
+        "a page by recipient": lambda n: _search(to=f"4474001{n:05d}", below=ids[n]),
+        "a page by tag": lambda n: _search(tag="spring", below=ids[n]),
+    }
+    figures = []
+    try:
+        for what, target in kinds.items():
+            times_ms = sorted([await reads.time_ms(target(n)) for n in range(READS)])
+            figures.append(Figure(f"{what}, median", percentile(times_ms, 50), "ms"))
+            figures.append(Figure(f"{what}, p99", percentile(times_ms, 99), "ms", READ_MAX_MS))
+    finally:
+        reads.close()
+    return figures
+
+
+class Reads:
+    """GETs over one connection that is kept open, each awaited before the next."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._address = urlsplit(url)
+        self._head = (
+            f" HTTP/1.1\r\nHost: {self._address.netloc}\r\nAuthorization: Bearer {key}\r\n\r\n"
+        )
+        self._connection: Connection | None = None
+        self._answer: asyncio.Future[Response] | None = None
+
+    async def time_ms(self, target: str) -> float:
+        """Return how long one answer took; raises ValueError when it is not 200."""
+        if self._connection is None:
+            await self._connect()
+        assert self._connection is not None
+        self._answer = asyncio.get_running_loop().create_future()
+        started_s = time.perf_counter()
+        self._connection.send(f"GET {target}{self._head}".encode())
+        answer = await self._answer
+        took_ms = (time.perf_counter() - started_s) * 1_000
+        if answer.status != 200:
+            raise ValueError(f"GET {target} answers {answer.status}: {answer.body[:200]!r}")
+        return took_ms
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    async def _connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        _, self._connection = await loop.create_connection(
+            lambda: Connection(self._take, lambda connection: None),
+            self._address.hostname or "127.0.0.1",
+            self._address.port or 80,
+        )
+
+    def _take(self, connection: Connection, response: Response) -> None:
+        assert self._answer is not None
+        self._answer.set_result(response)
+
+
+def _search(below: int | None = None, **filters: object) -> str:
+    if below is not None:
+        filters["cursor"] = seal_cursor(MessageId(below))
+    return "/v1/messages?" + urlencode({"limit": PAGE} | filters)
+
+
+# ── retention ────────────────────────────────────────────────────────────────────────────────
+
+
+async def measure_retention(database_url: str, account_id: int, big: int) -> list[Figure]:
+    """Drop the day before today with few messages and today with `big`; return what that took."""
+    database = await Database.open(database_url, connections=2)
+    try:
+        await ensure_partitions(database, time.time())
+        today = datetime.now(UTC).date()
+        small = Day(today - timedelta(days=1), 3_600_000, SMALL_DAY)
+        connection = await connect_single(database_url, "fill")
+        await fill(connection, account_id, small, 1, SMALL_DAY)
+        # A day that is long past lies below every mark.
+        await connection.execute("UPDATE queue_marks SET open_from = $1", ids_of(today)[1])
+        await connection.close()
+        await settle(database_url)
+        await Counter(database, lag_s=0.0).count_up(midnight(today + timedelta(days=1)))
+        figures = []
+        for size, ahead in ((SMALL_DAY, 0), (big, 1)):
+            wall = time.time() + (RETENTION_DAYS + ahead) * DAY_S
+            started_s = time.monotonic()
+            dropped = await Maintenance(database).drop_partitions(wall, RETENTION_DAYS)
+            took_s = time.monotonic() - started_s
+            assert len(dropped.days) == 1, dropped
+            what = f"retention of a day of {size:,}"
+            figures.append(Figure(what, took_s, "s", RETENTION_MAX_S))
+        return figures
+    finally:
+        await database.close()
+
+
+async def fetch_account_id(gateway: RunningGateway) -> int:
+    async with gateway.connect() as connection:
+        return int(await connection.fetchval("SELECT id FROM accounts WHERE name = 'bench'"))
