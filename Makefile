@@ -19,6 +19,7 @@ BENCH_ARGS ?=
 COMPARE_ARGS ?=
 LOAD_ARGS ?=
 FUZZ_ARGS ?=
+SIMULATE_ARGS ?=
 
 # The interpreter: the first of these that is 3.11 or later.
 PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -88,6 +89,10 @@ load: $(STAMP) ## Drive a running gateway with load (see LOAD_ARGS="--help")
 .PHONY: fuzz
 fuzz: $(STAMP) ## Feed hostile octets to every reader, and say how many (FUZZ_ARGS="--help")
 	@$(BIN)/python -m bench.fuzz $(FUZZ_ARGS)
+
+.PHONY: simulate
+simulate: $(STAMP) ## Draw 10,000 bad worlds and check every promise (SIMULATE_ARGS="--help")
+	@$(BIN)/python -m tests.simulation $(SIMULATE_ARGS)
 
 .PHONY: interop
 interop: $(STAMP) ## Speak SMPP with other implementations, and print what was shown with whom
