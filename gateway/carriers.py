@@ -9,20 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import itertools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from gateway.dispatch import Dispatcher
 from gateway.dlr.dialects import Dialect
-from gateway.dlr.ids import IdRule
+from gateway.dlr.ids import FormerRule, IdRule
 from gateway.dlr.parse import Malformed, NotAReceipt, Receipt, parse_receipt
-from gateway.ids import id_at
 from gateway.inbound.desk import InboundDesk
 from gateway.jobs import Submission
 from gateway.lifecycle import EventKind, Status
@@ -31,27 +27,23 @@ from gateway.metrics import CarrierMetrics
 from gateway.model import CarrierId, Message
 from gateway.outcomes import Event, Party
 from gateway.outgoing import Writing, build_submission
-from gateway.receipts import ArrivedReceipt, ReceiptBook, Reference
+from gateway.receipts import ArrivedReceipt, ReceiptBook
+from gateway.references import Reference
 from gateway.smpp.client import CarrierBind
 from gateway.smpp.errors import SmppError
 from gateway.smpp.pdu import DeliverSm
 from gateway.smpp.status import StatusClass
 from gateway.smpp.vocabulary import status_name
-from gateway.store.backlog import find_submissions
 from gateway.store.outcome_writer import OutcomeWriter
 from gateway.text.style import LongForm
 from gateway.throttle.limits import Limit
 from gateway.throttle.pacer import Pacer
 
 if TYPE_CHECKING:
-    from gateway.store.postgres import AnyConnection
+    pass
 
 log = get_logger("carriers")
 
-LOOKUP_KEYS_MAX = 1_000
-"""Receipts looked up in one query."""
-LOOKUP_AGE_S = 12 * 86_400
-"""No receipt is expected later: the longest validity and the wait for its receipt after it."""
 WATCH_S = 1.0
 TIMER_GRAIN_S = 0.001
 """The loop's clock and timers count milliseconds. A timer for a part of one fires at once, again
@@ -68,6 +60,8 @@ class Line:
     dialect: Dialect
     ids: IdRule
     metrics: CarrierMetrics
+    former_ids: tuple[FormerRule, ...] = ()
+    """Rules by which ids were stored earlier, the latest first."""
     hold: bool = False
     binds: list[CarrierBind] = field(default_factory=list)
     pacers: dict[CarrierBind, Pacer] = field(default_factory=dict)
@@ -308,6 +302,8 @@ class CarrierDesk:
                     receipt.error or receipt.network_error,
                     time.time(),
                     acknowledge,
+                    receipt.carrier_message_id,
+                    receipt.recipient,
                 )
             )
             if self._book.wanted():
@@ -340,20 +336,6 @@ class CarrierDesk:
     def receipt_repeated(self, carrier_id: CarrierId) -> None:
         if (line := self._lines.get(carrier_id)) is not None:
             line.metrics.receipts_duplicate()
-
-    # ── receipts that memory does not know (a `Lookups`) ─────────────────────────────────────
-
-    def wanted(self) -> bool:
-        return bool(self._book.wanted())
-
-    async def look_up(self, connection: AnyConnection) -> None:
-        keys = list(itertools.islice(self._book.wanted(), LOOKUP_KEYS_MAX))
-        found = await find_submissions(connection, keys, id_at(time.time() - LOOKUP_AGE_S))
-        for key, known in found.items():
-            job = self._dispatcher.find(known.message_id)
-            if job is not None:  # the rest of it is still on its way out: one list for all parts
-                found[key] = msgspec.structs.replace(known, states=job.states)
-        self._book.looked_up(keys, found)
 
     # ── time ─────────────────────────────────────────────────────────────────────────────────
 

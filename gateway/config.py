@@ -190,6 +190,8 @@ class Ids(Section, frozen=True, kw_only=True):
 
     response: Literal["string", "hex", "decimal"] = "string"
     receipt: Literal["string", "hex", "decimal"] = "string"
+    strip_zeros: bool = False
+    """Whether zeros in front of a string are padding."""
 
 
 class NotBilled(Section, frozen=True, kw_only=True):

@@ -536,6 +536,9 @@ class Dispatcher:
 
     def _choose(self, job: Job, now: float) -> CarrierId:
         """Return the carrier that is usable now, or else the one to wait for."""
+        routes = job.message.routes
+        if len(routes) == 1 and routes[0] not in job.tried and self._stays(routes[0]):
+            return routes[0]
         candidates = [c for c in job.message.routes if c not in job.tried]
         choice = choose_carrier(candidates, self.carriers, now)
         if isinstance(choice, Use):

@@ -22,12 +22,14 @@ from gateway.refunds import Refunds
 from gateway.store.maintenance import Maintenance, Unanswered
 from gateway.store.outbox import OutboxDepth, PostgresOutbox
 from gateway.store.outcome_writer import OutcomeWriter
+from gateway.store.unmatched import AskedAgain
 
 log = get_logger("housekeeping")
 
 DIRECTORY_S = 2.0
 DEPTH_S = 15.0
 SWEEP_S = 60.0
+REMATCH_S = 2.0
 DAILY_S = 900.0
 SWEEP_MESSAGES_MAX = 5_000
 SWEEP_MARK = "unanswered"
@@ -49,6 +51,8 @@ class Housekeeper:
         *,
         on_unmatched: Callable[[CarrierId], None],
         measure_emails: Callable[[], Awaitable[None]],
+        asked_again: AskedAgain,
+        try_taken_again: Callable[[], None],
     ) -> None:
         self._measure_emails = measure_emails
         self._settings = settings
@@ -59,6 +63,8 @@ class Housekeeper:
         self._refunds = refunds
         self._outbox = outbox
         self._on_unmatched = on_unmatched
+        self._asked_again = asked_again
+        self._try_taken_again = try_taken_again
         self._depth = OutboxDepth(0, 0, None)
         metrics.webhooks.watch(pending=lambda: float(self._depth.waiting), oldest_age_s=self._age_s)
 
@@ -69,6 +75,7 @@ class Housekeeper:
             group.create_task(repeat("outbox_depth", DEPTH_S, self._measure_outbox))
             group.create_task(repeat("email_depth", DEPTH_S, self._measure_emails))
             group.create_task(repeat("sweep", SWEEP_S, self._sweep))
+            group.create_task(repeat("rematch", REMATCH_S, self._rematch))
             group.create_task(repeat("daily", DAILY_S, self._daily))
 
     async def _measure_outbox(self) -> None:
@@ -95,6 +102,14 @@ class Housekeeper:
         s = self._settings
         days_s = (s.retention_days + EMAIL_DAYS_MAX) * 86_400
         return days_s + s.schedule_max_s + s.validity_max_s + s.receipt_timeout_s
+
+    async def _rematch(self) -> None:
+        """Try receipts again that an operator asked for, until all have been."""
+        while count := await self._asked_again.take():
+            self._try_taken_again()
+            await self._outcomes.flush()
+            await self._asked_again.settle()
+            log.info("receipts_tried_again", count=count)
 
     async def _sweep(self) -> None:
         """Give up receipts without a submission, and submissions without a receipt."""

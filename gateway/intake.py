@@ -90,18 +90,18 @@ class Intake:
         on_ineligible: OnIneligible = lambda account_id, code, country: None,
     ) -> None:
         self.settings = settings
-        self._ways = Ways(settings, tables, operators=operators, volumes=volumes)
+        self.ways = Ways(settings, tables, operators=operators, volumes=volumes)
         self._ids = ids
         self._text_chars_max = text_chars_max
         self._on_ineligible = on_ineligible
 
     @property
     def tables(self) -> Tables:
-        return self._ways.tables
+        return self.ways.tables
 
     @tables.setter
     def tables(self, tables: Tables) -> None:
-        self._ways.tables = tables
+        self.ways.tables = tables
 
     def decide(self, account: Account, request: SendRequest, now: float) -> Message | Rejected:
         """Return the message that the request becomes, with an id and a price, or why not."""
@@ -141,7 +141,7 @@ class Intake:
         as many segments.
         """
         first = self.tables.styles.get(message.routes[0])
-        found = self._ways.reroute(message)
+        found = self.ways.reroute(message)
         return tuple([c for c in found if fits(message, self._style(c), first)])
 
     def _note(self, account: Account, rejected: Rejected) -> None:
@@ -234,7 +234,7 @@ class Intake:
     ) -> Assessed:
         """Return the way of a content and its size, counted for the first carrier of the way."""
         leaves_at = now if send_at is None else send_at
-        way = self._ways.find(account, to, sender, content, lane, tag, leaves_at, now, measure)
+        way = self.ways.find(account, to, sender, content, lane, tag, leaves_at, now, measure)
         content, measured = measure(self._style(way.carriers[0]))
         if measured.segments > account.segments_max:
             raise Rejected(

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from gateway.lifecycle import SEGMENT_AFTER, EventKind, Status, aggregate, settle_segment
 from gateway.model import CarrierId, Message
@@ -22,8 +23,7 @@ send it. Written only where the policy is "hold": it takes back what LEAVING sai
 PART_FAILED = "another part failed"
 
 
-@dataclass(slots=True, eq=False)
-class Job:
+class Job(msgspec.Struct, eq=False):
     """One accepted message until nothing of it is left to send."""
 
     message: Message
@@ -38,7 +38,7 @@ class Job:
     cut: Cut | None = None
     """The octets of each segment as its carrier wants them, made when the first one leaves."""
     in_flight: int = 0
-    attempts: dict[int, int] = field(default_factory=dict)
+    attempts: dict[int, int] = {}
     """By index: submissions of a segment that failed on the present carrier."""
     not_before: float = 0.0
     """Monotonic; a retry that is put off does not leave earlier."""
@@ -46,7 +46,7 @@ class Job:
     """Carriers that will not take it."""
     queued: bool = False
     """Whether it stands in its carrier's queue (and not among the timers)."""
-    doubtful: list[int] = field(default_factory=list)
+    doubtful: list[int] = []
     """After a restart: segments that were about to leave on a carrier with the policy "hold"."""
     closed: bool = False
     """Nothing of it will be sent any more."""
@@ -114,8 +114,7 @@ class Job:
         self.cut = None
 
 
-@dataclass(slots=True, eq=False)
-class Submission:
+class Submission(msgspec.Struct, eq=False):
     """One segment sent once, or all of a message in one PDU; what a window holds on to."""
 
     job: Job

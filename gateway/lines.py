@@ -42,7 +42,6 @@ def build_line(carrier: Carrier, carrier_id: CarrierId, metrics: Metrics) -> Lin
             f"carrier.{carrier.name}.dialect",
             f"{carrier.dialect!r} is none of {', '.join(sorted(DIALECTS))}",
         )
-    named = IdRule(IdForm(carrier.ids.response), IdForm(carrier.ids.receipt))
     return Line(
         id=carrier_id,
         name=carrier.name,
@@ -68,10 +67,18 @@ def build_line(carrier: Carrier, carrier_id: CarrierId, metrics: Metrics) -> Lin
             send_validity=carrier.send_validity,
         ),
         dialect=dialect,
-        ids=named if named != IdRule() else dialect.ids,
+        ids=build_id_rule(carrier),
         metrics=metrics.carrier(carrier.name),
         hold=carrier.lost == "hold",
     )
+
+
+def build_id_rule(carrier: Carrier) -> IdRule:
+    """Return how a carrier writes its ids: as its settings say, else as its dialect does."""
+    ids = carrier.ids
+    named = IdRule(IdForm(ids.response), IdForm(ids.receipt), ids.strip_zeros)
+    dialect = DIALECTS.get(carrier.dialect)
+    return dialect.ids if named == IdRule() and dialect is not None else named
 
 
 def build_style(carrier: Carrier) -> TextStyle:

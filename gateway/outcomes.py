@@ -56,10 +56,15 @@ class ParkedReceipt(msgspec.Struct, frozen=True, gc=False):
 
     carrier_id: CarrierId
     carrier_message_id: str
+    """Normalised by the carrier's rule as it was then."""
     received_at: float
     segment_status: Status
     code: int | None
     error: str
+    raw_id: str = ""
+    """As the carrier wrote it, for a rule that is corrected later."""
+    recipient: str = ""
+    """As the carrier writes it: what tells which submission it may be about."""
 
 
 class InboundMessage(msgspec.Struct, frozen=True, gc=False):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gateway.errors import NotTheOwner, StoreUnavailable
 from gateway.logs import get_logger
-from gateway.store.postgres import is_unavailable
+from gateway.store.postgres import Database, is_unavailable
 
 if TYPE_CHECKING:
     from gateway.store.postgres import Connection
@@ -24,6 +24,17 @@ LOCK_KEY = 0x736D73_67  # "smsg"
 TAKE_TIMEOUT_S = 10.0
 """How long a start waits for a node that is on its way out."""
 CHECK_S = 2.0
+
+_IS_HELD = """SELECT EXISTS (
+    SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND (classid::bigint << 32 | objid::bigint) = $1)"""
+
+
+async def is_owned(database: Database) -> bool:
+    """Whether a gateway runs on this database."""
+    async with database.acquire() as connection:
+        return bool(await connection.fetchval(_IS_HELD, LOCK_KEY))
 
 
 class Owner:

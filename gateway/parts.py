@@ -33,6 +33,7 @@ from gateway.ineligible import IneligibleTally
 from gateway.intake import Intake
 from gateway.lines import add_binds, build_line, build_state, build_style, build_tables
 from gateway.logs import get_logger
+from gateway.lookups import ReceiptLookups, key_under_present_rule
 from gateway.metrics import Metrics
 from gateway.model import AccountId, CarrierId, Lane, Message
 from gateway.operators import OperatorKeeper
@@ -47,6 +48,7 @@ from gateway.store.backlog import Backlog
 from gateway.store.ceilings import AccountCeilings
 from gateway.store.commit_line import CommitLine
 from gateway.store.fallbacks import FallbackStore
+from gateway.store.id_rules import adopt_id_rules
 from gateway.store.inbound import InboundStore
 from gateway.store.intake_writer import IntakeWriter
 from gateway.store.keyring import KeyRing
@@ -56,6 +58,7 @@ from gateway.store.outbox import PostgresOutbox
 from gateway.store.outcome_writer import OutcomeWriter
 from gateway.store.postgres import Database, connect_single
 from gateway.store.reader import Reader
+from gateway.store.unmatched import AskedAgain
 from gateway.store.upstream_reader import fetch_last_delivery_id
 from gateway.store.usage import LAG_S
 from gateway.submissions import Intakes
@@ -99,6 +102,7 @@ class Parts:
         )
         self._build_outcomes()
         self._build_carriers(carrier_ids, past_carriers)
+        await self._adopt_id_rules()
         self._build_intake(carrier_ids, await _fetch_account_ids(self._database))
         self._build_front()
 
@@ -219,6 +223,7 @@ class Parts:
         self.book = ReceiptBook(
             self.outcome_writer,
             references_max=config.dispatch.references_max,
+            key_of=partial(key_under_present_rule, self.lines),
             wants_notice=self.directory.wants_notice,
             on_applied=self.desk.receipt_applied,
             on_unmatched=self.desk.receipt_parked,
@@ -228,7 +233,8 @@ class Parts:
         )
         self.desk.join(self.dispatcher, self.book)
         self.directory.tell_ceilings(self._set_ceilings)
-        self.outcome_writer.join(self.desk, self.customers.postman)
+        lookups = ReceiptLookups(self.lines, self.dispatcher, self.book, self.outcome_writer)
+        self.outcome_writer.join(lookups, self.customers.postman)
         for carrier in config.carrier:
             line = self.lines[carrier_ids[carrier.name]]
             add_binds(carrier, line, self.desk, self._started_at)
@@ -244,7 +250,15 @@ class Parts:
             self._metrics,
             on_unmatched=self.desk.receipt_unmatched,
             measure_emails=self._email_depth.measure,
+            asked_again=AskedAgain(self._database),
+            try_taken_again=lookups.try_taken_again,
         )
+
+    async def _adopt_id_rules(self) -> None:
+        rules = {carrier_id: line.ids for carrier_id, line in self.lines.items()}
+        former = await adopt_id_rules(self._database, rules, time.time())
+        for carrier_id, line in self.lines.items():
+            line.former_ids = former[carrier_id]
 
     def _build_intake(
         self, carrier_ids: dict[str, CarrierId], account_ids: dict[str, AccountId]

@@ -10,7 +10,6 @@ Not here: reading receipts off the wire (`dlr/parse.py`), what states may follow
 from __future__ import annotations
 
 from collections.abc import Callable, KeysView, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -18,79 +17,15 @@ import msgspec
 from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
 from gateway.model import AccountId, CarrierId, MessageId
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt, Party
+from gateway.references import Key, Reference, References
 
 SendUp = Callable[[AccountId, MessageId, Party, Status, str, float], None]
 """Has an SMPP customer told of a message's new status, its error and the time of it."""
-
-Key = tuple[CarrierId, str]
-"""A carrier and its id of one segment, normalised."""
 
 PARKED_KEYS_MAX = 100_000
 """Ids whose parked receipts are held in memory, some 50 MB. Past it the oldest wait in the store
 alone, as do those that were given up: a carrier that floods us with strangers' receipts must not
 cost more."""
-
-
-@dataclass(slots=True, eq=False)
-class Reference:
-    """What is remembered of a submitted segment until its receipt comes."""
-
-    message_id: MessageId
-    account_id: AccountId
-    index: int
-    states: list[Status]
-    """The message's, one a segment: the same list for all of its references."""
-    party: Party | None
-    """Who is to be told; None when nobody asked to be."""
-    submitted_at: float
-    """Wall clock."""
-    rest: tuple[int, ...] = ()
-    """The other segments of a message that went in one PDU: its receipt is about all of them."""
-
-
-class References:
-    """Recent submissions by carrier and id, bounded.
-
-    Two generations: when the young one has grown to half of the bound the old one is dropped
-    whole, so that no entry carries the cost of its own ageing. What is forgotten here is still
-    in the store: half of the bound has to outlast what is not committed, that is what fits into
-    the windows of both directions.
-    """
-
-    def __init__(self, size_max: int) -> None:
-        self._half = max(1, size_max // 2)
-        self._young: dict[Key, Reference] = {}
-        self._old: dict[Key, Reference] = {}
-        self._long: dict[MessageId, list[Status]] = {}
-        self._long_old: dict[MessageId, list[Status]] = {}
-
-    def __len__(self) -> int:
-        return len(self._young) + len(self._old)
-
-    def __contains__(self, key: Key) -> bool:
-        return key in self._young or key in self._old
-
-    def put(self, key: Key, reference: Reference) -> None:
-        if len(self._young) >= self._half:
-            self._old, self._young = self._young, {}
-            self._long_old, self._long = self._long, {}
-        self._young[key] = reference
-        if len(reference.states) > 1:
-            self._long[reference.message_id] = reference.states
-
-    def find(self, key: Key) -> Reference | None:
-        """Return what a receipt is about; it is young again, as what the receipt changes is known
-        here alone until it is committed."""
-        reference = self._young.get(key)
-        if reference is None:
-            reference = self._old.pop(key, None)
-            if reference is not None:
-                self.put(key, reference)
-        return reference
-
-    def find_states(self, message_id: MessageId) -> list[Status] | None:
-        """Return the states of a long message of which any reference is remembered."""
-        return self._long.get(message_id) or self._long_old.get(message_id)
 
 
 class ArrivedReceipt(msgspec.Struct, frozen=True, gc=False):
@@ -105,6 +40,11 @@ class ArrivedReceipt(msgspec.Struct, frozen=True, gc=False):
     """Wall clock."""
     acknowledge: Acknowledge | None = None
     """To be called once what the receipt says is committed; None when it was, long ago."""
+    raw_id: str = ""
+    """As the carrier wrote it."""
+    recipient: str = ""
+    parked: ParkedReceipt | None = None
+    """What the store keeps of it, if it waited there; that goes as the receipt is applied."""
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
@@ -128,7 +68,7 @@ class Sink(Protocol):
 
     def park(self, receipt: ParkedReceipt) -> None: ...
 
-    def unpark(self, carrier_id: int, carrier_message_id: str) -> None: ...
+    def unpark(self, receipt: ParkedReceipt) -> None: ...
 
     def after_commit(self, acknowledge: Acknowledge) -> None: ...
 
@@ -142,6 +82,10 @@ class ReceiptBook:
         *,
         references_max: int,
         parked_max: int = PARKED_KEYS_MAX,
+        key_of: Callable[[ParkedReceipt], Key] = lambda parked: (
+            parked.carrier_id,
+            parked.carrier_message_id,
+        ),
         wants_notice: Callable[[AccountId], bool],
         on_applied: Callable[[CarrierId, Status, float], None] = lambda carrier, status, s: None,
         on_unmatched: Callable[[CarrierId], None] = lambda carrier: None,
@@ -149,8 +93,10 @@ class ReceiptBook:
         send_up: SendUp = lambda account, message, party, status, error, at: None,
         on_ended: Callable[[Event], None] = lambda event: None,
     ) -> None:
-        """`on_ended` gets each event that brings a segment into a final state."""
+        """`key_of` gives a parked receipt's id the form that its carrier's rule wants now;
+        `on_ended` gets each event that brings a segment into a final state."""
         self._sink = sink
+        self._key_of = key_of
         self._on_ended = on_ended
         self._send_up = send_up
         self.references = References(references_max)
@@ -161,7 +107,7 @@ class ReceiptBook:
         self._on_duplicate = on_duplicate
         self._waiting: dict[Key, list[ArrivedReceipt]] = {}
         """Not found in memory; still to be looked up in the store."""
-        self._parked: dict[Key, list[ArrivedReceipt]] = {}
+        self._parked: dict[Key, list[ParkedReceipt]] = {}
         """Not found in the store either; kept there until the submission turns up."""
 
     @property
@@ -197,11 +143,8 @@ class ReceiptBook:
         if early:
             for receipt in early:
                 self._apply(reference, receipt)
-        parked = self._parked.pop(key, None)
-        if parked:
-            self._sink.unpark(*key)
-            for receipt in parked:
-                self._apply(reference, receipt)
+        if key in self._parked:
+            self._apply_parked(key, reference)
 
     def arrived(self, receipt: ArrivedReceipt) -> None:
         """Apply a receipt, or keep it to be looked up."""
@@ -228,13 +171,36 @@ class ReceiptBook:
             reference = self._remember(key, known)
             for receipt in waiting:
                 self._apply(reference, receipt)
+            if key in self._parked:
+                self._apply_parked(key, reference)
 
     def restore_parked(self, parked: Sequence[ParkedReceipt]) -> None:
         """Take what the store holds of parked receipts, at a start."""
-        for row in parked:
-            key = (row.carrier_id, row.carrier_message_id)
-            receipt = ArrivedReceipt(key, row.segment_status, row.code, row.error, row.received_at)
-            self._keep_parked(receipt)
+        for receipt in parked:
+            self._keep_parked(self._key_of(receipt), receipt)
+
+    def name_parked_anew(self) -> None:
+        """Bring the ids of parked receipts to the form that a carrier's changed rule gives them."""
+        parked, self._parked = self._parked, {}
+        for receipts in parked.values():
+            self.restore_parked(receipts)
+
+    def try_again(self, parked: Sequence[ParkedReceipt], now: float) -> None:
+        """Look once more for what receipts in the store are about, as if they came at `now` (wall
+        clock). Each is applied and leaves the store, or stays there as it is."""
+        for kept in parked:
+            key = self._key_of(kept)
+            if all(receipt.parked != kept for receipt in self._waiting.get(key, ())):
+                self.arrived(_build_arrived(key, kept, now))
+
+    def raw_ids(self, key: Key) -> set[str]:
+        """Return how a carrier wrote an id that is to be looked up."""
+        return {receipt.raw_id for receipt in self._waiting.get(key, ())}
+
+    def oldest_wanted(self, keys: Sequence[Key], now: float) -> float:
+        """Return since when the oldest of what is to be looked up has been here (wall clock)."""
+        tried = (receipt.parked for key in keys for receipt in self._waiting.get(key, ()))
+        return min((parked.received_at for parked in tried if parked), default=now)
 
     def forget_parked(self, before: float) -> list[CarrierId]:
         """Drop from memory what was parked before `before`; the store keeps it, given up.
@@ -248,19 +214,38 @@ class ReceiptBook:
 
     def _park(self, key: Key, receipts: list[ArrivedReceipt]) -> None:
         for receipt in receipts:
+            if receipt.parked is not None:
+                continue  # it is in the store and stays there
             self._on_unmatched(key[0])
-            self._keep_parked(msgspec.structs.replace(receipt, acknowledge=None))
-            self._sink.park(
-                ParkedReceipt(
-                    *key, receipt.received_at, receipt.status, receipt.code, receipt.error
-                )
+            parked = ParkedReceipt(
+                *key,
+                receipt.received_at,
+                receipt.status,
+                receipt.code,
+                receipt.error,
+                receipt.raw_id,
+                receipt.recipient,
             )
+            self._keep_parked(key, parked)
+            self._sink.park(parked)
             self._acknowledge(receipt)
 
-    def _keep_parked(self, receipt: ArrivedReceipt) -> None:
-        self._parked.setdefault(receipt.key, []).append(receipt)
+    def _keep_parked(self, key: Key, parked: ParkedReceipt) -> None:
+        self._parked.setdefault(key, []).append(parked)
         if len(self._parked) > self._parked_max:
             del self._parked[next(iter(self._parked))]
+
+    def _apply_parked(self, key: Key, reference: Reference) -> None:
+        for parked in self._parked.pop(key):
+            self._apply(reference, _build_arrived(key, parked, parked.received_at))
+
+    def _unpark(self, key: Key, parked: ParkedReceipt) -> None:
+        self._sink.unpark(parked)
+        others = [other for other in self._parked.get(key, ()) if other != parked]
+        if others:
+            self._parked[key] = others
+        else:
+            self._parked.pop(key, None)
 
     def _acknowledge(self, receipt: ArrivedReceipt) -> None:
         if receipt.acknowledge is not None:
@@ -285,6 +270,8 @@ class ReceiptBook:
 
     def _apply(self, reference: Reference, receipt: ArrivedReceipt) -> None:
         self._acknowledge(receipt)
+        if receipt.parked is not None:
+            self._unpark(receipt.key, receipt.parked)
         states = reference.states
         message_before = states[0] if len(states) == 1 else aggregate(states)
         settled = self._settle(reference, reference.index, receipt)
@@ -337,6 +324,20 @@ class ReceiptBook:
         if after.final:
             self._on_ended(event)
         return True
+
+
+def _build_arrived(key: Key, parked: ParkedReceipt, at: float) -> ArrivedReceipt:
+    return ArrivedReceipt(
+        key,
+        parked.segment_status,
+        parked.code,
+        parked.error,
+        at,
+        None,
+        parked.raw_id,
+        parked.recipient,
+        parked,
+    )
 
 
 class _NoticeBody(msgspec.Struct, frozen=True, kw_only=True):

@@ -132,17 +132,16 @@ class Ways:
             route = tables.routes.find_plain(number.e164, number.country, account.id)
         else:
             route = tables.routes.find(
-                Traits(
-                    e164=number.e164,
-                    country=number.country,
-                    account_id=account.id,
-                    sender=sender,
-                    text=content.text,
-                    lane=lane,
-                    tag=tag,
-                    at=leaves_at,
-                    find_operator=lambda e164: operator,
-                    measure=partial(measure_plain, measure_in),
+                build_traits(
+                    account,
+                    number,
+                    operator,
+                    sender,
+                    content.text,
+                    lane,
+                    tag,
+                    leaves_at,
+                    measure_in,
                 )
             )
         if route is None:
@@ -260,6 +259,32 @@ def read_sender(asked: str | None, default: str) -> Sender | None:
     if isinstance(sender, Ineligible):
         raise Rejected(sender.code.value, sender.detail, field="from")
     return sender
+
+
+def build_traits(
+    account: Account,
+    number: Number,
+    operator: str,
+    sender: Sender,
+    text: str,
+    lane: Lane,
+    tag: str,
+    leaves_at: float,
+    measure_in: Measure,
+) -> Traits:
+    """Return what routes can ask about a message."""
+    return Traits(
+        e164=number.e164,
+        country=number.country,
+        account_id=account.id,
+        sender=sender,
+        text=text,
+        lane=lane,
+        tag=tag,
+        at=leaves_at,
+        find_operator=lambda e164: operator,
+        measure=partial(measure_plain, measure_in),
+    )
 
 
 def order_carriers(route: Route, sender: Sender, cost_of: CostOf) -> tuple[CarrierId, ...]:

@@ -1,10 +1,14 @@
-"""`gateway carrier list`: the carriers of the settings, and those that the database knows."""
+"""`gateway carrier list`: the carriers of the settings, and those that the database knows.
+
+`gateway carrier id-rule` stands in `id_rule.py`.
+"""
 
 from __future__ import annotations
 
 import click
 import msgspec
 
+from gateway.cli.id_rule import id_rule
 from gateway.cli.output import print_json, print_table
 from gateway.cli.session import Session, pass_session
 from gateway.cli.values import config_option, examples, json_option
@@ -65,6 +69,9 @@ def list_carriers(session: Session, as_json: bool) -> None:
         ),
         right=("window", "rate/s"),
     )
+
+
+carrier.add_command(id_rule)
 
 
 def build_rows(configured: tuple[Carrier, ...], known: set[str]) -> list[CarrierRow]:

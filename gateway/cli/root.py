@@ -17,7 +17,9 @@ from gateway.cli.number import number
 from gateway.cli.operator import operator
 from gateway.cli.output import visible
 from gateway.cli.price import price
+from gateway.cli.receipts import receipts
 from gateway.cli.report import report
+from gateway.cli.route import route
 from gateway.cli.run import demo, serve, simulate
 from gateway.cli.session import Session
 from gateway.cli.settings import config, migrate
@@ -98,7 +100,9 @@ for command in (
     price,
     email,
     report,
+    route,
     webhook,
+    receipts,
     audit,
     config,
     migrate,

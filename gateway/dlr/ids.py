@@ -16,6 +16,9 @@ import msgspec
 ID_CHARACTERS_MAX = 255
 """Longer is no id (SMPP: 64). An id becomes a key in an index, which has its limits."""
 
+PADDED_CHARACTERS_MAX = 20
+"""How wide a number that carriers pad with zeros is at most: 64 bits have twenty digits."""
+
 _PADDING = " \t\r\n\0"
 
 
@@ -62,6 +65,41 @@ class IdRule(msgspec.Struct, frozen=True, gc=False):
     def normalise_receipt(self, raw: str) -> str:
         return normalise_id(raw, self.receipt, self.strip_zeros)
 
+    def agrees(self, response: str, receipt: str) -> bool:
+        """Whether a response's id and a receipt's are the same one."""
+        return self.normalise_response(response) == self.normalise_receipt(receipt) != ""
+
+    def restore_response(self, normal: str) -> str:
+        """Return an id as the carrier may have written it in its response, but for its case and
+        its zeros in front."""
+        if self.response is IdForm.HEX and normal.isascii() and normal.isdigit():
+            return format(int(normal), "x")
+        return normal
+
+
+class FormerRule(msgspec.Struct, frozen=True, gc=False):
+    """A rule that held from `since` to before `until` (wall clock)."""
+
+    rule: IdRule
+    since: float
+    until: float
+
+
+def spell_formerly(raw: str, rule: IdRule, former: IdRule) -> tuple[str, ...]:
+    """Return each form in which `former` may have stored the id of a submission that `rule` finds
+    for the id of a receipt.
+
+    There are several where one rule takes for padding what the other kept.
+    """
+    normal = rule.normalise_receipt(raw)
+    number = rule.response is not IdForm.STRING and normal.isascii() and normal.isdigit()
+    shortest = format(int(normal), "x") if number and rule.response is IdForm.HEX else normal
+    widest = PADDED_CHARACTERS_MAX if number or rule.strip_zeros else 0
+    widths = range(len(shortest), max(len(shortest), widest) + 1)
+    written = (shortest.rjust(width, "0") for width in widths)
+    forms = (former.normalise_response(w) for w in written if rule.normalise_response(w) == normal)
+    return tuple(dict.fromkeys(forms))
+
 
 # Kannel's `msg-id-type` (unset there is the default rule here) and Jasmin's `dlr_msgid`, for
 # whoever moves a carrier's settings over.
@@ -84,6 +122,8 @@ class Proposal(msgspec.Struct, frozen=True, gc=False):
     rule: IdRule
     matched: int
     observed: int
+    unexplained: tuple[tuple[str, str], ...] = ()
+    """The other pairs."""
 
 
 # From the plainest to the least plain: a rule that changes less is the better explanation.
@@ -104,10 +144,10 @@ def propose_rule(pairs: Iterable[tuple[str, str]]) -> Proposal | None:
     observed = list(pairs)
     best: Proposal | None = None
     for rule in _CANDIDATES:
-        matched = sum(
-            rule.normalise_response(response) == rule.normalise_receipt(receipt) != ""
-            for response, receipt in observed
-        )
+        matched = sum(rule.agrees(response, receipt) for response, receipt in observed)
         if matched > (best.matched if best else 0):
             best = Proposal(rule, matched, len(observed))
-    return best
+    if best is None:
+        return None
+    unexplained = tuple(pair for pair in observed if not best.rule.agrees(*pair))
+    return msgspec.structs.replace(best, unexplained=unexplained)

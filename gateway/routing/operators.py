@@ -67,6 +67,11 @@ def parse_code(written: str, key: str = "operator") -> str:
     return match.group(1) + match.group(2)
 
 
+def write_code(code: str) -> str:
+    """Write a code as people do: "262-01"; "" stays ""."""
+    return f"{code[:3]}-{code[3:]}" if code else ""
+
+
 class PortedNumbers:
     """An immutable map from numbers to the codes of operators that they moved to."""
 

@@ -34,6 +34,7 @@ from gateway.routing.conditions import (
     may_coincide,
     specificity_of,
 )
+from gateway.routing.operators import write_code
 from gateway.routing.route import Route as Route
 from gateway.routing.route import check_route
 
@@ -245,8 +246,8 @@ def _ambiguous(where: str, first: Route, second: Route) -> str:
     if not asked:
         return f"{where} is decided by {first.name} already"
     return (
-        f"{where} with a {' and a '.join(asked)} may be decided by {first.name} as well as by"
-        f" {second.name}: give one of them a rank"
+        f"{first.name} and {second.name} are equally specific for {where}, and a message may meet"
+        f" what both ask ({', '.join(asked)}): give one of them a rank"
     )
 
 
@@ -298,7 +299,8 @@ def _judge(route: Route, traits: Traits) -> _Verdict:
 
 def _listed(route: Route, traits: Traits) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     if route.operators:
-        yield "operator", traits.operator, route.operators
+        named = tuple(write_code(code) for code in route.operators)
+        yield "operator", write_code(traits.operator), named
     if route.countries:
         yield "country", traits.country, route.countries
 
@@ -310,8 +312,8 @@ def _named(index: int, route: Route) -> Route:
 def _written(prefix: str, operator: str, country: str, account_id: AccountId | None) -> str:
     parts = (
         f"prefix {prefix}" if prefix else "",
-        f"operator {operator}" if operator else "",
+        f"operator {write_code(operator)}" if operator else "",
         f"country {country}" if country else "",
         f"account {account_id}" if account_id is not None else "",
     )
-    return ", ".join(filter(None, parts)) or "everything else"
+    return ", ".join(filter(None, parts)) or "any number"

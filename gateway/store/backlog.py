@@ -18,9 +18,11 @@ from gateway.jobs import Job, rebuild_job
 from gateway.lifecycle import EventKind, Status, settle_segment
 from gateway.model import AccountId, CarrierId, Lane, Message, MessageId
 from gateway.outcomes import Event, ParkedReceipt, Party
-from gateway.receipts import Found, Key
+from gateway.receipts import Found
+from gateway.references import Key
 from gateway.store.postgres import Database
 from gateway.store.rows import read_event, read_message
+from gateway.store.unmatched import read_parked
 from gateway.store.usage import recount
 
 if TYPE_CHECKING:
@@ -155,17 +157,7 @@ class Backlog:
         """Return the receipts that still wait for their submission."""
         async with self._database.acquire() as connection:
             rows = await connection.fetch("SELECT * FROM parked_receipts WHERE NOT given_up")
-        return [
-            ParkedReceipt(
-                CarrierId(row["carrier_id"]),
-                row["carrier_message_id"],
-                row["received_at"],
-                Status(row["segment_status"]),
-                row["code"],
-                row["error"],
-            )
-            for row in rows
-        ]
+        return [read_parked(row) for row in rows]
 
     async def fetch_last_id(self) -> int:
         """Return the greatest message id there is, 0 when there is none."""

@@ -25,6 +25,7 @@ from gateway.store.commit_line import CommitLine, Connection
 from gateway.store.fallbacks import add_due
 from gateway.store.inbound import add_inbound
 from gateway.store.money import TELL_REFUNDED, add_money
+from gateway.store.unmatched import add_parked
 
 BATCH_EVENTS_MAX = 5_000
 DeliveryKey = tuple[AccountId, int]
@@ -71,7 +72,7 @@ class _Batch:
         self.deliveries: list[Delivery] = []
         self.delivered: list[DeliveryKey] = []
         self.parked: list[ParkedReceipt] = []
-        self.unparked: list[tuple[int, str]] = []
+        self.unparked: list[ParkedReceipt] = []
         self.kept: list[InboundPart] = []
         self.handovers: list[Handover] = []
         self.acknowledge: list[Acknowledge] = []
@@ -188,13 +189,16 @@ class OutcomeWriter:
         self._batch.parked.append(receipt)
         self._wake.set()
 
-    def unpark(self, carrier_id: int, carrier_message_id: str) -> None:
-        key = (carrier_id, carrier_message_id)
-        still_here = [p for p in self._batch.parked if (p.carrier_id, p.carrier_message_id) == key]
-        if still_here:  # parked and matched within one batch: it need not reach the store
-            self._batch.parked = [p for p in self._batch.parked if p not in still_here]
-        self._batch.unparked.append(key)
+    def unpark(self, receipt: ParkedReceipt) -> None:
+        if receipt in self._batch.parked:
+            # Parked and matched within one batch: it need not reach the store.
+            self._batch.parked.remove(receipt)
+        self._batch.unparked.append(receipt)
         self._wake.set()
+
+    def unparks(self, receipt: ParkedReceipt) -> bool:
+        """Whether a receipt leaves the store with what is recorded and not committed yet."""
+        return receipt in self._batch.unparked
 
     def keep(self, part: InboundPart) -> None:
         """Keep a part of a message that is not whole yet."""
@@ -319,13 +323,6 @@ _DELIVERIES = """INSERT INTO deliveries SELECT * FROM unnest(
 _DELIVERED = """DELETE FROM deliveries d
     USING unnest({}::int[], {}::bigint[]) AS k(account_id, id)
     WHERE d.account_id = k.account_id AND d.id = k.id"""
-_PARKED = """INSERT INTO parked_receipts
-    (carrier_id, carrier_message_id, received_at, segment_status, code, error)
-    SELECT * FROM unnest(
-    {}::smallint[], {}::text[], {}::float8[], {}::smallint[], {}::int[], {}::text[])"""
-_UNPARKED = """DELETE FROM parked_receipts p
-    USING unnest({}::smallint[], {}::text[]) AS u(carrier_id, id)
-    WHERE p.carrier_id = u.carrier_id AND p.carrier_message_id = u.id"""
 
 
 def _statement(batch: _Batch) -> tuple[str, list[Any]]:
@@ -363,19 +360,7 @@ def _statement(batch: _Batch) -> tuple[str, list[Any]]:
         )
     if batch.delivered:
         add(_DELIVERED, [a for a, _ in batch.delivered], [i for _, i in batch.delivered])
-    if batch.unparked:
-        add(_UNPARKED, [c for c, _ in batch.unparked], [i for _, i in batch.unparked])
-    if batch.parked:
-        parked = batch.parked
-        add(
-            _PARKED,
-            [p.carrier_id for p in parked],
-            [p.carrier_message_id for p in parked],
-            [p.received_at for p in parked],
-            [p.segment_status for p in parked],
-            [p.code for p in parked],
-            [p.error for p in parked],
-        )
+    add_parked(add, batch.parked, batch.unparked)
     add_inbound(add, batch.kept, batch.handovers)
     with_parts = f"WITH {', '.join(parts)} " if parts else ""
     told = TELL_REFUNDED if batch.refunds else ""

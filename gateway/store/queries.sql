@@ -282,6 +282,67 @@ WHERE id IN (SELECT id FROM inbound_parts
 DELETE FROM outbox
 WHERE id IN (SELECT id FROM outbox WHERE dead AND created_at < $1 LIMIT $2)
 
+-- name: list_unmatched
+SELECT coalesce(c.name, '') AS carrier, p.* FROM parked_receipts p
+LEFT JOIN carriers c ON c.id = p.carrier_id
+WHERE p.carrier_id = $1 OR $1::smallint IS NULL
+ORDER BY p.id DESC LIMIT $2
+
+-- name: count_unmatched
+SELECT coalesce(c.name, '') AS carrier, count(*) FILTER (WHERE NOT p.given_up) AS parked,
+       count(*) FILTER (WHERE p.given_up) AS unmatched
+FROM parked_receipts p LEFT JOIN carriers c ON c.id = p.carrier_id
+WHERE p.carrier_id = $1 OR $1::smallint IS NULL
+GROUP BY c.name ORDER BY c.name
+
+-- name: ask_unmatched_again
+WITH following AS (
+    SELECT id FROM parked_receipts
+    WHERE id > $2 AND (carrier_id = $1 OR $1::smallint IS NULL) ORDER BY id LIMIT $3
+),
+asked AS (
+    UPDATE parked_receipts p SET again = 1 FROM following f
+    WHERE p.id = f.id AND p.again = 0
+)
+SELECT count(*) AS asked, max(id) AS last FROM following
+
+-- name: count_asked_again
+SELECT count(*) FILTER (WHERE again > 0) AS waiting, count(*) AS kept FROM parked_receipts
+WHERE id <= $2 AND (carrier_id = $1 OR $1::smallint IS NULL)
+
+-- name: fetch_receipts_to_pair
+SELECT raw_id, recipient, received_at FROM parked_receipts
+WHERE carrier_id = $1 AND raw_id <> '' AND recipient <> '' ORDER BY id DESC LIMIT $2
+
+-- name: fetch_submissions_to_pair
+-- $2 are the last digits of numbers, $3 and $4 bound the ids of messages.
+SELECT m.recipient, e.carrier_message_id, e.at
+FROM accounts a
+CROSS JOIN LATERAL (
+    SELECT account_id, id, recipient FROM messages
+    WHERE account_id = a.id AND id >= $3 AND id < $4 AND right(recipient, $5) = ANY ($2::text[])
+) m
+JOIN events e ON e.account_id = m.account_id AND e.message_id = m.id
+WHERE e.kind = 1 AND e.carrier_id = $1
+
+-- name: take_asked_again
+-- Those too that a killed process had taken.
+UPDATE parked_receipts SET again = 2
+WHERE id IN (SELECT id FROM parked_receipts WHERE again > 0 ORDER BY id LIMIT $1)
+
+-- name: fetch_taken_again
+SELECT * FROM parked_receipts WHERE again > 0 AND again = 2 ORDER BY id
+
+-- name: settle_taken_again
+UPDATE parked_receipts SET again = 0 WHERE again > 0 AND again = 2
+
+-- name: fetch_id_rules
+SELECT since, response, receipt, strip_zeros FROM id_rules WHERE carrier_id = $1 ORDER BY since
+
+-- name: add_id_rule
+INSERT INTO id_rules (carrier_id, since, response, receipt, strip_zeros)
+VALUES ($1, $2, $3, $4, $5)
+
 -- name: give_up_parked
 UPDATE parked_receipts SET given_up = true WHERE NOT given_up AND received_at < $1
 

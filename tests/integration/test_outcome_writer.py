@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.ids import IdGenerator
@@ -18,6 +19,7 @@ from gateway.outcomes import Event, InboundMessage, Notice, ParkedReceipt
 from gateway.store.commit_line import CommitLine
 from gateway.store.outcome_writer import OutcomeWriter
 from gateway.store.postgres import Database, connect_single
+from gateway.store.unmatched import read_parked
 
 ids = IdGenerator(7)
 CARRIER = CarrierId(1)
@@ -123,26 +125,32 @@ async def test_notices_parked_receipts_and_inbound_messages_are_stored(
     message_id = ids.next(now)
     writing.writer.record(event(account, message_id))
     writing.writer.notify(Notice(account.id, message_id, "https://x.example", "{}", now))
-    writing.writer.park(ParkedReceipt(CARRIER, "early", now, Status.DELIVERED, 2, "000"))
+    early = ParkedReceipt(CARRIER, "early", now, Status.DELIVERED, 2, "000", "EARLY", "4477")
+    writing.writer.park(early)
+    others = msgspec.structs.replace(early, received_at=now + 1)
+    writing.writer.park(others)
     writing.writer.hand_over(
         Handover(InboundMessage(ids.next(now), CARRIER, now, "4477", "4999", 0, 0, b"STOP", "STOP"))
     )
     await writing.writer.flush()
     assert (await database.pool.fetchval("SELECT url FROM outbox")) == "https://x.example"
-    parked = await database.pool.fetchrow("SELECT * FROM parked_receipts")
-    assert parked is not None
-    assert (parked["carrier_message_id"], parked["segment_status"]) == ("early", Status.DELIVERED)
+    parked = await database.pool.fetch("SELECT * FROM parked_receipts ORDER BY received_at")
+    assert [read_parked(row) for row in parked] == [early, others]
     assert (await database.pool.fetchval("SELECT body FROM inbound_messages")) == "STOP"
-    writing.writer.unpark(CARRIER, "early")
+    writing.writer.unpark(early)
     await writing.writer.flush()
-    assert (await database.pool.fetchval("SELECT count(*) FROM parked_receipts")) == 0
+    parked = await database.pool.fetch("SELECT * FROM parked_receipts")
+    assert [read_parked(row) for row in parked] == [others]
 
 
 async def test_a_receipt_parked_and_matched_in_one_batch_never_stays(
     writing: Writing, database: Database
 ) -> None:
-    writing.writer.park(ParkedReceipt(CARRIER, "x", time.time(), Status.DELIVERED, 2, ""))
-    writing.writer.unpark(CARRIER, "x")
+    receipt = ParkedReceipt(CARRIER, "x", time.time(), Status.DELIVERED, 2, "")
+    writing.writer.park(receipt)
+    assert not writing.writer.unparks(receipt)
+    writing.writer.unpark(receipt)
+    assert writing.writer.unparks(receipt)
     await writing.writer.flush()
     assert (await database.pool.fetchval("SELECT count(*) FROM parked_receipts")) == 0
 

@@ -173,3 +173,80 @@ async def test_refused_numbers_are_reported_by_what_is_asked_for(
 async def test_nothing_refused_is_said(run: Run) -> None:
     result = await run("report", "ineligible")
     assert (result.stdout, result.stderr) == ("", "No message was refused for its number.\n")
+
+
+# ── gateway route explain ────────────────────────────────────────────────────────────────────
+
+SETTINGS = """
+[[carrier]]
+name = "alpha"
+host = "smpp.alpha.example"
+system_id = "us"
+
+[[carrier]]
+name = "beta"
+host = "smpp.beta.example"
+system_id = "us"
+
+[[route]]
+name = "shop"
+accounts = ["shop"]
+carriers = ["alpha"]
+
+[[route]]
+name = "vodafone"
+operators = ["262-02"]
+carriers = ["beta"]
+"""
+
+
+async def explain(run: Run, *arguments: str) -> dict[str, Any]:
+    shown = await run("route", "explain", "--to", "+491713920010", "--json", *arguments)
+    told: dict[str, Any] = json.loads(shown.stdout)
+    return told
+
+
+async def test_a_way_is_told_by_what_the_database_knows(
+    run: Run, make_account: MakeAccount, database: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "gateway.toml").write_text(SETTINGS)
+    await make_account("other")
+    await make_account("shop")
+    await database.pool.execute("UPDATE accounts SET default_sender = 'Mine' WHERE name = 'shop'")
+    await run("operator", "import", "operators.csv")
+    await run("operator", "port", "ported.csv")
+    told = await explain(run, "--account", "shop")
+    assert (told["sender"]["sender"], told["operator"]["code"]) == ("Mine", "26202")
+    assert (told["route"], told["end"]["carriers"]) == ("vodafone", ["beta"])
+    given = await explain(run, "--account", "shop", "--operator", "26201")
+    assert given["operator"] == {
+        "code": "26201",
+        "name": "Telekom",
+        "found_by": "given",
+        "prefix": "",
+    }
+    assert (given["route"], given["end"]["carriers"]) == ("shop", ["alpha"])
+    nobody = await explain(run, "--from", "Us", "--operator", "26201")
+    assert (nobody["account"], nobody["end"]["code"]) == ("anybody", "no_route")
+    offline = await explain(run, "--account", "shop", "--offline")
+    assert (offline["operator"], offline["end"]["code"]) == (None, "sender_missing")
+
+
+async def test_an_account_that_the_database_does_not_know_is_refused(
+    run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "gateway.toml").write_text(SETTINGS)
+    result = await run("route", "explain", "--to", "4", "--account", "shop", expect=1)
+    assert "there is no account 'shop'" in result.stderr
+    await run("route", "explain", "--to", "4", "--account", "shop", "--offline")
+    unknown = await run("route", "explain", "--to", "4", expect=2)
+    assert "route[0].accounts: there is no account 'shop'" in unknown.stderr
+
+
+async def test_an_operator_that_is_none_is_named(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "gateway.toml").write_text(SETTINGS)
+    result = await run(
+        *("route", "explain", "--to", "+491713920010", "--offline", "--operator", "Telekom"),
+        expect=2,
+    )
+    assert "'Telekom' is no operator" in result.stderr

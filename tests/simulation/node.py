@@ -19,7 +19,8 @@ from gateway.jobs import Submission
 from gateway.lifecycle import EventKind, Status
 from gateway.model import CarrierId, Lane, Message, MessageId, Micros
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt
-from gateway.receipts import ArrivedReceipt, Found, Key, ReceiptBook, Reference
+from gateway.receipts import ArrivedReceipt, Found, ReceiptBook
+from gateway.references import Key, Reference
 from gateway.refunds import Refunds
 from gateway.shelves import Shelf
 from gateway.smpp.status import StatusClass
@@ -32,7 +33,7 @@ from tests.simulation.limits import (
     SEGMENT_MICROS,
     SEGMENTS_MAX,
 )
-from tests.simulation.store import PAGE_MAX, Batch, key_of, party_of
+from tests.simulation.store import PAGE_MAX, Batch, party_of
 
 if TYPE_CHECKING:
     from tests.simulation.carrier import Session
@@ -187,11 +188,10 @@ class Node:
         self._world.seen["parked"] += 1
         self._batch.parked.append(receipt)
 
-    def unpark(self, carrier_id: int, carrier_message_id: str) -> None:
+    def unpark(self, receipt: ParkedReceipt) -> None:
         self._world.seen["unparked"] += 1
-        key = (CarrierId(carrier_id), carrier_message_id)
-        self._batch.parked = [p for p in self._batch.parked if key_of(p) != key]
-        self._batch.unparked.append(key)
+        self._batch.parked = [p for p in self._batch.parked if p != receipt]
+        self._batch.unparked.append(receipt)
 
     def after_commit(self, acknowledge: Acknowledge) -> None:
         self._batch.acknowledge.append(acknowledge)

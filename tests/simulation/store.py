@@ -9,7 +9,8 @@ from gateway.jobs import Job, rebuild_job
 from gateway.lifecycle import EventKind
 from gateway.model import CarrierId, Lane, Message, MessageId
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt, Party
-from gateway.receipts import Found, Key
+from gateway.receipts import Found
+from gateway.references import Key
 from gateway.shelves import Shelf
 
 PAGE_MAX = 7
@@ -23,7 +24,7 @@ class Batch:
         self.refunds: list[Event] = []
         self.notices: list[Notice] = []
         self.parked: list[ParkedReceipt] = []
-        self.unparked: list[Key] = []
+        self.unparked: list[ParkedReceipt] = []
         self.acknowledge: list[Acknowledge] = []
 
     @property
@@ -68,7 +69,7 @@ class Store:
                 self.refunded.add(segment)
                 self.events[refund.message_id].append(refund)
         self.notices += batch.notices
-        self.parked = [p for p in self.parked if key_of(p) not in batch.unparked] + batch.parked
+        self.parked = [p for p in self.parked if p not in batch.unparked] + batch.parked
 
     def history(self, message_id: MessageId) -> list[Event]:
         """Return a message's events as the queries order them."""

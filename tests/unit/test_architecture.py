@@ -27,7 +27,7 @@ DECIDING_ROOMS = {"text", "throttle", "routing", "dlr", "credit", "smpp"}
 SMPP_SHELLS = {"client", "link", "server"}
 """Files of `smpp/` that hold sockets; everything else there decides."""
 USE_CASES = {
-    *("intake", "ways", "particulars", "content", "outgoing", "receipts", "refunds"),
+    *("intake", "ways", "particulars", "content", "outgoing", "receipts", "references", "refunds"),
     *("dispatch", "carrier_state", "ceilings", "expiry", "fleet", "jobs", "retry", "shelves"),
 }
 USE_CASE_ROOMS = {

@@ -11,15 +11,8 @@ import pytest
 from gateway.lifecycle import EventKind, Status
 from gateway.model import AccountId, CarrierId, MessageId
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt, Party
-from gateway.receipts import (
-    ArrivedReceipt,
-    Found,
-    Key,
-    ReceiptBook,
-    Reference,
-    References,
-    build_notice,
-)
+from gateway.receipts import ArrivedReceipt, Found, ReceiptBook, build_notice
+from gateway.references import Key, Reference
 
 MESSAGE, ACCOUNT, CARRIER = MessageId(1001), AccountId(7), CarrierId(1)
 SUBMITTED_AT, RECEIVED_AT = 1_000.0, 1_004.0
@@ -36,7 +29,7 @@ class Written:
         self.events: list[Event] = []
         self.notices: list[Notice] = []
         self.parked: list[ParkedReceipt] = []
-        self.unparked: list[tuple[int, str]] = []
+        self.unparked: list[ParkedReceipt] = []
         self.waiting: list[Acknowledge] = []
 
     def record(self, event: Event) -> None:
@@ -48,8 +41,8 @@ class Written:
     def park(self, receipt: ParkedReceipt) -> None:
         self.parked.append(receipt)
 
-    def unpark(self, carrier_id: int, carrier_message_id: str) -> None:
-        self.unparked.append((carrier_id, carrier_message_id))
+    def unpark(self, receipt: ParkedReceipt) -> None:
+        self.unparked.append(receipt)
 
     def after_commit(self, acknowledge: Acknowledge) -> None:
         self.waiting.append(acknowledge)
@@ -255,11 +248,12 @@ def test_what_nobody_knows_is_parked_with_all_that_it_says() -> None:
     unmatched: list[CarrierId] = []
     in_book = book(written, on_unmatched=unmatched.append)
     in_book.arrived(receipt(SUBMITTED, code=6))
-    in_book.arrived(receipt(UNDELIVERED, error="013"))
+    told = receipt(UNDELIVERED, error="013")
+    in_book.arrived(msgspec.structs.replace(told, raw_id="A", recipient="4474"))
     look_up(in_book, {})
     assert written.parked == [
         ParkedReceipt(CARRIER, "a", RECEIVED_AT, SUBMITTED, 6, ""),
-        ParkedReceipt(CARRIER, "a", RECEIVED_AT, UNDELIVERED, None, "013"),
+        ParkedReceipt(CARRIER, "a", RECEIVED_AT, UNDELIVERED, None, "013", "A", "4474"),
     ]
     assert (in_book.parked, unmatched) == (1, [CARRIER, CARRIER])
 
@@ -268,7 +262,7 @@ def test_parked_receipts_leave_the_store_as_they_are_applied() -> None:
     written = Written()
     in_book = book(written)
     parked(in_book)
-    assert written.unparked == [(CARRIER, "a")]
+    assert written.unparked == written.parked
 
 
 def test_only_what_was_asked_for_is_parked() -> None:
@@ -307,6 +301,108 @@ def test_a_flood_of_strangers_receipts_pushes_out_the_oldest_and_no_more() -> No
     in_book.submitted(key("a"), reference())
     in_book.submitted(key("c"), reference())
     assert [e.carrier_message_id for e in written.events] == ["c"]
+
+
+# ── trying again ─────────────────────────────────────────────────────────────────────────────
+
+KEPT = ParkedReceipt(CARRIER, "0a", RECEIVED_AT, DELIVERED, 2, "000", "0A", "447400123456")
+LATER = RECEIVED_AT + 86_400.0
+
+
+def corrected(written: Written, **settings: Any) -> ReceiptBook:
+    """Return a book by whose rule the id that was kept as "0a" is "a"."""
+    return book(written, key_of=lambda parked: key(parked.raw_id[1:].lower()), **settings)
+
+
+def by_memory(in_book: ReceiptBook) -> None:
+    in_book.submitted(key(), reference())
+    in_book.try_again([KEPT], LATER)
+
+
+def by_the_store(in_book: ReceiptBook) -> None:
+    in_book.try_again([KEPT], LATER)
+    look_up(in_book, {key(): found([SUBMITTED])})
+
+
+def while_it_waits(in_book: ReceiptBook) -> None:
+    in_book.restore_parked([KEPT])
+    in_book.try_again([KEPT], LATER)
+    look_up(in_book, {key(): found([SUBMITTED])})
+
+
+def asked_for_twice(in_book: ReceiptBook) -> None:
+    in_book.try_again([KEPT], LATER)
+    in_book.try_again([KEPT], LATER)
+    look_up(in_book, {key(): found([SUBMITTED])})
+
+
+def as_it_turns_up(in_book: ReceiptBook) -> None:
+    in_book.restore_parked([KEPT])
+    in_book.try_again([KEPT], LATER)
+    in_book.submitted(key(), reference())
+
+
+@pytest.mark.parametrize(
+    "order", [by_memory, by_the_store, while_it_waits, asked_for_twice, as_it_turns_up]
+)
+def test_a_kept_receipt_is_applied_once_under_the_rule_of_now_and_leaves_the_store(
+    order: Callable[[ReceiptBook], None],
+) -> None:
+    written = Written()
+    in_book = corrected(written)
+    order(in_book)
+    assert [(e.at, e.segment_status, e.code, e.carrier_message_id) for e in written.events] == [
+        (LATER, DELIVERED, 2, "a")
+    ]
+    assert written.told == ["delivered"]
+    assert written.unparked == [KEPT]
+    assert (list(in_book.wanted()), in_book.parked) == ([], 0)
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_one_that_is_for_nothing_again_stays_where_it_is(waiting: bool) -> None:
+    written = Written()
+    unmatched: list[CarrierId] = []
+    in_book = corrected(written, on_unmatched=unmatched.append)
+    if waiting:
+        in_book.restore_parked([KEPT])
+    in_book.try_again([KEPT], LATER)
+    look_up(in_book, {})
+    assert (written.events, written.parked, written.unparked, unmatched) == ([], [], [], [])
+    assert (list(in_book.wanted()), in_book.parked) == ([], int(waiting))
+
+
+def test_others_of_the_same_id_are_applied_with_it_in_the_order_of_their_arrival() -> None:
+    written = Written()
+    in_book = corrected(written)
+    on_its_way = msgspec.structs.replace(KEPT, segment_status=SUBMITTED, received_at=1.0)
+    in_book.restore_parked([KEPT])
+    in_book.try_again([on_its_way], LATER)
+    look_up(in_book, {key(): found([SUBMITTED])})
+    assert [e.segment_status for e in written.events] == [SUBMITTED, DELIVERED]
+    assert written.unparked == [on_its_way, KEPT]
+
+
+def test_parked_receipts_are_found_under_a_rule_that_changed_while_they_waited() -> None:
+    written = Written()
+    wide = [True]
+    in_book = book(
+        written, key_of=lambda p: key(p.raw_id if wide[0] else p.raw_id.lstrip("0").lower())
+    )
+    in_book.restore_parked([KEPT])
+    wide[0] = False
+    in_book.name_parked_anew()
+    in_book.submitted(key("a"), reference())
+    assert [e.segment_status for e in written.events] == [DELIVERED]
+
+
+def test_what_is_looked_up_says_how_it_was_written_and_how_old_it_is() -> None:
+    in_book = corrected(Written())
+    in_book.arrived(receipt())
+    assert in_book.oldest_wanted([key()], LATER) == LATER
+    in_book.try_again([KEPT], LATER)
+    assert in_book.oldest_wanted([key()], LATER) == RECEIVED_AT
+    assert in_book.raw_ids(key()) == {"", "0A"}
 
 
 # ── acknowledging ────────────────────────────────────────────────────────────────────────────
@@ -496,73 +592,3 @@ def test_how_long_it_took_is_told_for_what_was_applied() -> None:
     late(in_book)
     in_book.arrived(receipt())
     assert seen == [(CARRIER, DELIVERED, RECEIVED_AT - SUBMITTED_AT)]
-
-
-# ── references ───────────────────────────────────────────────────────────────────────────────
-
-
-def kept(references: References, count: int) -> list[str]:
-    """Put so many; return which of them are still remembered, the oldest first."""
-    for number in range(count):
-        references.put(key(str(number)), reference())
-    names = [str(number) for number in range(count) if key(str(number)) in references]
-    assert len(references) == len(names)
-    return names
-
-
-@pytest.mark.parametrize(
-    ("size_max", "count", "left"),
-    [(4, 0, 0), (4, 4, 4), (4, 5, 3), (4, 6, 4), (4, 7, 3), (1, 3, 2), (1_000, 999, 999)],
-)
-def test_the_oldest_references_are_forgotten_a_generation_at_once(
-    size_max: int, count: int, left: int
-) -> None:
-    assert kept(References(size_max), count) == [str(n) for n in range(count - left, count)]
-
-
-def test_what_a_receipt_came_for_is_remembered_until_that_is_committed() -> None:
-    references = References(4)
-    for name in ("a", "b", "c", "d"):
-        references.put(key(name), reference([SUBMITTED, SUBMITTED]))
-    assert references.find(key("a")) is not None, "young again, and the others of its age gone"
-    references.put(key("e"), reference())
-    assert [name for name in "abcde" if key(name) in references] == ["a", "c", "d", "e"]
-    assert references.find_states(MESSAGE) is not None
-
-
-def test_the_newest_half_is_always_remembered() -> None:
-    references = References(10)
-    for count in range(1, 50):
-        references.put(key(str(count)), reference())
-        assert len(references) <= 10
-        newest = range(max(1, count - 4), count + 1)
-        assert all(key(str(number)) in references for number in newest)
-
-
-def test_a_carrier_that_uses_an_id_again_means_its_latest_message() -> None:
-    references = References(10)
-    first, second = reference(), reference()
-    references.put(key(), first)
-    references.put(key(), second)
-    assert references.find(key()) is second
-
-
-def test_states_are_known_as_long_as_any_part_is() -> None:
-    references = References(4)
-    states = [SUBMITTED, SUBMITTED]
-    references.put(key("a"), reference(states, 0))
-    assert references.find_states(MESSAGE) is states
-    references.put(key("other"), reference())
-    references.put(key("b"), reference(states, 1))
-    references.put(key("another"), reference())
-    references.put(key("one more"), reference())
-    assert key("a") not in references
-    assert references.find_states(MESSAGE) is states
-    kept(references, 8)
-    assert references.find_states(MESSAGE) is None
-
-
-def test_short_messages_need_no_shared_list() -> None:
-    references = References(4)
-    references.put(key(), reference([SUBMITTED]))
-    assert references.find_states(MESSAGE) is None

@@ -10,7 +10,8 @@ from gateway.credit.refunds import NOT_DELIVERED, RefundRules
 from gateway.lifecycle import EventKind, Status
 from gateway.model import AccountId, CarrierId, MessageId
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt
-from gateway.receipts import ArrivedReceipt, ReceiptBook, Reference
+from gateway.receipts import ArrivedReceipt, ReceiptBook
+from gateway.references import Reference
 from gateway.refunds import Refunds
 
 MESSAGE, ACCOUNT, CARRIER = MessageId(1001), AccountId(7), CarrierId(1)
@@ -42,7 +43,7 @@ class Nowhere:
 
     def park(self, receipt: ParkedReceipt) -> None: ...
 
-    def unpark(self, carrier_id: int, carrier_message_id: str) -> None: ...
+    def unpark(self, receipt: object) -> None: ...
 
     def after_commit(self, acknowledge: Acknowledge) -> None: ...
 

@@ -13,7 +13,8 @@ from gateway.lifecycle import EventKind, Status
 from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
 from gateway.outcomes import Event, Notice, Party
 from gateway.outgoing import Writing, build_submission
-from gateway.receipts import ArrivedReceipt, Found, ReceiptBook, Reference
+from gateway.receipts import ArrivedReceipt, Found, ReceiptBook
+from gateway.references import Reference
 from gateway.retry import RetryLimits
 from gateway.smpp.errors import InvalidField
 from gateway.smpp.pdu import SubmitTemplate
@@ -275,7 +276,7 @@ class Sink:
     def park(self, receipt: object) -> None:
         raise AssertionError("nothing is parked here")
 
-    def unpark(self, carrier_id: int, carrier_message_id: str) -> None:
+    def unpark(self, receipt: object) -> None:
         raise AssertionError("nothing is parked here")
 
     def after_commit(self, acknowledge: Any) -> None:

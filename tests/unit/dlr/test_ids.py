@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.dlr.ids import (
     ID_CHARACTERS_MAX,
+    PADDED_CHARACTERS_MAX,
     RULE_OF_DLR_MSGID,
     RULE_OF_MSG_ID_TYPE,
     IdForm,
@@ -15,6 +16,7 @@ from gateway.dlr.ids import (
     Proposal,
     normalise_id,
     propose_rule,
+    spell_formerly,
 )
 
 UUID = "550E8400-e29b-41D4-a716-446655440000"
@@ -125,7 +127,9 @@ def test_the_plainest_rule_that_explains_the_pairs_is_proposed(
 
 def test_a_rule_that_explains_most_pairs_is_proposed_with_its_share() -> None:
     pairs = [("7B", "123"), ("7C", "124"), ("same", "same"), ("7D", "999")]
-    assert propose_rule(pairs) == Proposal(IdRule(IdForm.HEX, IdForm.DECIMAL), 3, 4)
+    assert propose_rule(pairs) == Proposal(
+        IdRule(IdForm.HEX, IdForm.DECIMAL), 3, 4, (("7D", "999"),)
+    )
 
 
 @pytest.mark.parametrize("pairs", [[], [("7B", "999")], [("", "")], [(" ", "\0")]])
@@ -137,3 +141,40 @@ def test_nothing_is_proposed_where_nothing_is_explained(pairs: list[tuple[str, s
 def test_a_proposal_is_possible_for_any_pairs(pairs: list[tuple[str, str]]) -> None:
     proposal = propose_rule(iter(pairs))
     assert proposal is None or 0 < proposal.matched <= proposal.observed == len(pairs)
+
+
+# ── rules that were corrected ────────────────────────────────────────────────────────────────
+
+rules = st.builds(IdRule, st.sampled_from(IdForm), st.sampled_from(IdForm), st.booleans())
+raw_ids = st.one_of(
+    st.text("0123456789", min_size=1, max_size=PADDED_CHARACTERS_MAX),
+    st.text("0123456789abcdefABCDEF", min_size=1, max_size=PADDED_CHARACTERS_MAX),
+    st.text("0123456789abcdefgXYZ-", min_size=1, max_size=PADDED_CHARACTERS_MAX),
+)
+
+
+@given(rules, rules, raw_ids, raw_ids)
+def test_a_corrected_rule_finds_what_the_former_one_stored(
+    rule: IdRule, former: IdRule, response: str, other: str
+) -> None:
+    stored = former.normalise_response(response)
+    normal = rule.normalise_response(response)
+    for receipt in (response, normal, other):
+        agrees = rule.normalise_receipt(receipt) == normal
+        if agrees:
+            assert stored in spell_formerly(receipt, rule, former)
+        elif former == rule:
+            assert stored not in spell_formerly(receipt, rule, former)
+
+
+def test_a_hexadecimal_response_that_was_kept_as_text_is_spelled_with_its_zeros() -> None:
+    corrected = IdRule(IdForm.HEX, IdForm.DECIMAL)
+    forms = spell_formerly("7054", corrected, IdRule())
+    assert {"1b8e", "001b8e", "00001b8e"} < set(forms)
+    assert len(forms) == PADDED_CHARACTERS_MAX - 3
+    assert spell_formerly("7054", corrected, IdRule(strip_zeros=True)) == ("1b8e",)
+
+
+def test_an_id_that_is_no_number_has_one_form() -> None:
+    rule = IdRule(IdForm.HEX, IdForm.DECIMAL)
+    assert spell_formerly("SAR-1-2", rule, IdRule()) == ("sar-1-2",)

@@ -362,7 +362,9 @@ def test_routes_that_one_message_may_both_meet_need_a_rank(
         Route(carriers=(ONE,), name="one", **first),
         Route(carriers=(TWO,), name="two", **second),
     ]
-    with pytest.raises(ConfigError, match="may be decided by one as well as by two") as caught:
+    with pytest.raises(
+        ConfigError, match="one and two are equally specific for any number"
+    ) as caught:
         RouteTable(routes)
     assert caught.value.key == "route[1]"
     assert caught.value.detail.endswith("give one of them a rank")
