@@ -19,6 +19,7 @@ from pathlib import Path
 from gateway.api.serve import HttpServer
 from gateway.config import Config
 from gateway.errors import GatewayError, StoreUnavailable
+from gateway.live.settings import Given, begin_settings
 from gateway.logs import get_logger
 from gateway.metrics import Metrics
 from gateway.owner import Owner
@@ -42,8 +43,13 @@ REVIVE_PAUSE_S = 5.0
 class Gateway:
     """One node, from settings to a stopped process."""
 
-    def __init__(self, config: Config, *, started_at: float | None = None) -> None:
+    def __init__(
+        self, config: Config, given: Given | None = None, *, started_at: float | None = None
+    ) -> None:
+        """`given` is where the settings come from; None: they are nobody's to change while the
+        gateway runs."""
         self.config = config
+        self._given = given
         self.metrics = Metrics()
         self.port = 0
         """Where HTTP is listened on, once `run` said it is ready."""
@@ -100,8 +106,11 @@ class Gateway:
         owner: Owner,
         on_ready: Callable[[], None],
     ) -> None:
+        version: int | None = None
+        if self._given is not None:
+            self.config, version = await begin_settings(database, self._given, self.config)
         parts = self.parts = Parts(self.config, self.metrics, url, database, owner)
-        await parts.build()
+        await parts.build(version)
         async with asyncio.TaskGroup() as group:
             background = self._start_background(group, parts, owner, embedded)
             hooks = group.create_task(parts.hooks.run(), name="webhooks")
@@ -110,8 +119,8 @@ class Gateway:
             intake = group.create_task(parts.intake_writer.run(), name="intake")
             outcomes = group.create_task(parts.outcome_writer.run(), name="outcomes")
             await _recover(parts)
-            for bind in parts.binds:
-                group.create_task(bind.run(), name=f"bind {bind.name}")
+            parts.live.carriers.begin(group, self.config.dispatch.stop_timeout_s)
+            background.append(group.create_task(parts.watch.run(), name="settings"))
             http = HttpServer(parts.api, submit=parts.api.submit)
             await self._listen(http, parts)
             on_ready()
@@ -171,8 +180,7 @@ class Gateway:
         parts.intake_writer.stop()
         await asyncio.wait([intake], timeout=FLUSH_STOP_S)
         intake.cancel()
-        deadline_s = self.config.dispatch.stop_timeout_s
-        await asyncio.gather(*(bind.stop(deadline_s) for bind in parts.binds))
+        await parts.live.carriers.stop(parts.live.config.dispatch.stop_timeout_s)
         parts.outcome_writer.stop()
         await asyncio.wait([outcomes], timeout=FLUSH_STOP_S)
         outcomes.cancel()

@@ -157,6 +157,11 @@ class CarrierDesk:
             self._pump_scheduled = True
             self._loop.call_soon(self._pump)
 
+    def wake(self, carrier_id: CarrierId) -> None:
+        """Look whether something can be sent to a carrier by now."""
+        self._dispatcher.ready.add(carrier_id)
+        self.pump_soon()
+
     def _pump(self) -> None:
         self._pump_scheduled = False
         ready, self._dispatcher.ready = self._dispatcher.ready, set()

@@ -58,17 +58,23 @@ class Condition:
             outcomes_waiting=lambda: float(self._outcomes.waiting),
         )
         for line in self._lines.values():
-            self._watch_line(line, metrics)
+            self.watch_line(line, metrics)
 
-    def _watch_line(self, line: Line, metrics: Metrics) -> None:
+    def watch_line(self, line: Line, metrics: Metrics) -> None:
+        """Have a carrier's gauges read from here."""
         metrics.carrier(line.name).watch(
             binds=lambda: float(len(line.binds)),
             bound=lambda: float(sum(bind.bound for bind in line.binds)),
             window_size=lambda: float(sum(bind.settings.window_size for bind in line.binds)),
             in_flight=lambda: float(sum(bind.in_flight for bind in line.binds)),
+            drained=lambda: float(self._dispatcher.carriers[line.id].gone is not None),
         )
         for lane in Lane:
             self._watch_lane(line, lane, metrics)
+
+    def forget_line(self, line: Line, metrics: Metrics) -> None:
+        """Have no gauges of a carrier that is no more."""
+        metrics.carrier(line.name).unwatch()
 
     def _watch_lane(self, line: Line, lane: Lane, metrics: Metrics) -> None:
         state = self._dispatcher.carriers[line.id]
@@ -94,4 +100,5 @@ class Condition:
             rate_per_s=round(state.rate.rate_per_s, 3),
             held_back_by=[limit.wire for limit in state.limits.holding],
             state="up" if bound == len(line.binds) else "degraded" if bound else "down",
+            drained=state.gone.reason if state.gone is not None else "",
         )

@@ -45,15 +45,17 @@ def load_config(path: Path | None) -> Config:
 
     Raises ConfigError, naming the key, for anything that can't be used as it stands.
     """
-    if path is None:
-        return Config()
+    return Config() if path is None else build_config(read_tree(path))
+
+
+def read_tree(path: Path) -> dict[str, Any]:
+    """Return the file's tables as they are written; raises ConfigError."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError("", f"can't read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError("", f"{path} is not TOML: {error}") from error
-    return build_config(raw)
 
 
 def build_config(raw: dict[str, Any]) -> Config:

@@ -85,7 +85,7 @@ class Dispatcher:
         self._journal = Journal(record)
         self._states_of = states_of
         self._reroute = reroute
-        self._limits = limits
+        self.limits = limits
         self._jobs: dict[MessageId, Job] = {}
         self._ceilings = Ceilings(self.carriers)
         self._deadlines = Deadlines()
@@ -277,7 +277,7 @@ class Dispatcher:
                 )
             elif job.closed:
                 self._journal.give_up(submission, wall, error="bind lost")
-            elif job.failed(submission.index) >= self._limits.attempts_max:
+            elif job.failed(submission.index) >= self.limits.attempts_max:
                 self._journal.give_up(submission, wall, error="lost too often")
             else:
                 self._journal.waits(submission, EventKind.RETRY, wall, error="bind lost")
@@ -646,7 +646,7 @@ class Dispatcher:
         if job.closed:  # another segment was refused meanwhile
             self._journal.give_up(submission, wall, status)
             return
-        decision = decide_retry(status_class, job.attempts.get(index, 0), self._limits)
+        decision = decide_retry(status_class, job.attempts.get(index, 0), self.limits)
         if job.refused and not isinstance(decision, GiveUp):
             decision = TRY_OTHER
         match decision:

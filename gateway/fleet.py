@@ -58,6 +58,7 @@ class Fleet:
         carrier = self.carriers[carrier_id]
         if not carrier.leaving:
             carrier.leaving = True
+            carrier.paused = False
             self._close(carrier, TAKEN_OUT, now, wall)
 
     def idle(self, carrier_id: CarrierId) -> bool:

@@ -68,6 +68,10 @@ class Housekeeper:
         self._depth = OutboxDepth(0, 0, None)
         metrics.webhooks.watch(pending=lambda: float(self._depth.waiting), oldest_age_s=self._age_s)
 
+    def use(self, settings: Messages) -> None:
+        """Go by other settings from now on."""
+        self._settings = settings
+
     async def run(self) -> None:
         """Do every duty at its interval, until cancelled."""
         async with asyncio.TaskGroup() as group:

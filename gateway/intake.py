@@ -103,6 +103,14 @@ class Intake:
     def tables(self, tables: Tables) -> None:
         self.ways.tables = tables
 
+    def use(self, settings: Messages, tables: Tables) -> None:
+        """Decide by other settings and tables from now on."""
+        # What was counted for a carrier that is no more may have to be counted for another one.
+        styles = {**self.tables.styles, **tables.styles}
+        self.tables = msgspec.structs.replace(tables, styles=styles)
+        self.settings = settings
+        self.ways.use(settings)
+
     def decide(self, account: Account, request: SendRequest, now: float) -> Message | Rejected:
         """Return the message that the request becomes, with an id and a price, or why not."""
         try:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import ssl
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 from gateway.carrier_state import CarrierState, Policy
 from gateway.carriers import CarrierDesk, Line
@@ -35,13 +38,9 @@ from gateway.throttle.pacer import Pacer
 
 
 def build_line(carrier: Carrier, carrier_id: CarrierId, metrics: Metrics) -> Line:
-    """Return one carrier's line, without its binds."""
-    dialect = DIALECTS.get(carrier.dialect)
-    if dialect is None:
-        raise ConfigError(
-            f"carrier.{carrier.name}.dialect",
-            f"{carrier.dialect!r} is none of {', '.join(sorted(DIALECTS))}",
-        )
+    """Return one carrier's line, without its binds; raises ConfigError."""
+    check_carrier(carrier)
+    dialect = DIALECTS[carrier.dialect]
     return Line(
         id=carrier_id,
         name=carrier.name,
@@ -81,6 +80,15 @@ def build_id_rule(carrier: Carrier) -> IdRule:
     return dialect.ids if named == IdRule() and dialect is not None else named
 
 
+def check_carrier(carrier: Carrier) -> None:
+    """Raise ConfigError for what can be seen to be wrong wherever the settings are read."""
+    if carrier.dialect not in DIALECTS:
+        raise ConfigError(
+            f"carrier.{carrier.name}.dialect",
+            f"{carrier.dialect!r} is none of {', '.join(sorted(DIALECTS))}",
+        )
+
+
 def build_style(carrier: Carrier) -> TextStyle:
     """Return how a carrier wants text written."""
     return TextStyle(
@@ -103,12 +111,7 @@ def build_state(carrier: Carrier, carrier_id: CarrierId, started_at: float) -> C
             whole=carrier.long == "payload",
             statuses={int(k, 0): StatusClass(v) for k, v in carrier.statuses.items()},
         ),
-        AdaptiveRate(
-            carrier.rate_per_s,
-            carrier.burst,
-            AdaptiveLimits(pause_s=carrier.throttle_pause_s),
-            started_at=started_at,
-        ),
+        AdaptiveRate(carrier.rate_per_s, carrier.burst, _limits_of(carrier), started_at=started_at),
         window_size=carrier.window_size
         * sum(bind.count for bind in carrier.binds if bind.mode != "receiver"),
         destinations=build_destinations(carrier, started_at),
@@ -126,6 +129,15 @@ def build_destinations(carrier: Carrier, started_at: float) -> CarrierDestinatio
     if not (prefixes or countries):
         return None
     return CarrierDestinations(prefixes, countries, started_at)
+
+
+def agree_rate(carrier: Carrier, rate: AdaptiveRate, now: float) -> None:
+    """Have a rate go on as the carrier's settings say; what has left already counts on."""
+    rate.agree(carrier.rate_per_s, carrier.burst, now, _limits_of(carrier))
+
+
+def _limits_of(carrier: Carrier) -> AdaptiveLimits:
+    return AdaptiveLimits(pause_s=carrier.throttle_pause_s)
 
 
 def add_binds(carrier: Carrier, line: Line, desk: CarrierDesk, started_at: float) -> None:
@@ -165,18 +177,30 @@ def _build_binds(
                 ),
                 pace=Pace(first_s=carrier.reconnect_first_s, max_s=carrier.reconnect_max_s),
                 connect_timeout_s=carrier.connect_timeout_s,
+                tls=tls.fingerprint if tls else "",
             ),
             desk,
             random=random.random,
-            tls=tls,
+            tls=tls.context if tls else None,
         )
         for number, bind in enumerate(each, start=1)
     ]
 
 
-def build_tls(settings: Tls, key: str) -> ssl.SSLContext:
+class ClientTls(NamedTuple):
+    """What a bind connects with."""
+
+    context: ssl.SSLContext
+    fingerprint: str
+    """Another one when the settings are, or the content of any of their files."""
+
+
+def build_tls(settings: Tls, key: str) -> ClientTls:
     """Return the client's TLS context; raises ConfigError for files that can't be used."""
+    digest = hashlib.sha256(repr(settings).encode())
     try:
+        for file in (settings.ca_file, settings.cert_file, settings.key_file):
+            digest.update(Path(file).read_bytes() if file else b"")
         context = ssl.create_default_context(cafile=settings.ca_file or None)
         if settings.cert_file:
             context.load_cert_chain(settings.cert_file, settings.key_file or None)
@@ -185,7 +209,7 @@ def build_tls(settings: Tls, key: str) -> ssl.SSLContext:
     if not settings.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    return context
+    return ClientTls(context, digest.hexdigest())
 
 
 def build_tables(

@@ -82,6 +82,10 @@ class _Families:
         self.database_up = gauge("database_up", "Whether the database answers.")
         self.tasks = gauge("tasks", "Tasks of the event loop.")
 
+        self.settings = counter(
+            "settings_total", "Settings that came in while it ran, by outcome.", "outcome"
+        )
+        self.settings_version = gauge("settings_version", "Version of the settings; 0: none kept.")
         self.messages = counter("messages_accepted_total", "Messages committed.", "lane")
         self.segments = counter("segments_accepted_total", "Their segments.", "lane")
         self.rejections = counter("rejections_total", "Requests refused, by code.", "code")
@@ -116,6 +120,7 @@ class _Families:
             "oddity",
         )
         self.inbound_parts = gauge("inbound_parts_waiting", "Parts without the rest.", "carrier")
+        self.drained = gauge("carrier_drained", "Whether it is drained by hand.", "carrier")
         self.bind_losses = counter("bind_losses_total", "Sessions lost.", "carrier", "reason")
         self.held_back = counter(
             "held_back_seconds_total", "Time in which a limit held messages back.", "carrier", "by"
@@ -349,6 +354,20 @@ class InboundMetrics:
         _watch(self._parts, parts_waiting)
 
 
+class SettingsMetrics:
+    """The settings that the node runs by."""
+
+    __slots__ = ("_families", "applied", "refused")
+
+    def __init__(self, families: _Families) -> None:
+        self._families = families
+        self.applied = families.settings.labels("applied").inc
+        self.refused = families.settings.labels("refused").inc
+
+    def watch(self, version: Reading) -> None:
+        _watch(self._families.settings_version, version)
+
+
 class CarrierMetrics:
     """One carrier: its binds, submissions and receipts, and what phones send through it."""
 
@@ -410,12 +429,29 @@ class CarrierMetrics:
         self._held_back.add(by, seconds)
 
     def watch(
-        self, *, binds: Reading, bound: Reading, window_size: Reading, in_flight: Reading
+        self,
+        *,
+        binds: Reading,
+        bound: Reading,
+        window_size: Reading,
+        in_flight: Reading,
+        drained: Reading,
     ) -> None:
+        _watch(self._families.drained.labels(self._name), drained)
         _watch(self._families.binds.labels(self._name), binds)
         _watch(self._families.bound.labels(self._name), bound)
         _watch(self._families.window_size.labels(self._name), window_size)
         _watch(self._families.in_flight.labels(self._name), in_flight)
+
+    def unwatch(self) -> None:
+        """Read none of the carrier's gauges any more; its counters stay."""
+        families = self._families
+        for gauge in (families.binds, families.bound, families.window_size, families.in_flight):
+            gauge.remove(self._name)
+        families.drained.remove(self._name)
+        for gauge in (families.waiting, families.oldest):
+            for lane in Lane:
+                gauge.remove(self._name, lane.wire)
 
     def watch_lane(self, lane: Lane, *, waiting: Reading, oldest_age_s: Reading) -> None:
         _watch(self._families.waiting.labels(self._name, lane.wire), waiting)
@@ -445,6 +481,7 @@ class Metrics:
         self._carriers: dict[str, CarrierMetrics] = {}
         self.intake_commits = CommitMetrics(families, "intake")
         self.outcome_commits = CommitMetrics(families, "outcomes")
+        self.settings = SettingsMetrics(families)
         self.webhooks = WebhookMetrics(families)
         self.email = EmailMetrics(families)
         self.upstream = UpstreamMetrics(families, self.rejected)

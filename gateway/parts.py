@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from gateway.api.app import build_api
@@ -16,6 +16,7 @@ from gateway.bookkeeping import Bookkeeper
 from gateway.carriers import CarrierDesk, Line
 from gateway.condition import Condition
 from gateway.config import Config
+from gateway.credit.refunds import RefundRules
 from gateway.credit.volumes import MonthVolumes
 from gateway.directory import Directory
 from gateway.dispatch import Dispatcher
@@ -24,14 +25,18 @@ from gateway.fallback.depth import EmailDepth
 from gateway.fallback.sender import EmailSender
 from gateway.fallback.template import Templates
 from gateway.feeding import Feeder
+from gateway.fleet import Fleet
 from gateway.hooks.webhooks import WebhookSender
 from gateway.housekeeping import Housekeeper
 from gateway.ids import IdGenerator, accepted_at
 from gateway.inbound.book import Origin
 from gateway.inbound.desk import InboundDesk
 from gateway.ineligible import IneligibleTally
-from gateway.intake import Intake
+from gateway.intake import Intake, Tables
 from gateway.lines import add_binds, build_line, build_state, build_style, build_tables
+from gateway.live.carriers import LiveCarriers
+from gateway.live.settings import Live
+from gateway.live.watch import Watch
 from gateway.logs import get_logger
 from gateway.lookups import ReceiptLookups, key_under_present_rule
 from gateway.metrics import Metrics
@@ -42,9 +47,9 @@ from gateway.owner import Owner
 from gateway.receipts import ReceiptBook
 from gateway.refunds import Refunds
 from gateway.retry import RetryLimits
-from gateway.smpp.client import CarrierBind
 from gateway.store.accounts import list_accounts
 from gateway.store.backlog import Backlog
+from gateway.store.carriers import list_carriers, register_carriers
 from gateway.store.ceilings import AccountCeilings
 from gateway.store.commit_line import CommitLine
 from gateway.store.fallbacks import FallbackStore
@@ -84,8 +89,11 @@ class Parts:
         self._owner = owner
         self._started_at = time.monotonic()
 
-    async def build(self) -> None:
-        """Make and join everything; raises ConfigError and StoreUnavailable."""
+    async def build(self, version: int | None) -> None:
+        """Make and join everything; raises ConfigError and StoreUnavailable.
+
+        `version` is of the settings; None: they change at no one's word.
+        """
         self.maintenance = Maintenance(self._database)
         await self.maintenance.ensure_partitions(time.time())
         await self._open_writers()
@@ -97,18 +105,15 @@ class Parts:
         self.operators = OperatorKeeper(OperatorStore(self._database))
         await self.operators.refresh()
         self.ineligible = IneligibleTally(self._database)
-        carrier_ids, past_carriers = await _register_carriers(
-            self._database, [carrier.name for carrier in self._config.carrier]
-        )
+        carrier_ids = await self._register([carrier.name for carrier in self._config.carrier])
+        known = await list_carriers(self._database)
         self._build_outcomes()
-        self._build_carriers(carrier_ids, past_carriers)
-        await self._adopt_id_rules()
-        self._build_intake(carrier_ids, await _fetch_account_ids(self._database))
+        self._build_carriers(carrier_ids, {each.id for each in known} - {*carrier_ids.values()})
+        await self._adopt_id_rules(self.lines.values())
+        self._build_intake(await self._build_tables(self._config, carrier_ids))
         self._build_front()
-
-    @property
-    def binds(self) -> list[CarrierBind]:
-        return [bind for line in self.lines.values() for bind in line.binds]
+        self._build_live(carrier_ids, version)
+        self.live.carriers.drain({each.id: str(each.drain) for each in known if each.drain})
 
     @property
     def writer_lines(self) -> tuple[CommitLine, CommitLine]:
@@ -179,7 +184,7 @@ class Parts:
         )
 
     def _build_carriers(
-        self, carrier_ids: dict[str, CarrierId], past_carriers: list[CarrierId]
+        self, carrier_ids: Mapping[str, CarrierId], past_carriers: Iterable[CarrierId]
     ) -> None:
         """Build what speaks to carriers, and who decides what it says."""
         config = self._config
@@ -206,20 +211,13 @@ class Parts:
         self.dispatcher = Dispatcher(
             [build_state(c, carrier_ids[c.name], self._started_at) for c in config.carrier],
             self.desk.record,
-            limits=RetryLimits(
-                attempts_max=config.dispatch.retry_attempts_max,
-                first_s=config.dispatch.retry_first_s,
-                max_s=config.dispatch.retry_max_s,
-            ),
+            limits=_retry_limits(config),
             held_max=config.dispatch.queue_messages_max,
             past_carriers=past_carriers,
             states_of=lambda message_id: self.book.references.find_states(message_id),
             reroute=lambda message: self.intake.reroute(message),
         )
-        self.refunds = Refunds(
-            build_refund_rules(config, carrier_ids, self.directory.pays_on_delivery),
-            self.outcome_writer.refund,
-        )
+        self.refunds = Refunds(self._refund_rules(config, carrier_ids), self.outcome_writer.refund)
         self.book = ReceiptBook(
             self.outcome_writer,
             references_max=config.dispatch.references_max,
@@ -254,21 +252,30 @@ class Parts:
             try_taken_again=lookups.try_taken_again,
         )
 
-    async def _adopt_id_rules(self) -> None:
-        rules = {carrier_id: line.ids for carrier_id, line in self.lines.items()}
+    async def _adopt_id_rules(self, lines: Collection[Line]) -> None:
+        """Have these lines know the rules by which their carriers' ids were stored before."""
+        rules = {line.id: line.ids for line in lines}
         former = await adopt_id_rules(self._database, rules, time.time())
-        for carrier_id, line in self.lines.items():
-            line.former_ids = former[carrier_id]
+        for line in lines:
+            line.former_ids = former[line.id]
 
-    def _build_intake(
-        self, carrier_ids: dict[str, CarrierId], account_ids: dict[str, AccountId]
-    ) -> None:
+    def _refund_rules(self, config: Config, carrier_ids: Mapping[str, CarrierId]) -> RefundRules:
+        return build_refund_rules(config, carrier_ids, self.directory.pays_on_delivery)
+
+    async def _build_tables(self, config: Config, carrier_ids: Mapping[str, CarrierId]) -> Tables:
+        """Build what intake looks things up in, at the start and whenever settings change.
+
+        Raises ConfigError; changes nothing.
+        """
+        return build_tables(config, carrier_ids, await _fetch_account_ids(self._database))
+
+    def _build_intake(self, tables: Tables) -> None:
         """Build who takes messages in."""
         config = self._config
         volumes = MonthVolumes()
         self.intake = Intake(
             config.messages,
-            build_tables(config, carrier_ids, account_ids),
+            tables,
             self._ids,
             text_chars_max=config.http.text_chars_max,
             operators=self.operators.book,
@@ -330,6 +337,41 @@ class Parts:
         }
         self.dispatcher.set_ceilings(leaving, time.monotonic(), self._started_at)
 
+    def _build_live(self, carrier_ids: Mapping[str, CarrierId], version: int | None) -> None:
+        """Build who passes changed settings on."""
+        fleet = Fleet(self.dispatcher)
+        carriers = LiveCarriers(
+            {carrier_ids[carrier.name]: carrier for carrier in self._config.carrier},
+            *(self.lines, fleet, self.desk, self.inbound, self.condition, self._metrics),
+        )
+        self.live = Live(
+            *(self._config, carriers, self.intake, self._register, self._build_tables),
+            adopt=self._adopt_id_rules,
+            use=self._use,
+            reroute=lambda: fleet.reroute(asyncio.get_running_loop().time()),
+        )
+        self.watch = Watch(
+            partial(connect_single, self._url, "settings"),
+            self._database,
+            self.live,
+            self.condition.carriers,
+            self._metrics.settings,
+            node=NODE,
+            version=version,
+        )
+
+    def _use(self, config: Config, carrier_ids: Mapping[str, CarrierId]) -> None:
+        """Pass settings on that neither intake's tables nor carriers' lines are made of."""
+        self.dispatcher.limits = _retry_limits(config)
+        self.directory.plans = config.plan
+        self.refunds.rules = self._refund_rules(config, carrier_ids)
+        self.housekeeper.use(config.messages)
+
+    async def _register(self, names: Sequence[str]) -> Mapping[str, CarrierId]:
+        """Give every carrier its number."""
+        known = await register_carriers(self._database, names)
+        return {each.name: each.id for each in known if each.name in names}
+
     # ── what the writers say ─────────────────────────────────────────────────────────────────
 
     def _on_stored(self, messages: list[Message]) -> None:
@@ -350,20 +392,11 @@ class Parts:
         self.directory.count_moves("voided", ((e.account_id, e.voided_micros) for e in events))
 
 
-async def _register_carriers(
-    database: Database, names: Sequence[str]
-) -> tuple[dict[str, CarrierId], list[CarrierId]]:
-    """Give every configured carrier its number; return those, and the ones of former carriers."""
-    async with database.acquire() as connection:
-        await connection.execute(
-            "INSERT INTO carriers (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING",
-            list(names),
-        )
-        rows = await connection.fetch("SELECT id, name FROM carriers")
-    known = {row["name"]: CarrierId(row["id"]) for row in rows}
-    return (
-        {name: known[name] for name in names},
-        [carrier_id for name, carrier_id in known.items() if name not in names],
+def _retry_limits(config: Config) -> RetryLimits:
+    return RetryLimits(
+        attempts_max=config.dispatch.retry_attempts_max,
+        first_s=config.dispatch.retry_first_s,
+        max_s=config.dispatch.retry_max_s,
     )
 
 

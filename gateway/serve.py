@@ -34,6 +34,7 @@ from gateway.config_file import build_config, printable_config
 from gateway.demo.carriers import CURRENCY, Simulator
 from gateway.demo.customer import provide_account
 from gateway.errors import ConfigError, GatewayError, StoreUnavailable
+from gateway.live.settings import Given
 from gateway.logs import get_logger, setup_logging
 from gateway.store.embedded_start import join_embedded
 
@@ -53,19 +54,21 @@ DEMO_NUMBER = "+491713920010"
 _CANT_LISTEN = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})
 
 
-def main(config: Config, *, simulator: bool = False) -> int:
+def main(config: Config, given: Given | None) -> int:
     """Run a node until a signal stops it; return the exit status.
 
-    With `simulator` it has two simulated carriers in place of those of the settings, so that
-    nothing can leave for a real one, and an account that can send.
+    `given` is where the settings come from. With None it has two simulated carriers in place of
+    theirs, and an account that can send; nothing can leave for a real carrier, also not by what
+    is applied meanwhile.
     """
+    simulator = given is None
     started_at = time.monotonic()
     setup_logging(config.log)
     log.info("settings", **_changed(config, printable_config(config)))
     try:
         with _carriers(config, simulated=simulator) as complete:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(_serve(complete, started_at, simulator))
+                runner.run(_serve(complete, given, started_at))
         return STOPPED
     except (KeyboardInterrupt, asyncio.CancelledError):
         _say("stopped at once; what was accepted is in the database and goes on at the next start")
@@ -90,12 +93,12 @@ def _carriers(config: Config, *, simulated: bool) -> Iterator[Config]:
         )
 
 
-async def _serve(config: Config, started_at: float, simulator: bool) -> None:
-    gateway = Gateway(config, started_at=started_at)
+async def _serve(config: Config, given: Given | None, started_at: float) -> None:
+    gateway = Gateway(config, given, started_at=started_at)
     ready = asyncio.Event()
     running = asyncio.create_task(gateway.run(ready.set), name="gateway")
     _obey_signals(gateway, running)
-    announcing = asyncio.create_task(_announce(gateway, ready, simulator), name="announce")
+    announcing = asyncio.create_task(_announce(gateway, ready, given is None), name="announce")
     announcing.add_done_callback(_report_silence)
     try:
         await running

@@ -230,6 +230,8 @@ class CarrierView(msgspec.Struct, frozen=True, kw_only=True):
     store; account and destination, which hold some of them."""
     state: str
     """up, degraded (some binds are down) or down."""
+    drained: str = ""
+    """Why it gets no new messages; empty: it does."""
 
 
 class OutboxEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -100,6 +100,10 @@ class Ways:
         self.tables = tables
         self.operators = operators or OperatorBook()
         self.volumes = volumes
+        self.use(settings)
+
+    def use(self, settings: Messages) -> None:
+        """Read numbers by these settings from now on."""
         self._default_country = settings.default_country
         self._refused_types = frozenset(NumberType(name) for name in settings.refuse_types)
         # Nearly every number is surely a mobile one, and is not asked for its type then.

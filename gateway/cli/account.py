@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar, cast
@@ -130,7 +128,7 @@ def create(
         made = await accounts.create_account(database, name, currency, **given)
         if credit:
             await accounts.deposit(
-                database, made.id, credit, reason="first credit", author=_author()
+                database, made.id, credit, reason="first credit", author=values.author()
             )
         new_key = await accounts.create_key(database, made.id) if with_key else None
         return await get_account(database, name), new_key
@@ -269,7 +267,7 @@ def topup(
             standing.account.id,
             amount,
             reason=reason,
-            author=_author(),
+            author=values.author(),
             key=deposit_key,
         )
         return standing, done
@@ -321,14 +319,6 @@ def _check_plan(config: Config, given: AccountSettings, currency: str) -> None:
             f"{name} is for accounts in {plan.currency}, and this one is in {currency}",
             param_hint="--plan",
         )
-
-
-def _author() -> str:
-    """Return who runs the command, for the books."""
-    try:
-        return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):  # a container's user without a name
-        return f"cli:{os.getuid()}"
 
 
 def _json_of(standing: Standing, **secrets: str) -> AccountJson:

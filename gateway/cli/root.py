@@ -9,6 +9,7 @@ import click
 
 from gateway import __version__
 from gateway.cli.account import account
+from gateway.cli.apply import apply
 from gateway.cli.audit import audit
 from gateway.cli.carrier import carrier
 from gateway.cli.fallback import email
@@ -71,6 +72,7 @@ class Root(click.Group):
     epilog=examples(
         "gateway demo                     watch real texts travel through simulated carriers",
         "gateway serve --simulator        a gateway to try things on",
+        "gateway apply gateway.toml       other settings, without a restart",
         "gateway account create shop --credit 100 --with-key",
         "gateway message list --account shop --status undelivered",
         "gateway audit && echo the money is exact",
@@ -92,6 +94,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
 for command in (
     serve,
     demo,
+    apply,
     account,
     carrier,
     message,

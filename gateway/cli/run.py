@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.session import Session, pass_session
-from gateway.cli.values import config_option, examples
+from gateway.cli.values import author, config_option, examples
 from gateway.config import Config
 from gateway.errors import ConfigError
 
@@ -27,9 +27,12 @@ from gateway.errors import ConfigError
 def serve(session: Session, simulator: bool) -> None:
     """Run the gateway until Ctrl-C, which stops it in order."""
     settings = session.config  # first: a mistake in it is told without loading everything else
+    from gateway.live.settings import Given
     from gateway.serve import main
 
-    sys.exit(main(settings, simulator=simulator))
+    file = session.config_file
+    given = Given(session.tree, str(file.absolute()) if file else "", author())
+    sys.exit(main(settings, None if simulator else given))
 
 
 @click.command(epilog=examples("gateway demo", "gateway demo --data-dir /tmp/demo"))

@@ -13,7 +13,7 @@ import click
 
 from gateway.cli.output import waiting
 from gateway.config import Config
-from gateway.config_file import load_config
+from gateway.config_file import parse_config, read_tree, resolve_secrets
 from gateway.errors import ConfigError, Rejected
 from gateway.store import accounts
 from gateway.store.accounts import Standing
@@ -44,8 +44,20 @@ class Session:
         return DEFAULT_FILE if DEFAULT_FILE.exists() else None
 
     @cached_property
+    def tree(self) -> dict[str, Any] | None:
+        """What the file says, as it is written; None without a file."""
+        file = self.config_file
+        return None if file is None else read_tree(file)
+
+    @cached_property
+    def parsed(self) -> Config:
+        """The settings with references to secrets in the place of secrets, which need not be
+        known where a command runs."""
+        return Config() if self.tree is None else parse_config(self.tree)
+
+    @cached_property
     def config(self) -> Config:
-        return load_config(self.config_file)
+        return resolve_secrets(self.parsed)
 
     def run(self, work: Callable[[Database], Coroutine[Any, Any, T]], *, create: bool = False) -> T:
         """Do `work` on the database and return what it returns.
@@ -73,11 +85,11 @@ class Session:
 
     @property
     def has_database(self) -> bool:
-        return bool(self.config.database_url) or self._cluster.exists()
+        return bool(self.parsed.database_url) or self._cluster.exists()
 
     @property
     def _cluster(self) -> Path:
-        return Path(self.config.node.data_dir) / "postgresql"
+        return Path(self.parsed.node.data_dir) / "postgresql"
 
     @asynccontextmanager
     async def _database(self, *, create: bool) -> AsyncIterator[Database]:
@@ -94,14 +106,14 @@ class Session:
     @asynccontextmanager
     async def _server(self, *, create: bool) -> AsyncIterator[tuple[str, bool]]:
         """Yield the database's URL, and whether the server behind it is the gateway's own."""
-        url = self.config.database_url
+        url = self.parsed.database_url
         if url:
             yield url, False
             return
         if not create and not self.has_database:
             raise ConfigError(
                 "node.data_dir",
-                f"there is no database in {self.config.node.data_dir} yet; begin with `gateway"
+                f"there is no database in {self.parsed.node.data_dir} yet; begin with `gateway"
                 " serve` or `gateway migrate`, or name the settings with --config",
             )
         server = await self._start()
@@ -112,7 +124,7 @@ class Session:
 
     async def _start(self) -> EmbeddedPostgres:
         with waiting("Starting the gateway's own PostgreSQL …"):
-            return await join_embedded(Path(self.config.node.data_dir))
+            return await join_embedded(Path(self.parsed.node.data_dir))
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)

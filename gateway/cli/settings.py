@@ -7,13 +7,15 @@ from typing import Any
 
 import click
 
-from gateway.cli.output import print_json, print_line
+from gateway.cli.output import moment, print_json, print_line, print_table
 from gateway.cli.session import Session, pass_session
 from gateway.cli.values import config_option, examples, json_option
 from gateway.config_file import printable_config
 from gateway.lines import build_tables
 from gateway.model import CarrierId
 from gateway.route_tables import assume_accounts
+from gateway.store.postgres import Database
+from gateway.store.settings import NodeInfo, VersionInfo, list_nodes, list_versions
 
 
 @click.group()
@@ -62,6 +64,41 @@ def print_config(session: Session, as_json: bool) -> None:
         print_json(tree)
     else:
         click.echo(format_toml(tree).rstrip("\n"))
+
+
+@config.command(
+    name="versions",
+    epilog=examples("gateway config versions", "gateway config versions --json | jq '.[0]'"),
+)
+@json_option
+@config_option
+@pass_session
+def list_applied(session: Session, as_json: bool) -> None:
+    """List the settings that were applied, the newest first, and which of them each node runs."""
+
+    async def work(database: Database) -> tuple[list[VersionInfo], list[NodeInfo]]:
+        return await list_versions(database), await list_nodes(database)
+
+    versions, nodes = session.run(work)
+    if as_json:
+        print_json(versions)
+        return
+    print_table(
+        ("version", "applied at", "by", "from", "run by", "refused"),
+        (
+            (
+                each.version,
+                moment(each.applied_at),
+                each.author,
+                each.source,
+                ", ".join(f"node {node.node}" for node in nodes if node.version == each.version),
+                each.refused,
+            )
+            for each in versions
+        ),
+        right=("version",),
+        elastic=("from", "refused"),
+    )
 
 
 @click.command(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +31,14 @@ def time(text: str) -> datetime:
             f"{text!r} is no time like 2026-01-31 or 2026-01-31T08:00:00Z"
         ) from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def author() -> str:
+    """Return who runs the command, for what is kept with what it changes."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # a container's user without a name
+        return f"cli:{os.getuid()}"
 
 
 def _use_config(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:

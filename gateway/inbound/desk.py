@@ -15,7 +15,7 @@ from gateway.inbound.book import BuildDeliveries, InboundBook, Origin, Sink
 from gateway.inbound.content import BINARY
 from gateway.inbound.numbers import NOBODY, Owners
 from gateway.logs import get_logger
-from gateway.metrics import Metrics
+from gateway.metrics import InboundMetrics, Metrics
 from gateway.model import AccountId, CarrierId
 from gateway.outcomes import Acknowledge, Delivery, InboundMessage
 from gateway.smpp.pdu import DeliverSm
@@ -46,12 +46,12 @@ class InboundDesk:
         self._build_deliveries = build_deliveries
         self._owners = Owners()
         self._version = 0
-        self._counts = {
-            id_: metrics.carrier(origin.name).inbound for id_, origin in origins.items()
-        }
+        self._metrics = metrics
+        self._origins: dict[CarrierId, Origin] = {}
+        self._counts: dict[CarrierId, InboundMetrics] = {}
         self._book = InboundBook(
             sink,
-            origins,
+            self._origins,
             ids,
             reassembly_s=reassembly_s,
             find_owner=lambda carrier_id, recipient: self._owners.find(carrier_id, recipient),
@@ -60,8 +60,15 @@ class InboundDesk:
             on_handed_over=self._count,
             on_repeated=self._count_repeated,
         )
-        for carrier_id, counts in self._counts.items():
-            counts.watch(_reader(self._book, carrier_id))
+        for carrier_id, origin in origins.items():
+            self.use(carrier_id, origin)
+
+    def use(self, carrier_id: CarrierId, origin: Origin) -> None:
+        """Read a carrier's messages so from now on; one that is new begins to be counted."""
+        self._origins[carrier_id] = origin
+        if carrier_id not in self._counts:
+            self._counts[carrier_id] = self._metrics.carrier(origin.name).inbound
+            self._counts[carrier_id].watch(_reader(self._book, carrier_id))
 
     async def start(self) -> None:
         """Load the numbers and go on with the parts that wait; before any bind."""

@@ -290,3 +290,20 @@ def _patterns_of_length(region: PhoneMetadata, length: int) -> tuple[str, str]:
 def _fitting(kinds: Iterable[PhoneNumberDesc | None], length: int) -> list[str]:
     patterns = (_pattern(kind) for kind in kinds if kind and length in _lengths(kind))
     return list(dict.fromkeys(filter(None, patterns)))
+
+
+def calling_code_of(country: str) -> str:
+    """Return the digits with which a country's numbers begin; "" for no country of ours."""
+    for code, countries in COUNTRY_CODE_TO_REGION_CODE.items():
+        if country in countries:
+            return str(code)
+    return ""
+
+
+def main_country_of(prefix: str) -> str:
+    """Return the country whose numbers begin so, the main one where several share the code."""
+    for length in range(1, CALLING_CODE_DIGITS_MAX + 1):
+        countries = COUNTRY_CODE_TO_REGION_CODE.get(int(prefix[:length] or 0))
+        if countries and countries[0] != REGION_CODE_FOR_NON_GEO_ENTITY:
+            return countries[0]
+    return ""

@@ -13,6 +13,8 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+import msgspec
+
 from gateway.logs import get_logger
 from gateway.smpp import vocabulary as v
 from gateway.smpp.backoff import Backoff, Ending
@@ -167,6 +169,13 @@ class CarrierBind:
         link.session.send_deliver_resp(token & ((1 << _SEQUENCE_BITS) - 1), status)
         link.touch()
         self._note_idle(link)
+
+    def resize_window(self, window_size: int) -> None:
+        """Let so many submissions be unanswered, in this session and those that follow."""
+        self.settings = msgspec.structs.replace(self.settings, window_size=window_size)
+        if self._link is not None:
+            self._link.session.resize_window(window_size)
+            self._offer_room()
 
     def rebind(self) -> None:
         """Say goodbye to this session and begin another, because the carrier's end of it is at
@@ -366,7 +375,7 @@ class CarrierBind:
         self._offer_room()
 
     def _offer_room(self) -> None:
-        if self.room:
+        if self.room > 0:
             try:
                 self._listener.room(self)
             except Exception:

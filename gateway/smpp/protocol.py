@@ -151,6 +151,10 @@ class Session:
         """How many messages can be sent now."""
         return self._window.room if self.can_submit else 0
 
+    def resize_window(self, window_size: int) -> None:
+        """Let so many requests be unanswered from now on; those that are stay."""
+        self._window.size_max = window_size
+
     @property
     def pending_bytes(self) -> int:
         """How much output waits for `data_to_send`."""

@@ -58,6 +58,8 @@ class BindSettings(msgspec.Struct, frozen=True, kw_only=True):
     timings: Timings = Timings()
     pace: Pace = Pace()
     connect_timeout_s: float = 10.0
+    tls: str = ""
+    """Tells one TLS context from another; empty: none."""
     tls_server_name: str = ""
     """The name to verify in the carrier's certificate; empty: the host's."""
 

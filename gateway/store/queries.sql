@@ -965,3 +965,67 @@ FROM (
     UNION ALL
     SELECT account_id, 0, 0, 0, voided_micros, refunded_micros FROM usage_returned WHERE day = $1
 ) u GROUP BY account_id
+
+-- ── Settings, and the nodes that run them (settings.py) ─────────────────────────────────────
+
+-- name: lock_settings
+-- Versions are given out one after another, also when two commands apply at once.
+LOCK TABLE settings IN SHARE ROW EXCLUSIVE MODE
+
+-- name: fetch_settings
+-- The version that holds, or a given one.
+SELECT version, applied_at, author, source, tree FROM settings
+WHERE refused IS NULL AND ($1::int IS NULL OR version = $1)
+ORDER BY version DESC LIMIT 1
+
+-- name: fetch_settings_versions
+SELECT version, applied_at, author, source, refused FROM settings ORDER BY version DESC LIMIT $1
+
+-- name: insert_settings
+INSERT INTO settings (version, author, source, tree)
+SELECT coalesce(max(version), 0) + 1, $1, $2, $3 FROM settings
+RETURNING version
+
+-- name: forget_settings
+DELETE FROM settings WHERE version <= (SELECT max(version) FROM settings) - $1::int
+
+-- name: fetch_refusal
+SELECT refused FROM settings WHERE version = $1
+
+-- name: refuse_settings
+UPDATE settings SET refused = $2 WHERE version = $1
+
+-- name: begin_node
+INSERT INTO nodes (node, version) VALUES ($1, $2)
+ON CONFLICT (node) DO UPDATE
+SET started_at = now(), seen_at = now(), version = excluded.version, report = '{}'
+
+-- name: beat_node
+UPDATE nodes SET seen_at = now(), version = $2, report = $3 WHERE node = $1
+RETURNING (SELECT coalesce(max(version), 0) FROM settings WHERE refused IS NULL)
+
+-- name: end_node
+DELETE FROM nodes WHERE node = $1
+
+-- name: fetch_nodes
+SELECT node, started_at, version, report FROM nodes
+WHERE seen_at > now() - make_interval(secs => $1) ORDER BY node
+
+-- ── Carriers (carriers.py) ──────────────────────────────────────────────────────────────────
+
+-- name: register_carriers
+INSERT INTO carriers (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING
+
+-- name: fetch_carriers
+SELECT id, name, drained_at, drained_by, drain_reason FROM carriers ORDER BY name
+
+-- name: drain_carrier
+UPDATE carriers SET drained_at = now(), drained_by = $2, drain_reason = $3 WHERE name = $1
+RETURNING id
+
+-- name: resume_carrier
+-- Returns whether it was drained.
+UPDATE carriers c SET drained_at = NULL, drained_by = NULL, drain_reason = NULL
+FROM (SELECT id, drained_at FROM carriers WHERE name = $1 FOR UPDATE) AS was
+WHERE c.id = was.id
+RETURNING was.drained_at IS NOT NULL

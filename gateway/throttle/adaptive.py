@@ -99,8 +99,15 @@ class AdaptiveRate:
         """Return when a segment may leave: `now`, or later. Takes nothing."""
         return self._pacer.ready_at(now) if self._rate else now
 
-    def agree(self, rate_per_s: float | None, burst: int, now: float) -> None:
+    def agree(
+        self,
+        rate_per_s: float | None,
+        burst: int,
+        now: float,
+        limits: AdaptiveLimits | None = None,
+    ) -> None:
         """Go on under another contract; what the carrier complained about stays as it was."""
+        self._limits = limits or self._limits
         agreed = rate_per_s or 0.0
         if not self.slowed:
             self._reference = self._rate = agreed

@@ -43,8 +43,17 @@ def metrics() -> Metrics:
     carrier.inbound.watch(lambda: 5)
     carrier.response_seconds.observe(0.03)
     carrier.receipt_seconds.observe(3.0)
-    carrier.watch(binds=lambda: 2, bound=lambda: 1, window_size=lambda: 20, in_flight=lambda: 7)
+    carrier.watch(
+        binds=lambda: 2,
+        bound=lambda: 1,
+        window_size=lambda: 20,
+        in_flight=lambda: 7,
+        drained=lambda: 1,
+    )
     carrier.watch_lane(Lane.OTP, waiting=lambda: 4, oldest_age_s=lambda: 1.5)
+    made.settings.applied()
+    made.settings.refused()
+    made.settings.watch(lambda: 3)
     made.webhooks.delivered(10)
     made.webhooks.failed(2)
     made.webhooks.dead(1)
@@ -249,3 +258,12 @@ def test_every_alert_has_its_paragraph_in_the_runbook() -> None:
     anchors = re.findall(r"ops/runbook\.md#(\w+)", RULES.read_text())
     assert len(anchors) == len(re.findall(r"- alert:", RULES.read_text()))
     assert set(anchors) - headings == set()
+
+
+def test_a_carrier_that_is_gone_has_no_gauges_and_keeps_its_counts(metrics: Metrics) -> None:
+    for lane in Lane:
+        metrics.carrier("alpha").watch_lane(lane, waiting=lambda: 1, oldest_age_s=lambda: 1)
+    metrics.carrier("alpha").unwatch()
+    left = {name for name, labels in samples_of(metrics) if ("carrier", "alpha") in labels}
+    assert not left & {"gateway_binds", "gateway_carrier_drained", "gateway_queue_messages"}
+    assert "gateway_submissions_total" in left
