@@ -135,7 +135,10 @@ def set_smpp(
         print_note("Nobody can bind: smpp.enabled is false in these settings.")
 
 
-@smpp.command(name="list")
+@smpp.command(
+    name="list",
+    epilog=examples("gateway account smpp list", "gateway account smpp list --json"),
+)
 @json_option
 @config_option
 @pass_session
