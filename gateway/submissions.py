@@ -18,11 +18,12 @@ from gateway.fallback.decide import Fallbacks
 from gateway.intake import Intake, hash_request
 from gateway.lifecycle import Status
 from gateway.model import Accepted, Account, Message, MessageId, Order, SendRequest
+from gateway.quotes import build_quote
 from gateway.store.backlog import Backlog
 from gateway.store.intake_writer import Entry, EntryFate, Fate, IntakeWriter, Replayed
 from gateway.store.outcome_writer import OutcomeWriter
 from gateway.store.reader import Reader
-from gateway.views import MessageView, Quote, QuoteItem
+from gateway.views import MessageView, Quote
 
 FLUSH_TIMEOUT_S = 10.0
 REREAD_S = 1.0
@@ -160,36 +161,11 @@ class Intakes:
             return fallback
         return msgspec.structs.replace(entry, fallback=fallback)
 
-    def quote(self, account: Account, requests: Sequence[SendRequest]) -> Quote:
+    async def quote(self, account: Account, requests: Sequence[SendRequest]) -> Quote:
         """Return what sending would cost, number by number; nothing is stored or reserved."""
         now = time.time()
-        items: list[QuoteItem] = []
-        segments = price = 0
-        for request in requests:
-            assessed = self._intake.assess(account, request, now)
-            if isinstance(assessed, Rejected):
-                items.append(QuoteItem(to=request.to, code=assessed.code, detail=assessed.detail))
-                continue
-            segments += assessed.measured.segments
-            price += assessed.price_micros
-            items.append(
-                QuoteItem(
-                    to=assessed.recipient,
-                    country=assessed.country,
-                    segments=assessed.measured.segments,
-                    encoding=assessed.measured.encoding.wire,
-                    price=format_micros(assessed.price_micros),
-                )
-            )
-        ineligible = sum(1 for item in items if item.code)
-        return Quote(
-            items=items,
-            sendable=len(items) - ineligible,
-            ineligible=ineligible,
-            segments=segments,
-            price=format_micros(price),
-            currency=account.currency,
-        )
+        asked = [(each.to, self._intake.assess(account, each, now)) for each in requests]
+        return build_quote(account, asked, await self._reader.fetch_spendable(account.id))
 
     async def cancel(self, account: Account, message_id: MessageId) -> MessageView:
         """Withdraw a message of which nothing has left, and return it once that is committed."""

@@ -207,13 +207,37 @@ class QuoteItem(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class QuoteCountry(msgspec.Struct, frozen=True, kw_only=True):
+    """What would go to one country."""
+
+    country: str
+    numbers: int
+    segments: int
+    price: str
+
+
+class QuoteReason(msgspec.Struct, frozen=True, kw_only=True):
+    """How many numbers can't be sent to for one reason."""
+
+    code: str
+    numbers: int
+
+
 class Quote(msgspec.Struct, frozen=True, kw_only=True):
     items: list[QuoteItem]
     sendable: int
     ineligible: int
     segments: int
+    """Of what can be sent, as the price."""
     price: str
     currency: str
+    countries: list[QuoteCountry]
+    reasons: list[QuoteReason]
+    """Why the others can't be sent to, the most frequent first."""
+    spendable: str
+    """What the account could spend now."""
+    covered: bool
+    """Whether that is enough."""
 
 
 class CarrierView(msgspec.Struct, frozen=True, kw_only=True):

@@ -169,6 +169,26 @@ _FIELDS: dict[str, dict[str, Json]] = {
             "enum": ["up", "degraded", "down"],
         }
     },
+    "Quote": {
+        "segments": {"description": "Of what can be sent, as the price."},
+        "reasons": {"description": "Why numbers can't be sent to, the most frequent first."},
+        "spendable": {"description": "What the account could spend now."},
+        "covered": {"description": "Whether that is enough for all of it."},
+    },
+    "Statement": {
+        "from": {"description": "The first day, UTC."},
+        "to": {"description": "The last day."},
+        "complete": {"description": "False when there are more lines than are shown and summed."},
+        "deposited": {"description": "Top-ups of these days."},
+        "withdrawn": {"description": "Corrections of these days that took credit back."},
+    },
+    "StatementLine": {
+        "key": {"description": "The day, the country, the operator's MCC and MNC, or the tag."},
+        "price": {"description": "What was accepted."},
+        "voided": {"description": "What of it was not sent."},
+        "refunded": {"description": "What of it was sent and given back."},
+        "net": {"description": "What it comes to: spent, or still reserved."},
+    },
     "QuoteItem": {"code": {"description": "Why it can't be sent; empty when it can."}},
 }
 
@@ -200,6 +220,7 @@ def complete_document(generated: Mapping[str, Any]) -> Json:
                 # The framework says that it may be null, which a header can't be.
                 parameter["schema"] = dict(_IDEMPOTENCY_KEY)
     _describe_refused_batch(document)
+    _describe_csv(document)
     return document
 
 
@@ -217,6 +238,11 @@ def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Json]]:
         for method in ("get", "put", "post", "delete", "options", "head", "patch", "trace"):
             if method in item:
                 yield path, method, item[method]
+
+
+def _describe_csv(document: Json) -> None:
+    content = document["paths"]["/v1/statement"]["get"]["responses"]["200"]["content"]
+    content["text/csv"] = {"schema": {"type": "string"}}
 
 
 def _describe_refused_batch(document: Json) -> None:

@@ -7,6 +7,7 @@ Every method may raise `Rejected` (answered with its status, code and field) and
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import date
 from typing import Protocol
 
 from gateway.errors import Rejected
@@ -23,6 +24,7 @@ from gateway.views import (
     Quote,
     ReplayedView,
     Search,
+    Statement,
 )
 
 Done = Callable[[Accepted | Exception], None]
@@ -51,7 +53,7 @@ class Submissions(Protocol):
         """Return one result a request, in order, once the good ones are committed together."""
         ...
 
-    def quote(self, account: Account, requests: Sequence[SendRequest]) -> Quote: ...
+    async def quote(self, account: Account, requests: Sequence[SendRequest]) -> Quote: ...
 
     async def cancel(self, account: Account, message_id: MessageId) -> MessageView:
         """Withdraw a message that has not begun to leave; 404 unknown, 409 too late."""
@@ -73,6 +75,12 @@ class Reading(Protocol):
         ...
 
     async def fetch_balance(self, account: Account) -> Balance: ...
+
+    async def fetch_statement(
+        self, account: Account, first: date, last: date, by: str
+    ) -> Statement:
+        """Return what was used from one day to another, both included, by `by`."""
+        ...
 
 
 class DeadEvents(Protocol):

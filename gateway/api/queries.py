@@ -12,7 +12,7 @@ import re
 import struct
 import zlib
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
 from urllib.parse import unquote_plus
 
@@ -41,6 +41,10 @@ _INSTANT = re.compile(
 )
 _CURSOR = struct.Struct(">QI")
 _CURSOR_CHARS = 16
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+DAY_FIRST, DAY_LAST = date(2024, 1, 1), date(2090, 1, 1)
+"""The days that ids can be of."""
+DAYS_MAX = 400
 
 
 def parse_message_id(text: str) -> MessageId:
@@ -138,6 +142,33 @@ def parse_instant(text: str, field: str) -> float:
         "a date is like 2026-01-31T08:00:00Z or 2026-01-31T08:00:00%2B01:00 (a plus is escaped)",
         field=field,
     )
+
+
+def build_days(first: str, last: str, now: float) -> tuple[date, date]:
+    """Return the first and the last day that these parameters ask for; raises Rejected (422).
+
+    Left out, they are the first day of this month and today, UTC.
+    """
+    today = datetime.fromtimestamp(now, UTC).date()
+    end = _parse_day(last, "to") if last else today
+    begin = _parse_day(first, "from") if first else min(end, today).replace(day=1)
+    if begin > end:
+        raise Rejected("invalid_range", "to is before from", field="to")
+    if end - begin > timedelta(days=DAYS_MAX):
+        raise Rejected("invalid_range", f"at most {DAYS_MAX} days at once", field="from")
+    return begin, end
+
+
+def _parse_day(text: str, field: str) -> date:
+    if _DAY.fullmatch(text):
+        try:
+            day = date.fromisoformat(text)
+        except ValueError:
+            pass
+        else:
+            if DAY_FIRST <= day <= DAY_LAST:
+                return day
+    raise Rejected("invalid_date", "a day is like 2026-01-31", field=field)
 
 
 def seal_cursor(below: MessageId) -> str:

@@ -41,6 +41,7 @@ from gateway.api.queries import (
     seal_page,
 )
 from gateway.api.requests import BatchRequest, QuoteRequest, expand_quote
+from gateway.api.statement import build_statement_handler
 from gateway.api.submit import SubmitCalls
 from gateway.api.webhooks import build_webhook_handlers
 from gateway.config import Http
@@ -118,6 +119,7 @@ def build_routers(
             *_body_handlers(config, calls, submissions),
             *_message_handlers(submissions, reading),
             build_inbound_handler(reading),
+            build_statement_handler(reading),
             *build_webhook_handlers(dead_events, config.body_bytes_max, _guard_json),
             *_account_handlers(reading, condition),
         ],
@@ -196,7 +198,8 @@ def _body_handlers(
         operation_id="quoteMessages",
         summary="Price messages without sending them",
         response_description="Priced.",
-        description="Takes what the submit calls take, and one message with a list of numbers.",
+        description="Takes what the submit calls take, and one message with a list of numbers. "
+        "Numbers that can't be sent to are counted apart.",
         responses=problem_responses(400, 401, 403, 413, 415, 422, 429, 503),
         tags=["Money"],
     )
@@ -205,7 +208,7 @@ def _body_handlers(
         data: Annotated[QuoteRequest, Body(examples=QUOTE_EXAMPLES)],
     ) -> Quote:
         expanded = expand_quote(data, config.batch_messages_max)
-        return submissions.quote(request.user, expanded.requests)
+        return await submissions.quote(request.user, expanded.requests)
 
     return [submit_message, submit_batch, quote_messages]
 

@@ -13,12 +13,12 @@ from gateway.cli import values
 from gateway.cli.ceilings import ceilings
 from gateway.cli.fallback import fallback
 from gateway.cli.keys import key
+from gateway.cli.money import deposits, statement, topup
 from gateway.cli.output import (
     moment,
     money,
     print_fields,
     print_json,
-    print_line,
     print_note,
     print_table,
 )
@@ -30,7 +30,7 @@ from gateway.config import Config
 from gateway.credit.prices import format_micros
 from gateway.model import Account
 from gateway.store import accounts
-from gateway.store.accounts import AccountSettings, Deposited, NewKey, Standing
+from gateway.store.accounts import AccountSettings, NewKey, Standing
 from gateway.store.postgres import Database
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -89,6 +89,9 @@ def account() -> None:
 account.add_command(ceilings)
 account.add_command(key)
 account.add_command(smpp)
+account.add_command(topup)
+account.add_command(deposits)
+account.add_command(statement)
 account.add_command(fallback)
 account.add_command(account_webhook)
 
@@ -228,65 +231,6 @@ def update(
         print_json(_json_of(standing, **secrets))
     else:
         _print_standing(standing, secret=new_secret)
-
-
-@account.command(
-    # So that -5 is an amount.
-    context_settings={"ignore_unknown_options": True},
-    epilog=examples(
-        "gateway account topup shop 100 --reason 'invoice 7' --once invoice-7",
-        "gateway account topup shop -5 --reason correction",
-    ),
-)
-@click.argument("name")
-@click.argument("amount", type=values.amount)
-@click.option("--reason", default="top-up", show_default=True, help="Kept with the deposit.")
-@click.option(
-    "--once", "deposit_key", metavar="KEY", help="Repeating the call with this key adds nothing."
-)
-@json_option
-@config_option
-@pass_session
-def topup(
-    session: Session,
-    name: str,
-    amount: int,
-    reason: str,
-    deposit_key: str | None,
-    as_json: bool,
-) -> None:
-    """Add credit, or take it back.
-
-    A negative amount takes credit back, never below the floor.
-    """
-
-    async def work(database: Database) -> tuple[Standing, Deposited]:
-        standing = await get_account(database, name)
-        done = await accounts.deposit(
-            database,
-            standing.account.id,
-            amount,
-            reason=reason,
-            author=values.author(),
-            key=deposit_key,
-        )
-        return standing, done
-
-    standing, done = session.run(work)
-    currency = standing.account.currency
-    if as_json:
-        print_json(
-            {
-                "account": name,
-                "available": format_micros(done.available_micros),
-                "currency": currency,
-                "replayed": done.replayed,
-            }
-        )
-        return
-    if done.replayed:
-        print_note("This was done before: nothing was added.")
-    print_line(f"{name} has {money(done.available_micros, currency)} available")
 
 
 def _given(settings: dict[str, Any]) -> AccountSettings:

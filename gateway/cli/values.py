@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import click
@@ -39,6 +39,14 @@ def author() -> str:
         return f"cli:{getpass.getuser()}"
     except (KeyError, OSError):  # a container's user without a name
         return f"cli:{os.getuid()}"
+
+
+def day(text: str) -> date:
+    """Read a day like 2026-01-31."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no day like 2026-01-31") from None
 
 
 def _use_config(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:

@@ -47,6 +47,7 @@ _FETCH_KEYS = query("fetch_keys")
 _INSERT_DEPOSIT = query("insert_deposit")
 _FETCH_DEPOSIT = query("fetch_deposit_by_key")
 _APPLY_DEPOSIT = query("apply_deposit")
+_FETCH_DEPOSITS = query("fetch_deposits")
 
 
 class AccountSettings(TypedDict, total=False):
@@ -281,6 +282,24 @@ async def deposit(
     except asyncpg.ForeignKeyViolationError:
         raise _unknown_account() from None
     return Deposited(available, replayed=False)
+
+
+class Deposit(msgspec.Struct, frozen=True):
+    """A top-up, or with a negative amount a correction."""
+
+    created_at: datetime.datetime
+    amount_micros: int
+    reason: str
+    author: str
+    key: str
+    """What it can be repeated by without doing it twice; "" for none."""
+
+
+async def list_deposits(database: Database, account_id: AccountId, limit: int) -> list[Deposit]:
+    """Return the account's deposits, newest first."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(_FETCH_DEPOSITS, account_id, limit)
+    return [Deposit(*row) for row in rows]
 
 
 def _replay(earlier: Row | None, amount_micros: int) -> Deposited:

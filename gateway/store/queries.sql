@@ -100,6 +100,10 @@ SELECT d.amount_micros, b.available_micros
 FROM deposits d JOIN balances b USING (account_id)
 WHERE d.account_id = $1 AND d.key = $2
 
+-- name: fetch_deposits
+SELECT created_at, amount_micros, reason, author, coalesce(key, '') AS key
+FROM deposits WHERE account_id = $1 ORDER BY id DESC LIMIT $2
+
 -- name: apply_deposit
 -- A correction downwards stops at the floor, like any reservation.
 UPDATE balances SET
@@ -192,6 +196,9 @@ SELECT message_id FROM idempotency WHERE account_id = $1 AND key = $2
 -- name: fetch_balance
 SELECT b.available_micros, b.deposited_micros, b.floor_micros, p.posted_micros, p.refunded_micros
 FROM balances b JOIN postings p USING (account_id) WHERE b.account_id = $1
+
+-- name: fetch_spendable
+SELECT available_micros - floor_micros FROM balances WHERE account_id = $1
 
 -- name: find_owner
 -- For operators only: a look into each account's key, because ids have no index of their own.

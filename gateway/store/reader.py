@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import date
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,7 +21,16 @@ from gateway.store.inbound import build_page, fetch_inbound
 from gateway.store.message_views import SCHEDULED, message_view, whole_message_view
 from gateway.store.postgres import Database, unavailable_as_503
 from gateway.store.queries import query
-from gateway.views import Balance, InboundPage, InboundSearch, MessageView, Page, Search
+from gateway.store.statements import fetch_statement
+from gateway.views import (
+    Balance,
+    InboundPage,
+    InboundSearch,
+    MessageView,
+    Page,
+    Search,
+    Statement,
+)
 
 if TYPE_CHECKING:
     from gateway.store.postgres import AnyConnection, Row
@@ -43,6 +53,7 @@ _STATUS_SCAN_END = query("fetch_status_scan_end")
 _STATUS_PAGE = query("fetch_status_page")
 _KEYED = query("fetch_keyed_message")
 _BALANCE = query("fetch_balance")
+_SPENDABLE = query("fetch_spendable")
 _OWNER = query("find_owner")
 
 
@@ -170,6 +181,19 @@ class Reader:
             deposited=format_micros(deposited),
             floor=format_micros(row["floor_micros"]),
         )
+
+    @unavailable_as_503()
+    async def fetch_spendable(self, account_id: AccountId) -> int:
+        """Return the micro-units that the account could spend now."""
+        async with self._database.acquire() as connection:
+            spendable: int = await connection.fetchval(_SPENDABLE, account_id)
+        return spendable
+
+    async def fetch_statement(
+        self, account: Account, first: date, last: date, by: str
+    ) -> Statement:
+        """Return what the account used from one day to another; see `fetch_usage`."""
+        return await fetch_statement(self._database, account, first, last, by)
 
     async def _scan_end(
         self, connection: AnyConnection, account_id: AccountId, filters: _Filters

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, date, datetime
 from typing import Any
 
 import aiohttp
 import pytest
+from msgspec.structs import replace
 
 from gateway.api.app import build_api
 from gateway.api.queries import open_cursor, seal_cursor
@@ -31,6 +33,8 @@ from gateway.views import (
     QuoteItem,
     ReplayedView,
     Search,
+    Statement,
+    StatementLine,
 )
 
 ID = 263546872340938752
@@ -85,6 +89,7 @@ class FakeGateway:
         self.dead_searches: list[DeadSearch] = []
         self.replays: list[tuple[Sequence[int] | None, float | None]] = []
         self.quoted: list[Sequence[SendRequest]] = []
+        self.stated: list[tuple[date, date, str]] = []
         self.not_ready: list[str] = []
         self.away = False
 
@@ -149,7 +154,34 @@ class FakeGateway:
             floor="0",
         )
 
-    def quote(self, account: Account, requests: Sequence[SendRequest]) -> Quote:
+    async def fetch_statement(
+        self, account: Account, first: date, last: date, by: str
+    ) -> Statement:
+        self._answer()
+        self.stated.append((first, last, by))
+        line = StatementLine(
+            key="=cmd",
+            messages=2,
+            segments=3,
+            price="0.0225",
+            voided="0.0075",
+            refunded="0",
+            net="0.015",
+        )
+        return Statement(
+            account=account.name,
+            currency=account.currency,
+            first=first.isoformat(),
+            last=last.isoformat(),
+            by=by,
+            lines=[line],
+            complete=True,
+            total=replace(line, key=""),
+            deposited="10",
+            withdrawn="0",
+        )
+
+    async def quote(self, account: Account, requests: Sequence[SendRequest]) -> Quote:
         self.quoted.append(requests)
         items = [QuoteItem(to=request.to, segments=1, price="0.0075") for request in requests]
         return Quote(
@@ -159,6 +191,10 @@ class FakeGateway:
             segments=len(items),
             price="0.0075",
             currency=account.currency,
+            countries=[],
+            reasons=[],
+            spendable="10",
+            covered=True,
         )
 
     async def cancel(self, account: Account, message_id: MessageId) -> MessageView:
@@ -358,6 +394,56 @@ async def test_the_balance_is_read(api: Harness) -> None:
     assert json.loads(body)["available"] == "9.9925"
 
 
+async def test_a_statement_is_of_the_days_asked_for(api: Harness) -> None:
+    _, _, body = await api.ask("GET", "/v1/statement?from=2026-01-01&to=2026-01-31&by=tag")
+    answer = json.loads(body)
+    assert api.gateway.stated == [(date(2026, 1, 1), date(2026, 1, 31), "tag")]
+    assert (answer["from"], answer["to"], answer["by"]) == ("2026-01-01", "2026-01-31", "tag")
+    assert answer["lines"][0]["net"] == answer["total"]["net"] == "0.015"
+
+
+async def test_a_statement_is_of_this_month_by_day_unless_said_otherwise(api: Harness) -> None:
+    today = datetime.now(UTC).date()
+    await api.ask("GET", "/v1/statement")
+    assert api.gateway.stated == [(today.replace(day=1), today, "day")]
+
+
+async def test_a_statement_may_be_a_file_for_spreadsheets_without_formulas(api: Harness) -> None:
+    status, headers, body = await api.ask(
+        "GET", "/v1/statement?from=2026-01-01&to=2026-01-31&by=tag&format=csv"
+    )
+    assert (status, headers["content-type"]) == (200, "text/csv; charset=utf-8")
+    assert "statement-2026-01-01-2026-01-31.csv" in headers["content-disposition"]
+    assert body.decode() == (
+        "tag,messages,segments,price,voided,refunded,net,currency\r\n"
+        "'=cmd,2,3,0.0225,0.0075,0,0.015,EUR\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "field"),
+    [
+        ("from=2026-02-30", "invalid_date", "from"),
+        ("to=yesterday", "invalid_date", "to"),
+        ("to=2026-01-31T00:00:00Z", "invalid_date", "to"),
+        ("from=2020-01-01", "invalid_date", "from"),
+        ("from=2026-02-01&to=2026-01-31", "invalid_range", "to"),
+        ("from=2024-02-01&to=2026-01-31", "invalid_range", "from"),
+        ("until=2026-01-31", "unknown_parameter", "until"),
+    ],
+)
+async def test_a_statement_of_no_days_is_refused(
+    api: Harness, query: str, code: str, field: str
+) -> None:
+    assert await api.refusal("GET", f"/v1/statement?{query}") == (422, code, field)
+    assert api.gateway.stated == []
+
+
+async def test_a_statement_by_what_there_is_not_is_refused(api: Harness) -> None:
+    assert (await api.refusal("GET", "/v1/statement?by=weather"))[0] == 422
+    assert (await api.refusal("GET", "/v1/statement?format=xml"))[0] == 422
+
+
 async def test_the_carriers_are_listed(api: Harness) -> None:
     _, _, body = await api.ask("GET", "/v1/carriers")
     ((carrier,),) = json.loads(body).values()
@@ -410,6 +496,7 @@ async def test_a_quote_is_json_or_415(api: Harness) -> None:
         ("DELETE", f"/v1/messages/{ID}"),
         ("POST", "/v1/quote"),
         ("GET", "/v1/balance"),
+        ("GET", "/v1/statement"),
         ("GET", "/v1/carriers"),
     ],
 )

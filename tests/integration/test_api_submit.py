@@ -96,7 +96,7 @@ class FakeGateway:
         )
 
     # Reading and quoting are not this file's.
-    def quote(self, account: Account, requests: Sequence[SendRequest]) -> Any:
+    async def quote(self, account: Account, requests: Sequence[SendRequest]) -> Any:
         raise AssertionError("not asked")
 
     async def cancel(self, account: Account, message_id: MessageId) -> Any:

@@ -130,3 +130,56 @@ async def test_lists_that_can_not_be_used_are_found_by_a_check(run: Run, tmp_pat
     result = await run("config", "check")
     assert result.exit_code == 2
     assert "shop.csv:2: '1' is no operator" in result.stderr
+
+
+# ── where it went ───────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_statement_shows_lines_and_their_total(
+    run: Run, make_account: Any, put_message: Any
+) -> None:
+    account = await make_account("shop", credit_micros=10_000_000)
+    await put_message(account, country="DE", tag="=1+1")
+    await put_message(account, country="GB", segments=2, price_micros=15_000)
+    stated = await load(run("account", "statement", "shop", "--by", "country", "--json"))
+    assert [(line["key"], line["net"]) for line in stated["lines"]] == [
+        ("DE", "0.0075"),
+        ("GB", "0.015"),
+    ]
+    assert stated["total"]["net"] == "0.0225"
+    assert stated["deposited"] == "10"
+    shown = (await run("account", "statement", "shop", "--by", "country")).stdout
+    assert "0.0225" in shown and "deposited 10" in shown
+    written = (await run("account", "statement", "shop", "--by", "tag", "--csv")).stdout
+    assert written.splitlines() == [
+        "tag,messages,segments,price,voided,refunded,net,currency",
+        ",1,2,0.015,0,0,0.015,credits",
+        "'=1+1,1,1,0.0075,0,0,0.0075,credits",
+    ]
+
+
+async def test_a_statement_is_of_the_days_that_are_named(
+    run: Run, make_account: Any, put_message: Any
+) -> None:
+    await put_message(await make_account("shop"))
+    days = ("--from", "2025-01-01", "--to", "2025-01-31")
+    stated = await load(run("account", "statement", "shop", *days, "--json"))
+    assert (stated["lines"], stated["total"]["messages"]) == ([], 0)
+    result = await run("account", "statement", "shop", "--to", "2025-01-01", "--from", "2025-01-02")
+    assert result.exit_code == 2
+    assert (await run("account", "statement", "shop", "--from", "soon")).exit_code == 2
+
+
+async def test_deposits_are_listed_with_their_reason_and_author(run: Run) -> None:
+    await load(run("account", "create", "shop", "--credit", "10", "--json"))
+    once = ("--once", "c-1", "--reason", "wrong rate", "--author", "Ann")
+    for replayed in (False, True):
+        done = await load(run("account", "topup", "shop", "-2.5", *once, "--json"))
+        assert (done["available"], done["replayed"]) == ("7.5", replayed)
+    newest, first = await load(run("account", "deposits", "shop", "--json"))
+    assert (newest["amount"], newest["reason"], newest["author"], newest["key"]) == (
+        *("-2.5", "wrong rate"),
+        *("Ann", "c-1"),
+    )
+    assert (first["amount"], first["reason"], first["key"]) == ("10", "first credit", "")
+    assert "wrong rate" in (await run("account", "deposits", "shop")).stdout

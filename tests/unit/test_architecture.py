@@ -29,6 +29,7 @@ SMPP_SHELLS = {"client", "link", "server"}
 USE_CASES = {
     *("intake", "ways", "particulars", "content", "outgoing", "receipts", "references", "refunds"),
     *("dispatch", "carrier_state", "ceilings", "expiry", "fleet", "jobs", "retry", "shelves"),
+    "quotes",
 }
 USE_CASE_ROOMS = {
     "upstream": {

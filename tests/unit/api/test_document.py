@@ -28,6 +28,7 @@ ROUTES = {
     ("/v1/inbound", "get"),
     ("/v1/quote", "post"),
     ("/v1/balance", "get"),
+    ("/v1/statement", "get"),
     ("/v1/carriers", "get"),
     ("/v1/webhooks/dead", "get"),
     ("/v1/webhooks/replay", "post"),
