@@ -46,15 +46,16 @@ class Ceiling(msgspec.Struct, frozen=True, gc=False):
 class DestinationLine:
     """What waits for one of a carrier's destinations. Mutable, owned by its `CarrierState`."""
 
-    __slots__ = ("_aside", "_let_go", "_let_go_at", "armed_at", "pacer")
+    __slots__ = ("_aside", "_let_go", "_let_go_at", "_ticket", "armed_at", "pacer")
 
     def __init__(self, ceiling: Ceiling, started_at: float | None = None) -> None:
         """`started_at` as in `Pacer`."""
         self.pacer = Pacer(ceiling.rate_per_s, ceiling.burst, started_at=started_at)
         self.armed_at = math.inf
         """When a timer will look at it."""
-        self._aside: list[tuple[int, MessageId, Job]] = []
-        self._let_go: dict[MessageId, Job] = {}
+        self._aside: list[tuple[int, MessageId, int, Job]] = []
+        self._ticket = itertools.count()
+        self._let_go: set[Job] = set()
         """Messages that are in the queue again because their time has come."""
         self._let_go_at = -math.inf
 
@@ -63,37 +64,37 @@ class DestinationLine:
 
     def ready_at(self, job: Job, count: int, now: float) -> float:
         """Return when so many segments of a message may leave; later while others go first."""
-        if self._aside and job.message.id not in self._let_go:
+        if self._aside and job not in self._let_go:
             return math.inf
         return self.pacer.ready_at(now, count)
 
     def put_aside(self, job: Job) -> None:
         message = job.message
-        self._let_go.pop(message.id, None)
-        heapq.heappush(self._aside, (message.lane, message.id, job))
+        self._let_go.discard(job)
+        heapq.heappush(self._aside, (message.lane, message.id, next(self._ticket), job))
 
     def let_go(self, carrier_id: CarrierId, now: float) -> list[Job]:
         """Return what may go back to its carrier's queue now, the first one first."""
-        if any(self._still_goes(job, carrier_id) for job in self._let_go.values()):
+        if any(self._still_goes(job, carrier_id) for job in self._let_go):
             return []  # the carrier is what holds these, and the rest behind them
         self._let_go.clear()
         self._let_go_at = now
         jobs: list[Job] = []
         spare = self.pacer.spare(now)
         while self._aside and len(jobs) < spare:
-            job = heapq.heappop(self._aside)[2]
+            job = heapq.heappop(self._aside)[3]
             if _waits(job, carrier_id):
                 jobs.append(job)
-                self._let_go[job.message.id] = job
+                self._let_go.add(job)
         return jobs
 
     def sent(self, job: Job, count: int, now: float) -> None:
-        self._let_go.pop(job.message.id, None)
+        self._let_go.discard(job)
         self.pacer.charge(count, now)
 
     def waiting(self) -> list[Job]:
         """Return what was put aside, in no order."""
-        return [job for _, _, job in self._aside]
+        return [job for _, _, _, job in self._aside]
 
     def clear(self) -> None:
         self._aside.clear()

@@ -122,7 +122,7 @@ class Dispatcher:
                 # A carrier that this node never knew: it goes by what is left of its route.
                 self._admit(new_job(message), now)
             elif shelf.admits(message):
-                shelf.put(message.id)
+                shelf.put(message)
                 self._admit(new_job(message), now)
 
     def announced(self, newest_id: int) -> None:
@@ -138,7 +138,7 @@ class Dispatcher:
                 continue
             shelf = self._shelf_of(message)
             if shelf is not None:
-                shelf.put(message.id)
+                shelf.put_read(message)
             self._know(job)
             if not job.pristine:
                 # Receipts of parts that left before may have come since: one list for them all.
@@ -152,19 +152,13 @@ class Dispatcher:
             elif job.unsent:
                 self._enqueue(job, now)
 
-    def begin_refill(self, shelf: Shelf | None = None) -> None:
+    def begin_refill(self) -> None:
         """Note that a read of open messages begins; `end_refill` must follow."""
         self._refills += 1
-        if shelf is not None:
-            shelf.begin_refill()
 
-    def end_refill(
-        self, shelf: Shelf | None = None, last_id: int = 0, complete: bool = False
-    ) -> None:
+    def end_refill(self) -> None:
         self._refills -= 1
         self._forget_ended()
-        if shelf is not None:
-            shelf.end_refill(last_id, complete)
 
     # ── out ──────────────────────────────────────────────────────────────────────────────────
 
@@ -448,9 +442,10 @@ class Dispatcher:
 
     def release(self, message: Message, now: float, wall: float) -> None:
         """Let a held message go on as it is now; it stands at the end of its queue."""
-        shelf = self._shelf_of(self._jobs.pop(message.id).message)
+        old = self._jobs.pop(message.id).message
+        shelf = self._shelf_of(old)
         if shelf is not None and self._shelf_of(message) is not shelf:
-            shelf.held -= 1  # it has an hour now, and is read by that
+            shelf.remove(old)  # it has an hour now, and is read by that
         if message.send_at is not None and message.send_at > wall:
             job = new_job(message)
             self._know(job)
@@ -472,7 +467,7 @@ class Dispatcher:
             del self._jobs[event.message_id]
             shelf = self._shelf_of(job.message)
             if shelf is not None:
-                shelf.held -= 1
+                shelf.remove(job.message)
             if self._refills or event.message_id > self._announced:
                 self._ended.add(event.message_id)
 
@@ -506,7 +501,7 @@ class Dispatcher:
         """Have a job in memory that no page has brought: its shelf's cursor does not pass it."""
         shelf = self._shelf_of(job.message)
         if shelf is not None:
-            shelf.held += 1
+            shelf.put_read(job.message)
         self._know(job)
 
     def _admit(self, job: Job, now: float) -> None:

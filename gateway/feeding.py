@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from gateway.dispatch import Dispatcher
 from gateway.errors import StoreUnavailable
 from gateway.ids import id_at
+from gateway.jobs import Job
 from gateway.logs import get_logger
-from gateway.model import CarrierId, Lane, Message
-from gateway.shelves import Shelf
+from gateway.model import AccountId, CarrierId, Lane, Message
+from gateway.shelves import Progress, Shelf
 from gateway.store.backlog import Backlog
 
 log = get_logger("feeding")
@@ -87,9 +88,7 @@ class Feeder:
             if shelf is not None:
                 shelf.cursor = max(0, open_from - 1)
         for shelf in self._dispatcher.shelves.values():
-            shelf.spilled = True
-            while shelf.spilled and shelf.room:
-                await self._refill(shelf)
+            await self._start(shelf)
         await self._load_due()
         return len(self._dispatcher)
 
@@ -112,18 +111,40 @@ class Feeder:
                 log.warning("backlog_unread", error=str(error))
                 await asyncio.sleep(1.0)
 
-    async def _refill(self, shelf: Shelf) -> None:
-        limit = min(PAGE_MAX, shelf.room)
-        last_id, complete = 0, False
-        self._dispatcher.begin_refill(shelf)
-        try:
-            page = await self._backlog.fetch_shelf(
-                shelf.carrier_id, shelf.lane, shelf.cursor, limit
+    async def _start(self, shelf: Shelf) -> None:
+        """Read a shelf's backlog as far as it goes, and whose messages wait past that."""
+        shelf.unread = True
+        while shelf.unread and shelf.room:
+            at_most = min(PAGE_MAX, shelf.room)
+            shelf.begin_refill(at_most)
+            self._dispatcher.begin_refill()
+            try:
+                page = await self._backlog.fetch_shelf(
+                    shelf.carrier_id, shelf.lane, shelf.cursor, at_most
+                )
+                self._restore(page.jobs)
+                shelf.end_start(Progress(page.last[1], page.complete))
+            finally:
+                self._dispatcher.end_refill()
+        if shelf.unread:
+            shelf.know_behind(
+                await self._backlog.count_behind(shelf.carrier_id, shelf.lane, shelf.cursor)
             )
-            self._dispatcher.restore(page.jobs, asyncio.get_running_loop().time(), time.time())
-            last_id, complete = page.last[1], page.complete
+
+    async def _refill(self, shelf: Shelf) -> None:
+        wanted = shelf.wanted(PAGE_MAX)
+        read: Mapping[AccountId, Progress] = {}
+        shelf.begin_refill(sum(each.at_most for each in wanted))
+        self._dispatcher.begin_refill()
+        try:
+            jobs, read = await self._backlog.fetch_wanted(shelf.carrier_id, shelf.lane, wanted)
+            self._restore(jobs)
         finally:
-            self._dispatcher.end_refill(shelf, last_id, complete)
+            shelf.end_refill(read)
+            self._dispatcher.end_refill()
+
+    def _restore(self, jobs: Sequence[Job]) -> None:
+        self._dispatcher.restore(jobs, asyncio.get_running_loop().time(), time.time())
 
     async def _load_due(self) -> None:
         """Bring in what is due soon, page by page, as long as memory has room for it."""
@@ -132,7 +153,7 @@ class Feeder:
             self._reading_to = time.time() + DUE_AHEAD_S
             try:
                 page = await self._backlog.fetch_due(self._due_cursor, self._reading_to, PAGE_MAX)
-                self._dispatcher.restore(page.jobs, asyncio.get_running_loop().time(), time.time())
+                self._restore(page.jobs)
                 self._due_cursor = page.last
             finally:
                 self._reading_to = 0.0
@@ -147,7 +168,7 @@ class Feeder:
         newest = min(id_at(time.time() - MARK_MARGIN_S), self._announced + 1)
         marks = {}
         for key, shelf in self._dispatcher.shelves.items():
-            # What is in memory is open; past the cursor of a spilled shelf anything may be.
-            ceiling = min(newest, shelf.cursor) if shelf.spilled else newest
+            # What is in memory is open, and so may be what waits in the store alone.
+            ceiling = shelf.open_from(newest)
             marks[key] = min(oldest.get(key, ceiling), ceiling)
         await self._marks.save_queue_marks(marks)

@@ -20,6 +20,7 @@ from gateway.model import AccountId, CarrierId, Lane, Message, MessageId
 from gateway.outcomes import Event, ParkedReceipt, Party
 from gateway.receipts import Found
 from gateway.references import Key
+from gateway.shelves import Progress, Wanted
 from gateway.store.postgres import Database
 from gateway.store.rows import read_event, read_message
 from gateway.store.unmatched import read_parked
@@ -39,6 +40,21 @@ _SHELF_PAGE = f"""
 SELECT m.* FROM messages m
 WHERE m.carrier_id = $1 AND m.lane = $2 AND m.send_at IS NULL AND m.id > $3 AND {_STILL_OPEN}
 ORDER BY m.id LIMIT $4"""  # noqa: S608
+
+_COUNT_BEHIND = """
+SELECT account_id, count(*) AS messages FROM messages
+WHERE carrier_id = $1 AND lane = $2 AND send_at IS NULL AND id > $3 GROUP BY account_id"""
+
+# From each account's own cursor on. Sums keep the queue's index out of it: that would walk past
+# all of a flood's messages to find one of an account that has few.
+_WANTED_PAGE = f"""
+SELECT m.* FROM unnest($3::int[], $4::bigint[], $5::int[]) AS w(account_id, after_id, at_most)
+CROSS JOIN LATERAL (
+    SELECT * FROM messages m
+    WHERE m.account_id = w.account_id AND m.id > w.after_id
+      AND m.carrier_id + 0 = $1 AND m.lane + 0 = $2 AND m.send_at IS NULL AND {_STILL_OPEN}
+    ORDER BY m.id LIMIT w.at_most
+) m"""  # noqa: S608
 
 _DUE_PAGE = f"""
 SELECT m.* FROM messages m
@@ -106,6 +122,42 @@ class Backlog:
             jobs = await _jobs(connection, rows)
         last = (0.0, rows[-1]["id"] if rows else after_id)
         return Page(jobs, last, len(rows) < limit)
+
+    async def count_behind(
+        self, carrier_id: CarrierId, lane: Lane, after_id: int
+    ) -> dict[AccountId, int]:
+        """Return whose messages wait in one carrier's lane past an id; a few that have ended are
+        counted with them."""
+        async with self._database.acquire() as connection:
+            rows = await connection.fetch(_COUNT_BEHIND, carrier_id, lane, after_id)
+        return {AccountId(row["account_id"]): row["messages"] for row in rows}
+
+    async def fetch_wanted(
+        self, carrier_id: CarrierId, lane: Lane, wanted: Sequence[Wanted]
+    ) -> tuple[list[Job], dict[AccountId, Progress]]:
+        """Return the next open messages of some accounts in one carrier's lane, and how far that
+        came for each of them."""
+        async with self._database.acquire() as connection:
+            rows = await connection.fetch(
+                _WANTED_PAGE,
+                carrier_id,
+                lane,
+                [each.account_id for each in wanted],
+                [each.after_id for each in wanted],
+                [each.at_most for each in wanted],
+            )
+            jobs = await _jobs(connection, rows)
+        ids: defaultdict[int, list[int]] = defaultdict(list)
+        for row in rows:
+            ids[row["account_id"]].append(row["id"])
+        progress = {
+            each.account_id: Progress(
+                max(ids[each.account_id], default=each.after_id),
+                len(ids[each.account_id]) < each.at_most,
+            )
+            for each in wanted
+        }
+        return jobs, progress
 
     async def fetch_due(self, after: tuple[float, int], until: float, limit: int) -> Page:
         """Return the next open messages whose hour comes by `until`, the earliest first."""

@@ -6,8 +6,15 @@ from collections import Counter
 
 from gateway.jobs import NOT_TAKEN
 from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
-from gateway.model import Lane, MessageId
-from tests.simulation.limits import DOES_NOT_BILL_FAILURES, PAYS_ON_DELIVERY, SEGMENTS_MAX
+from gateway.model import Lane, Message, MessageId
+from tests.simulation.limits import (
+    DOES_NOT_BILL_FAILURES,
+    IRELAND,
+    LIMITED_ACCOUNT,
+    LIMITED_CARRIER,
+    PAYS_ON_DELIVERY,
+    SEGMENTS_MAX,
+)
 from tests.simulation.store import key_of
 from tests.simulation.world import PATIENCE_S, WALL, World
 
@@ -30,6 +37,7 @@ def check_invariants(world: World) -> None:
     check_receipts(world)
     check_duplicates(world)
     check_rate(world)
+    check_ceilings(world)
     check_order(world)
 
 
@@ -109,7 +117,21 @@ def check_way(world: World, message_id: MessageId) -> None:
         refused = {event.carrier_id for event in events if event.code is not None}
         hopeless = {*refused, world.plan.dead}
         assert world.plan.dead in begun | set(message.routes), "forgotten until it was too late"
-        assert begun or hopeless.issuperset(message.routes), "kept for a carrier that is away"
+        assert begun or hopeless.issuperset(message.routes) or _may_stay_unread(world, message), (
+            "kept for a carrier that is away"
+        )
+
+
+def _may_stay_unread(world: World, message: Message) -> bool:
+    """Whether its shelf may be full, to its end, of what only a carrier that is away may have."""
+    dead = {world.plan.dead}
+    return message.routes[0] in dead and any(
+        set(other.routes) <= dead
+        and other.lane is message.lane
+        and other.id < message.id
+        and other.expires_at >= message.expires_at
+        for other in world.store.messages.values()
+    )
 
 
 def check_doubts(world: World, message_id: MessageId) -> None:
@@ -161,19 +183,47 @@ def check_rate(world: World) -> None:
             assert beyond - first >= 1.0 - ROUNDING_S, f"more than {bound} in a second"
 
 
+def check_ceilings(world: World) -> None:
+    """The same of an account over all carriers, and of some numbers with one of them.
+
+    Where a message leaves at most once, or whole, it is counted before it leaves, or at once.
+    """
+    plan, messages = world.plan, world.store.messages
+    if plan.hold or plan.whole:
+        return
+    sent = [
+        (at, carrier.id, messages[message_id])
+        for carrier in world.carriers.values()
+        for at, message_id, _ in carrier.sent
+    ]
+    sent.sort(key=lambda each: each[0])
+    of_account = [at for at, _, m in sent if m.account_id == LIMITED_ACCOUNT]
+    to_ireland = [
+        at
+        for at, carrier_id, m in sent
+        if carrier_id == LIMITED_CARRIER and m.recipient.startswith(IRELAND)
+    ]
+    for per_s, times in ((plan.account_per_s, of_account), (plan.ireland_per_s, to_ireland)):
+        bound = int(per_s) + 1
+        for first, beyond in zip(times, times[bound:] if per_s else (), strict=False):
+            assert beyond - first >= 1.0 - ROUNDING_S, f"more than {bound} in a second"
+
+
 def check_order(world: World) -> None:
-    """Within account, carrier and lane, messages leave first in the order of their acceptance.
+    """Within account, carrier and lane, messages leave first in the order of their acceptance;
+    with a ceiling for some numbers, within those and the others.
 
     Those that have one carrier and no hour, and did not lose their bind on the way to it.
     """
     for carrier in world.carriers.values():
-        last: dict[tuple[int, Lane], MessageId] = {}
+        last: dict[tuple[int, Lane, bool], MessageId] = {}
         for message_id in dict.fromkeys(message_id for _, message_id, _ in carrier.sent):
             message = world.store.messages[message_id]
             turned_back = any(e.error == NOT_TAKEN for e in world.store.events[message_id])
             if turned_back or message_id in world.held:
                 continue
             if len(message.routes) == 1 and message.send_at is None:
-                queue = (message.account_id, message.lane)
+                limited = message.recipient.startswith(IRELAND)
+                queue = (message.account_id, message.lane, limited)
                 assert last.get(queue, 0) < message_id, "overtaken"
                 last[queue] = message_id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.credit.refunds import NotBilled, RefundRules
 from gateway.lifecycle import Status
-from gateway.model import CarrierId
+from gateway.model import AccountId, CarrierId
 from gateway.retry import RetryLimits
 from gateway.throttle.adaptive import AdaptiveLimits
 
@@ -21,3 +21,7 @@ REFUND_RULES = RefundRules(
     {DOES_NOT_BILL_FAILURES: NotBilled(frozenset({Status.UNDELIVERED}))},
     lambda account_id: account_id == PAYS_ON_DELIVERY,
 )
+
+LIMITED_ACCOUNT = AccountId(2)
+LIMITED_CARRIER = CarrierId(1)
+IRELAND = "353"

@@ -12,21 +12,25 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.carrier_state import CarrierState, Policy
+from gateway.ceilings import CarrierDestinations, Ceiling
 from gateway.dispatch import Canceled, Dispatcher, NotHere
 from gateway.fleet import Fleet
 from gateway.ids import IdGenerator
 from gateway.jobs import Submission
 from gateway.lifecycle import EventKind, Status
-from gateway.model import CarrierId, Lane, Message, MessageId, Micros
+from gateway.model import AccountId, CarrierId, Lane, Message, MessageId, Micros
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt
 from gateway.receipts import ArrivedReceipt, Found, ReceiptBook
 from gateway.references import Key, Reference
 from gateway.refunds import Refunds
-from gateway.shelves import Shelf
+from gateway.shelves import Progress, Shelf
 from gateway.smpp.status import StatusClass
 from gateway.throttle.adaptive import AdaptiveRate
 from tests.simulation.life import Life
 from tests.simulation.limits import (
+    IRELAND,
+    LIMITED_ACCOUNT,
+    LIMITED_CARRIER,
     LIMITS,
     RECOVERY,
     REFUND_RULES,
@@ -97,6 +101,10 @@ class Node:
             states_of=lambda message_id: self.book.references.find_states(message_id),
         )
         self._keep_small(dispatcher)
+        if self._world.plan.account_per_s:
+            ceiling = Ceiling(self._world.plan.account_per_s)
+            now = self._world.now
+            dispatcher.set_ceilings({LIMITED_ACCOUNT: ceiling}, now, now)
         return dispatcher
 
     def _keep_small(self, dispatcher: Dispatcher) -> None:
@@ -109,9 +117,16 @@ class Node:
         return CarrierState(
             carrier_id,
             Policy(name=str(carrier_id), hold=carrier.hold, whole=carrier.whole),
-            AdaptiveRate(plan.rate_per_s, plan.burst, RECOVERY),
+            AdaptiveRate(plan.rate_per_s, plan.burst, RECOVERY, started_at=self._world.now),
             window_size=plan.binds * plan.window,
+            destinations=self._new_destinations(carrier_id),
         )
+
+    def _new_destinations(self, carrier_id: CarrierId) -> CarrierDestinations | None:
+        per_s = self._world.plan.ireland_per_s
+        if not per_s or carrier_id != LIMITED_CARRIER:
+            return None
+        return CarrierDestinations({IRELAND: Ceiling(per_s)}, {}, self._world.now)
 
     def _bind(self, carrier_id: CarrierId) -> None:
         life = self._binding[carrier_id] = Life()
@@ -144,6 +159,7 @@ class Node:
         for key, shelf in self.dispatcher.shelves.items():
             assert shelf.held == held[key], "a shelf has lost count"
             assert shelf.held <= shelf.held_max + self._requests, "memory is not bounded"
+            assert shelf.stored >= 0, "a shelf has lost count of what it does not hold"
         bound = sum(shelf.held_max for shelf in self.dispatcher.shelves.values())
         assert held[None] <= bound + DUE_HELD_MAX + PAGE_MAX + self._requests
         for carrier in self.dispatcher.carriers.values():
@@ -277,9 +293,7 @@ class Node:
         self.dispatcher.announced(self._announced)
         for shelf in self.dispatcher.shelves.values():
             shelf.cursor = max(0, self._store.marks.get((shelf.carrier_id, shelf.lane), 0) - 1)
-            shelf.spilled = True
-            while shelf.spilled and shelf.room:
-                _at_once(self._refill(shelf))
+            self._start(shelf)
         _at_once(self._load_due())
 
     def _feed(self) -> Process:
@@ -292,16 +306,31 @@ class Node:
             if self._world.chance.random() < 0.1:
                 self._save_marks()
 
+    def _start(self, shelf: Shelf) -> None:
+        shelf.unread = True
+        while shelf.unread and shelf.room:
+            at_most = min(PAGE_MAX, shelf.room)
+            shelf.begin_refill(at_most)
+            jobs, progress = self._store.shelf_page(shelf, at_most)
+            self.dispatcher.restore(jobs, self._world.now, self._world.wall)
+            shelf.end_start(progress)
+        if shelf.unread:
+            shelf.know_behind(self._store.count_behind(shelf))
+
     def _refill(self, shelf: Shelf) -> Process:
-        last_id, complete = 0, False
-        self.dispatcher.begin_refill(shelf)
+        wanted = shelf.wanted(PAGE_MAX)
+        read: dict[AccountId, Progress] = {}
+        shelf.begin_refill(sum(each.at_most for each in wanted))
+        self.dispatcher.begin_refill()
         try:
             yield self._trip()
-            jobs, last_id, complete = self._store.shelf_page(shelf, min(PAGE_MAX, shelf.room))
+            jobs, found = self._store.wanted_page(shelf, wanted)
             yield self._trip()
             self.dispatcher.restore(jobs, self._world.now, self._world.wall)
+            read = found
         finally:
-            self.dispatcher.end_refill(shelf, last_id, complete)
+            shelf.end_refill(read)
+            self.dispatcher.end_refill()
 
     def _load_due(self) -> Process:
         complete = False
@@ -322,7 +351,7 @@ class Node:
         oldest = self.dispatcher.open_from()
         newest = self._announced + 1
         for key, shelf in self.dispatcher.shelves.items():
-            ceiling = min(newest, shelf.cursor) if shelf.spilled else newest
+            ceiling = shelf.open_from(newest)
             self._store.marks[key] = min(oldest.get(key, ceiling), ceiling)
 
     def cancel(self, message_id: MessageId) -> Process:

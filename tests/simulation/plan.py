@@ -20,6 +20,10 @@ class Plan:
     """Messages a shelf has room for."""
     rate_per_s: float = 0.0
     burst: int = 1
+    account_per_s: float = 0.0
+    """The second account's ceiling."""
+    ireland_per_s: float = 0.0
+    """The first carrier's ceiling for some numbers."""
     hold: frozenset[int] = frozenset()
     """Carriers whose policy is at most once."""
     whole: frozenset[int] = frozenset()
@@ -66,6 +70,8 @@ class Plan:
             held=chance.choice((2, 5, 50)),
             rate_per_s=chance.choice((0.0, 4.0, 20.0)),
             burst=chance.choice((1, 3)),
+            account_per_s=chance.choice((0.0, 0.0, 3.0)),
+            ireland_per_s=chance.choice((0.0, 0.0, 2.0)),
             hold=some_carriers(),
             whole=some_carriers(),
             crashes_per_s=sometimes(0.2),

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 
 from gateway.jobs import Job, rebuild_job
 from gateway.lifecycle import EventKind
-from gateway.model import CarrierId, Lane, Message, MessageId
+from gateway.model import AccountId, CarrierId, Lane, Message, MessageId
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt, Party
 from gateway.receipts import Found
 from gateway.references import Key
-from gateway.shelves import Shelf
+from gateway.shelves import Progress, Shelf, Wanted
 
 PAGE_MAX = 7
 
@@ -78,17 +78,41 @@ class Store:
     def job(self, message_id: MessageId) -> Job:
         return rebuild_job(self.messages[message_id], self.history(message_id))
 
-    def shelf_page(self, shelf: Shelf, limit: int) -> tuple[list[Job], int, bool]:
-        """Return open messages past the shelf's cursor, the last one's id, and if that was all."""
-        ids = sorted(
-            m.id
+    def shelf_page(self, shelf: Shelf, limit: int) -> tuple[list[Job], Progress]:
+        """Return open messages past the shelf's cursor, and how far that came."""
+        ids = [m.id for m in self._past(shelf, shelf.cursor)][:limit]
+        last_id = ids[-1] if ids else shelf.cursor
+        return [self.job(i) for i in ids], Progress(last_id, len(ids) < limit)
+
+    def count_behind(self, shelf: Shelf) -> dict[AccountId, int]:
+        """Return whose open messages wait past the shelf's cursor."""
+        return Counter(m.account_id for m in self._past(shelf, shelf.cursor))
+
+    def wanted_page(
+        self, shelf: Shelf, wanted: Sequence[Wanted]
+    ) -> tuple[list[Job], dict[AccountId, Progress]]:
+        """Return some accounts' open messages, and how far that came for each."""
+        jobs: list[Job] = []
+        progress: dict[AccountId, Progress] = {}
+        for each in wanted:
+            of_account = [
+                m.id for m in self._past(shelf, each.after_id) if m.account_id == each.account_id
+            ][: each.at_most]
+            jobs += [self.job(i) for i in of_account]
+            last_id = of_account[-1] if of_account else each.after_id
+            progress[each.account_id] = Progress(last_id, len(of_account) < each.at_most)
+        return jobs, progress
+
+    def _past(self, shelf: Shelf, after_id: int) -> list[Message]:
+        waiting = [
+            m
             for m in self.messages.values()
             if (m.routes[0], m.lane) == (shelf.carrier_id, shelf.lane)
             and m.send_at is None
-            and m.id > shelf.cursor
+            and m.id > after_id
             and m.id not in self.closed
-        )[:limit]
-        return [self.job(i) for i in ids], ids[-1] if ids else shelf.cursor, len(ids) < limit
+        ]
+        return sorted(waiting, key=lambda m: m.id)
 
     def due_page(
         self, after: tuple[float, int], until: float

@@ -156,7 +156,7 @@ class World:
             account_id=AccountId(chance.randint(1, 2)),
             accepted_at=self.wall,
             sender="Shop",
-            recipient="447911123456",
+            recipient=chance.choice(("447911123456", "353871234567")),
             country="GB",
             text="",
             encoding=Encoding.GSM7,

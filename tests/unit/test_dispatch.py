@@ -17,6 +17,7 @@ from gateway.lifecycle import EventKind, Status
 from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
 from gateway.outcomes import Event
 from gateway.retry import SESSION_FAULT_PAUSE_S, RetryLimits
+from gateway.shelves import Progress
 from gateway.smpp.status import StatusClass
 from gateway.throttle.adaptive import AdaptiveRate
 from gateway.throttle.pacer import LATE_S
@@ -1251,12 +1252,15 @@ def test_what_does_not_fit_waits_in_the_store_and_is_read_when_half_is_free() ->
         desk.answer(submission)
     desk.commit()
     assert desk.dispatcher.refills() == [shelf]
-    desk.dispatcher.begin_refill(shelf)
+    (wanted,) = shelf.wanted(10)
+    shelf.begin_refill(wanted.at_most)
+    desk.dispatcher.begin_refill()
     assert desk.dispatcher.refills() == []
-    desk.restore(*(new_job(m) for m in messages if m.id > shelf.cursor))
-    desk.dispatcher.end_refill(shelf, 4, complete=True)
+    desk.restore(*(new_job(m) for m in messages if m.id > wanted.after_id))
+    shelf.end_refill({wanted.account_id: Progress(4, complete=True)})
+    desk.dispatcher.end_refill()
     assert numbers(desk.take()) == [3, 4]
-    assert not shelf.spilled
+    assert shelf.stored == 0
 
 
 def test_a_full_lane_keeps_no_other_lane_out() -> None:

@@ -1,0 +1,183 @@
+"""A backlog that is larger than memory, as it comes back from the database."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+
+from gateway.carrier_state import CarrierState, Policy
+from gateway.dispatch import Dispatcher
+from gateway.feeding import Feeder
+from gateway.ids import IdGenerator
+from gateway.lifecycle import EventKind
+from gateway.model import Account, CarrierId, Lane, MessageId
+from gateway.outcomes import Event
+from gateway.retry import RetryLimits
+from gateway.shelves import Wanted
+from gateway.store.backlog import Backlog
+from gateway.store.maintenance import Maintenance
+from gateway.store.postgres import Database
+from gateway.throttle.adaptive import AdaptiveRate
+
+MakeAccount = Callable[..., Awaitable[Account]]
+PutMessage = Callable[..., Awaitable[MessageId]]
+PutEvent = Callable[..., Awaitable[None]]
+
+A = CarrierId(1)
+SHELF = 500
+"""The least that a shelf holds."""
+
+
+class Flood:
+    """Messages of several accounts in the database, in the order of their acceptance."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._ids = IdGenerator(3)
+
+    async def store(self, account: Account, count: int, lane: Lane = Lane.MARKETING) -> list[int]:
+        ids: list[int] = [self._ids.next(time.time()) for _ in range(count)]
+        columns = [
+            *("account_id", "id", "carrier_id", "lane", "routes", "sender", "recipient"),
+            *("country", "body", "encoding", "segments", "price_micros", "expires_at"),
+        ]
+        ends = time.time() + 3_600
+        rows = [
+            (account.id, i, A, lane, [A], "Shop", "4917012345678", "DE", "Hi", 0, 1, 0, ends)
+            for i in ids
+        ]
+        async with self._database.acquire() as connection:
+            await connection.copy_records_to_table("messages", records=rows, columns=columns)
+        return ids
+
+
+@pytest.fixture
+def flood(database: Database) -> Flood:
+    return Flood(database)
+
+
+@pytest.fixture
+def dispatcher() -> Dispatcher:
+    dispatcher = Dispatcher(
+        [CarrierState(A, Policy(name="alpha"), AdaptiveRate(0.0))],
+        lambda event: None,
+        limits=RetryLimits(),
+        held_max=3 * SHELF,
+    )
+    dispatcher.set_bound(A, True, 0.0, time.time())
+    return dispatcher
+
+
+@pytest.fixture
+def feeder(database: Database, dispatcher: Dispatcher) -> Feeder:
+    return Feeder(dispatcher, Backlog(database), Maintenance(database))
+
+
+def _send(dispatcher: Dispatcher, count: int) -> list[MessageId]:
+    """Have a carrier take so many messages, and that committed."""
+    now, wall = asyncio.get_running_loop().time(), time.time()
+    taken, _ = dispatcher.take(A, count, now, wall)
+    events: list[Event] = []
+    for submission in taken:
+        message = submission.job.message
+        submission.job.closed = True
+        submission.job.in_flight = 0
+        events.append(
+            Event(
+                message.id,
+                message.account_id,
+                wall,
+                EventKind.REFUSED,
+                1,
+                submission.job.states[0],
+                submission.job.states[0],
+                True,
+            )
+        )
+    dispatcher.written(events)
+    return [submission.job.message.id for submission in taken]
+
+
+async def _feed(feeder: Feeder, dispatcher: Dispatcher) -> None:
+    """Read what may be read, as the feeder does four times a second."""
+    for shelf in dispatcher.refills():
+        await feeder._refill(shelf)
+
+
+async def test_after_a_start_nobody_waits_behind_anothers_flood(
+    flood: Flood, feeder: Feeder, dispatcher: Dispatcher, make_account: MakeAccount
+) -> None:
+    shop, bank = await make_account("shop"), await make_account("bank")
+    of_shop = await flood.store(shop, 3_000)
+    of_bank = await flood.store(bank, 40)
+    assert await feeder.recover() < SHELF
+    shelf = dispatcher.shelves[A, Lane.MARKETING]
+    assert shelf.held + shelf.stored == 3_040
+    await _feed(feeder, dispatcher)
+    assert shelf.held <= SHELF
+    sent = _send(dispatcher, 100)
+    assert [i for i in sent if i in of_bank] == of_bank
+    assert [i for i in sent if i in of_shop] == of_shop[:60]
+
+
+async def test_everything_is_read_once_and_in_the_order_of_each_account(
+    flood: Flood, feeder: Feeder, dispatcher: Dispatcher, make_account: MakeAccount
+) -> None:
+    stored: dict[str, list[int]] = {}
+    for name, count in (("shop", 2_000), ("bank", 700), ("club", 30)):
+        stored[name] = await flood.store(await make_account(name), count)
+    await feeder.recover()
+    sent: list[MessageId] = []
+    for _ in range(200):
+        await _feed(feeder, dispatcher)
+        sent += _send(dispatcher, 150)
+        if len(sent) == 2_730:
+            break
+    for ids in stored.values():
+        assert [i for i in sent if i in set(ids)] == ids
+    assert dispatcher.shelves[A, Lane.MARKETING].stored == 0
+    assert len(dispatcher) == 0
+
+
+async def test_a_page_of_some_accounts_steps_over_what_is_not_theirs_or_has_ended(
+    database: Database,
+    flood: Flood,
+    make_account: MakeAccount,
+    put_event: PutEvent,
+) -> None:
+    shop, bank = await make_account("shop"), await make_account("bank")
+    of_shop = await flood.store(shop, 10)
+    await flood.store(shop, 5, Lane.OTP)
+    of_bank = await flood.store(bank, 3)
+    await put_event(shop, MessageId(of_shop[4]), EventKind.CANCELED)
+    wanted: Sequence[Wanted] = [Wanted(shop.id, of_shop[2], 3), Wanted(bank.id, 0, 50)]
+    jobs, progress = await Backlog(database).fetch_wanted(A, Lane.MARKETING, wanted)
+    read = [(job.message.account_id, job.message.id) for job in jobs]
+    assert [i for account, i in read if account == shop.id] == [*of_shop[3:4], *of_shop[5:7]]
+    assert [i for account, i in read if account == bank.id] == of_bank
+    assert (progress[shop.id].last_id, progress[shop.id].complete) == (of_shop[6], False)
+    assert (progress[bank.id].last_id, progress[bank.id].complete) == (of_bank[-1], True)
+
+
+async def test_a_page_of_an_account_does_not_walk_past_anothers_flood(
+    database: Database, flood: Flood, make_account: MakeAccount
+) -> None:
+    from gateway.store import backlog
+
+    shop, bank = await make_account("shop"), await make_account("bank")
+    await flood.store(shop, 20_000)
+    of_bank = await flood.store(bank, 3)
+    async with database.acquire() as connection:
+        await connection.execute("ANALYZE messages")
+        rows = await connection.fetch(
+            f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {backlog._WANTED_PAGE}",
+            *(A, Lane.MARKETING, [bank.id], [0], [100]),
+        )
+    plan = rows[0][0]
+    assert '"Actual Rows": 3' in plan
+    assert '"Rows Removed by Filter": 20000' not in plan
+    assert "messages_by_queue" not in plan
+    assert len(of_bank) == 3
