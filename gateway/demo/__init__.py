@@ -5,7 +5,7 @@
     checks ◆    whether it came as it had to                stage      the running processes
     screen      what is shown                               play       the demonstration itself
 
-`children` and `leash` run processes that end with us.
+`children` and `leash` run processes that end with us, `interrupts` lets them be noted first.
 """
 
 from __future__ import annotations

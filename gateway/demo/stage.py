@@ -19,9 +19,9 @@ from typing import IO, Any, Final
 
 from gateway.demo.carriers import NORTH, SOUTH, Simulator
 from gateway.demo.children import Child, DidNotStart
+from gateway.demo.interrupts import interrupts_put_off
 from gateway.errors import ConfigError
-from gateway.store.embedded import EmbeddedPostgres
-from gateway.store.embedded_start import join_embedded_blocking
+from gateway.store.embedded import EmbeddedPostgres, start_embedded
 
 READY_TIMEOUT_S: Final = 120.0
 """A first start makes a database cluster: two seconds here, many on a slow disk."""
@@ -83,14 +83,16 @@ def set_up(folder: Path) -> Iterator[Stage]:
     """Start everything in `folder`; raises ConfigError or DidNotStart."""
     with contextlib.ExitStack() as parts:
         parts.enter_context(_own(folder))
-        simulator = parts.enter_context(Simulator(stderr=folder / "simulator.log"))
+        with interrupts_put_off():
+            simulator = parts.enter_context(Simulator(stderr=folder / "simulator.log"))
         simulator.wait_ready()
         # Whoever of the two is first starts the database; the other joins. Our share in it lets
         # us look into it after the gateway's end, and end it if the gateway can't.
-        gateway = parts.enter_context(_start_gateway(folder, simulator))
-        database = join_embedded_blocking(folder)
-        parts.callback(database.stop)
-        parts.callback(gateway.end)
+        with interrupts_put_off():
+            gateway = parts.enter_context(_start_gateway(folder, simulator))
+            database = start_embedded(folder)
+            parts.callback(database.stop)
+            parts.callback(gateway.end)
         stage = Stage(folder, simulator, gateway, database)
         stage.wait_ready()
         yield stage
@@ -134,8 +136,8 @@ def _clear(folder: Path) -> None:
     """Take away the earlier database, so that each run counts its own messages alone."""
     if (folder / "postgresql" / "postmaster.pid").exists():
         # Its last users were killed. A cluster too broken to start has no server either.
-        with contextlib.suppress(ConfigError):
-            join_embedded_blocking(folder).stop()
+        with contextlib.suppress(ConfigError), interrupts_put_off():
+            start_embedded(folder).stop()
     for left in (folder / "postgresql", folder / "postgresql.new"):
         if left.exists():
             shutil.rmtree(left)

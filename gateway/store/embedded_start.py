@@ -1,22 +1,22 @@
-"""Starting the gateway's own PostgreSQL where somebody may give up waiting for it.
+"""Starting the gateway's own PostgreSQL beside a running loop.
 
-A start that is broken off half way leaves a server that nobody stops. So it runs in a thread, which
-neither a cancellation nor Ctrl-C reaches, and whoever gives up leaves the server again once it is
-there.
+`start_embedded` blocks, so it runs in a thread; and a thread can't be cancelled. Who merely gave up
+waiting for it would leave a server that nobody stops.
 """
 
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gateway.store.embedded import EmbeddedPostgres, start_embedded
 
 
 async def join_embedded(data_dir: Path) -> EmbeddedPostgres:
-    """Return the server whose cluster is in `data_dir`, as `start_embedded` does, cancelled or not
-    at all."""
+    """Return the server whose cluster is in `data_dir`, as `start_embedded` does.
+
+    Cancelled meanwhile, it waits for the server all the same, and leaves it again.
+    """
     starting = asyncio.ensure_future(asyncio.to_thread(start_embedded, data_dir))
     try:
         return await asyncio.shield(starting)
@@ -24,14 +24,3 @@ async def join_embedded(data_dir: Path) -> EmbeddedPostgres:
         server = await starting
         await asyncio.to_thread(server.stop)
         raise
-
-
-def join_embedded_blocking(data_dir: Path) -> EmbeddedPostgres:
-    """Do the same without a loop; for a main thread that Ctrl-C interrupts."""
-    with ThreadPoolExecutor(1, thread_name_prefix="postgres") as thread:
-        starting = thread.submit(start_embedded, data_dir)
-        try:
-            return starting.result()
-        except KeyboardInterrupt:
-            starting.result().stop()
-            raise

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib.util
 import os
 import pwd
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -282,42 +280,6 @@ def test_two_processes_that_start_at_once_share_one_server(data_dir: Path) -> No
 
     assert len(pids) == 1
     assert not is_running(data_dir)
-
-
-def processes_of(folder: Path) -> list[str]:
-    """Return the command lines that name a folder."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            words = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            if str(folder) in words:
-                found.append(words)
-    return found
-
-
-@pytest.mark.parametrize("sign", ["postgresql.new", "postgresql/start.log", "postgresql"])
-def test_an_interrupted_start_leaves_no_server(tmp_path: Path, sign: str) -> None:
-    source = (
-        "import sys; from pathlib import Path\n"
-        "from gateway.store.embedded_start import join_embedded_blocking\n"
-        "try: join_embedded_blocking(Path(sys.argv[1])).stop()\n"
-        "except KeyboardInterrupt: sys.exit(130)"
-    )
-    data_dir = tmp_path / "data"
-    process = subprocess.Popen(
-        [sys.executable, "-c", source, str(data_dir)], env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
-    while not (data_dir / sign).exists():
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
-    deadline = time.monotonic() + 20
-    while left := processes_of(data_dir):  # its last act is not yet its end
-        assert time.monotonic() < deadline, left
-        time.sleep(0.01)
-    assert not is_running(data_dir)
-    server = start_embedded(data_dir)  # and nothing is in the next one's way
-    server.stop()
 
 
 async def test_who_is_cancelled_while_it_starts_leaves_it_again(data_dir: Path) -> None:
