@@ -1,4 +1,5 @@
-"""The node's books: what accounts used is counted up behind, and volumes are kept for tiers."""
+"""The node's books: what accounts used is counted up behind, volumes are kept for tiers, and who
+runs out of credit is told."""
 
 from __future__ import annotations
 
@@ -10,11 +11,17 @@ from datetime import UTC, date, datetime, timedelta
 from gateway.config import Messages
 from gateway.credit.prices import PriceBook
 from gateway.credit.volumes import MonthVolumes, month_of
+from gateway.logs import get_logger
+from gateway.metrics import Metrics
 from gateway.model import Message
 from gateway.periodic import repeat
+from gateway.store.low_balances import count_low_balances, tell_low_balances
 from gateway.store.postgres import Database
 from gateway.store.usage import Counter, fetch_volumes, forget_usage
 
+log = get_logger("books")
+
+LOW_BALANCES_S = 2.0
 COUNT_S = 60.0
 FORGET_S = 3_600.0
 
@@ -26,7 +33,9 @@ class Bookkeeper:
         settings: Messages,
         volumes: MonthVolumes,
         prices: Callable[[], PriceBook | None],
+        metrics: Metrics,
         *,
+        wake_hooks: Callable[[], None],
         lag_s: float,
     ) -> None:
         """`lag_s`: how long a message may take from its acceptance to its commit."""
@@ -34,7 +43,11 @@ class Bookkeeper:
         self._settings = settings
         self._volumes = volumes
         self._prices = prices
+        self._metrics = metrics
+        self._wake_hooks = wake_hooks
         self._counter = Counter(database, lag_s=lag_s)
+        self._low: int | None = None
+        metrics.watch_low_balances(lambda: float(self._low or 0))
 
     async def start(self) -> None:
         """Learn what has been used this month, before anything is priced by it."""
@@ -43,6 +56,7 @@ class Bookkeeper:
     async def run(self) -> None:
         """Do every duty at its interval, until cancelled."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(repeat("low_balances", LOW_BALANCES_S, self._tell_low_balances))
             group.create_task(repeat("usage", COUNT_S, self._count_usage))
             group.create_task(repeat("usage_retention", FORGET_S, self._forget_usage))
 
@@ -65,6 +79,17 @@ class Bookkeeper:
         month = month_of(int(time.time()))
         counts = await fetch_volumes(self._database, date(*month, 1))
         self._volumes.learn(month, counts)
+
+    async def _tell_low_balances(self) -> None:
+        crossed = await tell_low_balances(self._database, time.time())
+        fallen = [each for each in crossed if each.low]
+        for each in fallen:
+            log.warning("balance_low", account=each.account)
+        if fallen:
+            self._metrics.balances_fell_low(len(fallen))
+            self._wake_hooks()
+        if crossed or self._low is None:
+            self._low = await count_low_balances(self._database)
 
     async def _forget_usage(self) -> None:
         today = datetime.fromtimestamp(time.time(), UTC).date()

@@ -175,6 +175,10 @@ class _Families:
             "move",
             "currency",
         )
+        self.low_balances = gauge("accounts_low_balance", "Accounts below their threshold.")
+        self.low_balance_events = counter(
+            "low_balance_events_total", "Accounts that fell below their threshold."
+        )
         self.webhook_events = counter("webhook_events_total", "Events, by outcome.", "outcome")
         self.webhook_seconds = histogram("webhook_call_seconds", "One call.", _QUICK_S)
         self.webhooks_pending = gauge("webhook_events_pending", "Events not yet delivered.")
@@ -511,6 +515,14 @@ class Metrics:
             child = self._families.http_seconds.child(route, f"{status // 100}xx")
             self._requests[key] = child
         child.observe(seconds)
+
+    def balances_fell_low(self, accounts: int) -> None:
+        """Count accounts that fell below their threshold."""
+        self._families.low_balance_events.inc(accounts)
+
+    def watch_low_balances(self, below: Reading) -> None:
+        """Read how many accounts are below theirs at each scrape."""
+        _watch(self._families.low_balances, below)
 
     def credit_moved(self, currency: str, **moved: int) -> None:
         """Count micros `reserved`, `posted`, `voided` or `refunded` in one commit."""

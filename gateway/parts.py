@@ -287,6 +287,8 @@ class Parts:
             config.messages,
             volumes,
             lambda: self.intake.tables.prices,
+            self._metrics,
+            wake_hooks=self.hooks.wake,
             lag_s=max(LAG_S, 3 * config.http.commit_timeout_s),
         )
         self.intake_writer = IntakeWriter(

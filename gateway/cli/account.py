@@ -13,7 +13,7 @@ from gateway.cli import values
 from gateway.cli.ceilings import ceilings
 from gateway.cli.fallback import fallback
 from gateway.cli.keys import key
-from gateway.cli.money import deposits, statement, topup
+from gateway.cli.money import deposits, low_balance, statement, topup
 from gateway.cli.output import (
     moment,
     money,
@@ -92,6 +92,7 @@ account.add_command(smpp)
 account.add_command(topup)
 account.add_command(deposits)
 account.add_command(statement)
+account.add_command(low_balance)
 account.add_command(fallback)
 account.add_command(account_webhook)
 

@@ -1,4 +1,4 @@
-"""`gateway account statement | deposits | topup | correct`: where an account's money went."""
+"""`gateway account topup | deposits | statement | low-balance`: an account's money."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from gateway.credit.prices import format_micros
 from gateway.statement_csv import write_csv
 from gateway.store import accounts
 from gateway.store.accounts import Deposit, Deposited, Standing
+from gateway.store.low_balances import fetch_low_balance, set_low_balance
 from gateway.store.postgres import Database
 from gateway.store.statements import fetch_statement
 from gateway.store.usage import DIMENSIONS
@@ -173,6 +174,47 @@ def statement(
         print_json(found)
     else:
         _print_statement(found)
+
+
+@click.command(
+    name="low-balance",
+    epilog=examples(
+        "gateway account low-balance shop 20",
+        "gateway account low-balance shop --off",
+        "gateway account low-balance shop",
+    ),
+)
+@click.argument("name")
+@click.argument("threshold", type=values.amount, required=False)
+@click.option("--off", is_flag=True, help="Tell it no more.")
+@json_option
+@config_option
+@pass_session
+def low_balance(
+    session: Session, name: str, threshold: int | None, off: bool, as_json: bool
+) -> None:
+    """Have an account told when its available credit falls below a threshold.
+
+    Its webhook gets account.low_balance, once a crossing. Without a threshold, show it.
+    """
+    if off and threshold is not None:
+        raise click.UsageError("either a threshold or --off")
+
+    async def work(database: Database) -> tuple[Standing, tuple[int, bool] | None]:
+        standing = await get_account(database, name)
+        if off or threshold is not None:
+            await set_low_balance(database, standing.account.id, threshold)
+        return standing, await fetch_low_balance(database, standing.account.id)
+
+    standing, found = session.run(work)
+    if as_json:
+        below = None if found is None else format_micros(found[0])
+        print_json({"account": name, "threshold": below, "low": bool(found and found[1])})
+    elif found is None:
+        print_line(f"{name} is not told of a low balance")
+    else:
+        state = ", which it is" if found[1] else ""
+        print_line(f"{name} is told below {money(found[0], standing.account.currency)}{state}")
 
 
 def _print_statement(found: Statement) -> None:

@@ -848,6 +848,37 @@ WHERE NOT EXISTS (
     WHERE e.account_id = m.account_id AND e.message_id = m.id AND e.closes)
 GROUP BY account_id
 
+-- ── Balances that are low (low_balances.py) ─────────────────────────────────────────────────
+
+-- name: set_low_balance
+INSERT INTO low_balances (account_id, threshold_micros) VALUES ($1, $2)
+ON CONFLICT (account_id) DO UPDATE SET threshold_micros = excluded.threshold_micros
+
+-- name: remove_low_balance
+DELETE FROM low_balances WHERE account_id = $1
+
+-- name: fetch_low_balance
+SELECT threshold_micros, low FROM low_balances WHERE account_id = $1
+
+-- name: cross_low_balances
+-- Every few seconds: most often nobody has crossed.
+UPDATE low_balances l SET low = NOT l.low, changed_at = now()
+FROM balances b, accounts a
+WHERE b.account_id = l.account_id AND a.id = l.account_id
+  AND (b.available_micros < l.threshold_micros) <> l.low
+RETURNING l.account_id, a.name, a.currency, l.low, b.available_micros, l.threshold_micros
+
+-- name: tell_low_balance
+-- To those who have an endpoint.
+INSERT INTO outbox (account_id, message_id, body, created_at, next_at)
+SELECT t.account_id, 0, t.body, $3, $3
+FROM unnest($1::int[], $2::text[]) AS t(account_id, body)
+JOIN accounts a ON a.id = t.account_id
+WHERE a.webhook_url <> ''
+
+-- name: count_low_balances
+SELECT count(*) FROM low_balances WHERE low
+
 -- ── What accounts used (usage.py) ───────────────────────────────────────────────────────────
 
 -- name: lock_usage_mark

@@ -183,3 +183,14 @@ async def test_deposits_are_listed_with_their_reason_and_author(run: Run) -> Non
     )
     assert (first["amount"], first["reason"], first["key"]) == ("10", "first credit", "")
     assert "wrong rate" in (await run("account", "deposits", "shop")).stdout
+
+
+async def test_a_low_balance_is_set_shown_and_taken_away(run: Run) -> None:
+    await load(run("account", "create", "shop", "--credit", "10", "--json"))
+    assert "is not told" in (await run("account", "low-balance", "shop")).stdout
+    told = await load(run("account", "low-balance", "shop", "2.5", "--json"))
+    assert told == {"account": "shop", "threshold": "2.5", "low": False}
+    assert "told below 2.5 credits" in (await run("account", "low-balance", "shop")).stdout
+    assert (await run("account", "low-balance", "shop", "3", "--off")).exit_code == 2
+    told = await load(run("account", "low-balance", "shop", "--off", "--json"))
+    assert told["threshold"] is None

@@ -28,6 +28,8 @@ def metrics() -> Metrics:
     made.rejected("no_credit")
     made.answered("/v1/messages", 202, 0.004)
     made.credit_moved("EUR", reserved=75, posted=50, voided=25)
+    made.balances_fell_low(1)
+    made.watch_low_balances(lambda: 1)
     for commits in (made.intake_commits, made.outcome_commits):
         commits.committed(500, 0.003)
         commits.failed()
