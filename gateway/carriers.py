@@ -20,13 +20,14 @@ from gateway.dlr.dialects import Dialect
 from gateway.dlr.ids import FormerRule, IdRule
 from gateway.dlr.parse import Malformed, NotAReceipt, Receipt, parse_receipt
 from gateway.inbound.desk import InboundDesk
-from gateway.jobs import Submission
+from gateway.jobs import Job, Submission
 from gateway.lifecycle import EventKind, Status
 from gateway.logs import get_logger
 from gateway.metrics import CarrierMetrics
 from gateway.model import CarrierId, Message
 from gateway.outcomes import Event, Party
 from gateway.outgoing import Writing, build_submission
+from gateway.peers.callbacks import Trail, Turn, is_peers
 from gateway.receipts import ArrivedReceipt, ReceiptBook
 from gateway.references import Reference
 from gateway.smpp.client import CarrierBind
@@ -130,6 +131,25 @@ class CarrierDesk:
                 event.status,
                 event.error or "",
                 event.at,
+                Trail(
+                    Turn.ENDED_THERE if event.kind is EventKind.HELD else Turn.ENDED_HERE,
+                    "" if event.carrier_id is None else self.name_of(event.carrier_id),
+                    code=event.code,
+                ),
+            )
+
+    def name_of(self, carrier_id: CarrierId) -> str:
+        """Return a carrier's name, its number when it is configured no more."""
+        line = self._lines.get(carrier_id)
+        return str(carrier_id) if line is None else line.name
+
+    def _tell_taken(self, line: Line, job: Job, carrier_message_id: str, wall: float) -> None:
+        """Tell who asked in a peer's way that a carrier has taken all of a message."""
+        message = job.message
+        if is_peers(message.callback_url) and job.status() is Status.SUBMITTED:
+            trail = Trail(Turn.TAKEN, line.name, carrier_message_id, wall)
+            self._book.tell(
+                message.account_id, message.id, _party(message), Status.SUBMITTED, "", wall, trail
             )
 
     def _wanted(self, message: Message) -> bool:
@@ -279,6 +299,8 @@ class CarrierDesk:
         )
         if meaning is StatusClass.OK:
             message = context.job.message
+            if message.callback_url:
+                self._tell_taken(line, context.job, carrier_message_id, wall)
             self._book.submitted(
                 (line.id, carrier_message_id),
                 Reference(

@@ -64,6 +64,8 @@ class Http(Section, frozen=True, kw_only=True):
     """How long a request waits for its commit before it is told 503."""
     login_failures_per_min: PositiveInt = 30
     """Wrong keys from one address before it is told to wait."""
+    peers: tuple[Literal["kannel", "jasmin"], ...] = ("kannel", "jasmin")
+    """Whose HTTP calls are answered besides our own (docs/compatibility.md)."""
 
 
 class Log(Section, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from gateway.config import Messages
 from gateway.content import one_of
 from gateway.errors import Rejected
 from gateway.model import LANES, Lane, Order, SendRequest
+from gateway.peers.callbacks import is_peers, unpack
 
 CLIENT_REF_CHARS_MAX = 128
 TAG_CHARS_MAX = 64
@@ -91,7 +92,8 @@ def read_label(raw: str | None, field: str, chars_max: int) -> str:
 def read_url(raw: str | None) -> str:
     if raw is None:
         return ""
-    scheme, _, rest = raw.partition("://")
+    asked = unpack(raw) if is_peers(raw) else None
+    scheme, _, rest = (raw if asked is None else asked.url).partition("://")
     fits = (
         scheme in ("http", "https")
         and rest[:1].isalnum() | rest.startswith("[")

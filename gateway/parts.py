@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from gateway.api.app import build_api
+from gateway.api.peers import Peers
 from gateway.bookkeeping import Bookkeeper
 from gateway.carriers import CarrierDesk, Line
 from gateway.condition import Condition
@@ -227,6 +228,7 @@ class Parts:
             on_unmatched=self.desk.receipt_parked,
             on_duplicate=self.desk.receipt_repeated,
             send_up=self.customers.postman.tell,
+            carrier_name=self.desk.name_of,
             on_ended=self.refunds.ended,
         )
         self.desk.join(self.dispatcher, self.book)
@@ -329,6 +331,9 @@ class Parts:
             keys=KeyRing(self._database),
             condition=self.condition,
             metrics_text=self._metrics.render,
+            peers=Peers(
+                self._config.http.peers, self._config.messages.validity_max_s, self._outbox.put
+            ),
             on_request=self._metrics.answered,
             on_fault=lambda route, error: log.error("request_failed", route=route, exc_info=error),
         )

@@ -16,7 +16,9 @@ import msgspec
 
 from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
 from gateway.model import AccountId, CarrierId, MessageId
+from gateway.notices import build_notice
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt, Party
+from gateway.peers.callbacks import NO_TRAIL, Trail, Turn, build_peer_notice, is_peers
 from gateway.references import Key, Reference, References
 
 SendUp = Callable[[AccountId, MessageId, Party, Status, str, float], None]
@@ -91,6 +93,7 @@ class ReceiptBook:
         on_unmatched: Callable[[CarrierId], None] = lambda carrier: None,
         on_duplicate: Callable[[CarrierId], None] = lambda carrier: None,
         send_up: SendUp = lambda account, message, party, status, error, at: None,
+        carrier_name: Callable[[CarrierId], str] = str,
         on_ended: Callable[[Event], None] = lambda event: None,
     ) -> None:
         """`key_of` gives a parked receipt's id the form that its carrier's rule wants now;
@@ -99,6 +102,7 @@ class ReceiptBook:
         self._key_of = key_of
         self._on_ended = on_ended
         self._send_up = send_up
+        self._carrier_name = carrier_name
         self.references = References(references_max)
         self._parked_max = parked_max
         self._wants_notice = wants_notice
@@ -129,9 +133,14 @@ class ReceiptBook:
         status: Status,
         error: str,
         at: float,
+        trail: Trail = NO_TRAIL,
     ) -> None:
         """Tell the customer of a message's new status, in each way that it asked for."""
-        if status.final and self.party_of(account_id, party.callback_url):
+        if is_peers(party.callback_url):
+            call = build_peer_notice(account_id, message_id, party, status, error, at, trail)
+            if call is not None:
+                self._sink.notify(call)
+        elif status.final and self.party_of(account_id, party.callback_url):
             self._sink.notify(build_notice(account_id, message_id, party, status, error, at))
         if party.registered_delivery:
             self._send_up(account_id, message_id, party, status, error, at)
@@ -282,7 +291,8 @@ class ReceiptBook:
             self._on_duplicate(carrier_id)
             return
         self._on_applied(carrier_id, receipt.status, receipt.received_at - reference.submitted_at)
-        if reference.party is None:
+        party = reference.party
+        if party is None:
             return
         message_after = states[0] if len(states) == 1 else aggregate(states)
         ended = message_after.final and message_after != message_before
@@ -291,11 +301,23 @@ class ReceiptBook:
             self.tell(
                 reference.account_id,
                 reference.message_id,
-                reference.party,
+                party,
                 message_after,
                 receipt.error,
                 receipt.received_at,
+                self._trail(reference, receipt, ended)
+                if is_peers(party.callback_url)
+                else NO_TRAIL,
             )
+
+    def _trail(self, reference: Reference, receipt: ArrivedReceipt, ended: bool) -> Trail:
+        carrier_id, carrier_message_id = receipt.key
+        return Trail(
+            Turn.ENDED_THERE if ended else Turn.ON_ITS_WAY,
+            self._carrier_name(carrier_id),
+            carrier_message_id,
+            reference.submitted_at,
+        )
 
     def _settle(self, reference: Reference, index: int, receipt: ArrivedReceipt) -> bool:
         """Record what a receipt says of one segment; return whether that is anything new."""
@@ -338,48 +360,3 @@ def _build_arrived(key: Key, parked: ParkedReceipt, at: float) -> ArrivedReceipt
         parked.recipient,
         parked,
     )
-
-
-class _NoticeBody(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as a customer's endpoint reads it."""
-
-    id: str
-    type: str
-    message_id: str
-    status: str
-    to: str
-    sender: str = msgspec.field(name="from")
-    segments: int
-    client_ref: str
-    tag: str
-    error: str
-    at: float
-
-
-def build_notice(
-    account_id: AccountId,
-    message_id: MessageId,
-    party: Party,
-    status: Status,
-    error: str,
-    at: float,
-) -> Notice:
-    """Return the outbox row that tells a customer of a message's new status.
-
-    The event's id is made of the message and the status: the same change told twice has one id.
-    """
-    body = _NoticeBody(
-        id=f"{message_id}-{status.wire}",
-        type=f"message.{status.wire}",
-        message_id=str(message_id),
-        status=status.wire,
-        to=party.recipient,
-        sender=party.sender,
-        segments=party.segments,
-        client_ref=party.client_ref,
-        tag=party.tag,
-        error=error,
-        at=at,
-    )
-    text = msgspec.json.encode(body).decode()
-    return Notice(account_id, message_id, party.callback_url, text, at)

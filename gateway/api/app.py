@@ -19,6 +19,7 @@ from gateway.api.docs import build_pages
 from gateway.api.document import complete_document, lower_to_30
 from gateway.api.gate import Gate
 from gateway.api.openapi import openapi_config
+from gateway.api.peers import PeerCalls, Peers, build_peer_routes
 from gateway.api.ports import Condition, DeadEvents, Keys, Reading, Submissions
 from gateway.api.problems import (
     answer_fault,
@@ -31,6 +32,7 @@ from gateway.api.submit import SubmitCalls
 from gateway.config import Http
 from gateway.errors import Rejected, StoreUnavailable
 
+NO_PEERS = Peers()
 UNMATCHED = "unmatched"
 """The route of requests that no route answers: one word, so that metrics stay bounded."""
 
@@ -48,6 +50,7 @@ def build_api(
     on_fault: OnFault | None = None,
     now: Callable[[], float] = time.monotonic,
     bypass: bool = True,
+    peers: Peers = NO_PEERS,
 ) -> Api:
     """Return the application that answers HTTP.
 
@@ -95,7 +98,16 @@ def build_api(
                 now=now,
             ),
         }
-    api = Api(_build_framework(routers, on_fault), direct, on_request, on_fault, now)
+    peer_routes = build_peer_routes(
+        peers,
+        PeerCalls(peers, gate, submissions, reading, condition),
+        body_bytes_max=config.body_bytes_max,
+        on_request=on_request,
+        on_fault=on_fault,
+        now=now,
+    )
+    framework = _build_framework(routers, on_fault)
+    api = Api(framework, direct, peer_routes, on_request, on_fault, now)
     if bypass:
         api.submit = DirectSubmit(
             calls,
@@ -115,12 +127,14 @@ class Api:
         self,
         framework: ASGIApp,
         direct: Mapping[str, ASGIApp],
+        peers: Mapping[str, ASGIApp],
         on_request: OnRequest,
         on_fault: OnFault,
         now: Callable[[], float],
     ) -> None:
         self._framework = framework
         self._direct = direct
+        self._peers = peers
         self._on_request = on_request
         self._on_fault = on_fault
         self._now = now
@@ -133,6 +147,8 @@ class Api:
             return
         if scope["method"] == "POST" and (direct := self._direct.get(scope["path"])):
             await direct(scope, receive, send)
+        elif peer := self._peers.get(scope["path"]):
+            await peer(scope, receive, send)
         else:
             await self._through_framework(scope, receive, send)
 

@@ -45,6 +45,18 @@ class Gate:
         assert key is not None, "admit_known refuses without one"
         return _active(await self._look_up(key, address))
 
+    async def admit_named(self, name: str, key: str, address: str) -> Account:
+        """As `admit`, for a key that came as the password beside an account's name."""
+        if not key:
+            raise _unauthorized()
+        account = self._keys.recall(key)
+        if account is None:
+            account = await self._look_up(key, address)
+        if account.name != name:
+            self._failed.count(address, self._now())
+            raise _unauthorized()
+        return _active(account)
+
     def admit_known(self, fields: Fields) -> Account | None:
         """As `admit`, for a key that was checked lately; None when it has to be looked up."""
         key = bearer_key(fields)

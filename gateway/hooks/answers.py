@@ -16,6 +16,8 @@ import msgspec
 RETRY_AFTER_MAX_S = 86_400.0
 """A customer who asks for more gets this; the events would be given up by then anyhow."""
 
+ACKNOWLEDGEMENT = "ACK/Jasmin"
+
 _LATER = frozenset({408, 425, 429})
 
 
@@ -44,6 +46,17 @@ def decide_answer(status: int, retry_after: str | None, excerpt: str, now: float
     if 400 <= status < 500 and status not in _LATER:
         return Refused(error)
     return TryAgain(error, parse_retry_after(retry_after, now))
+
+
+def decide_acknowledgement(status: int, excerpt: str) -> Answer:
+    """As `decide_answer`, where only 200 with the words that say so means delivered.
+
+    404 alone is final: that is what those who expect such calls know.
+    """
+    if status == 200 and excerpt.strip() == ACKNOWLEDGEMENT:
+        return Delivered()
+    error = f"HTTP {status} without {ACKNOWLEDGEMENT}" + (f": {excerpt}" if excerpt else "")
+    return Refused(error) if status == 404 else TryAgain(error)
 
 
 def parse_retry_after(value: str | None, now: float) -> float:

@@ -23,10 +23,18 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
+from yarl import URL
 
 from gateway.config import Webhooks
 from gateway.errors import StoreUnavailable
-from gateway.hooks.answers import Answer, Delivered, Refused, TryAgain, decide_answer
+from gateway.hooks.answers import (
+    Answer,
+    Delivered,
+    Refused,
+    TryAgain,
+    decide_acknowledgement,
+    decide_answer,
+)
 from gateway.hooks.connect import Resolver, open_session
 from gateway.hooks.lineup import CALLS_MAX, HELD_EVENTS_MAX, Call, Failure, Lineup
 from gateway.hooks.sign import HEADER, build_signature
@@ -34,6 +42,7 @@ from gateway.hooks.targets import find_url_fault
 from gateway.logs import get_logger
 from gateway.metrics import WebhookMetrics
 from gateway.model import AccountId
+from gateway.peers.callbacks import Form, split_target
 from gateway.views import OutboxEvent
 
 log = get_logger("hooks")
@@ -241,18 +250,18 @@ class WebhookSender:
         self._start_calls(session, group)
 
     async def _send(self, call: Call, session: aiohttp.ClientSession) -> Answer:
-        fault = find_url_fault(call.url, allow_private=self._settings.allow_private)
+        form, url = split_target(call.url)
+        fault = find_url_fault(url, allow_private=self._settings.allow_private)
         if fault:
             return Refused(fault)
-        body = b'{"events":[' + b",".join(event.body for event in call.events) + b"]}"
-        headers = {"Content-Type": "application/json"}
-        if call.secret:
-            headers[HEADER] = build_signature(call.secret, body, self._clock(), call.old_secret)
+        method, body, headers = self._write(call, form)
         try:
-            async with session.post(
-                call.url, data=body, headers=headers, allow_redirects=False
+            async with session.request(
+                method, _read_url(url, form), data=body, headers=headers, allow_redirects=False
             ) as response:
                 excerpt = await _read_excerpt(response)
+                if form.wants_ack:
+                    return decide_acknowledgement(response.status, excerpt)
                 later = response.headers.get("Retry-After")
                 return decide_answer(response.status, later, excerpt, self._clock())
         except TimeoutError:
@@ -265,6 +274,19 @@ class WebhookSender:
             # A customer's address or answer that trips the client must not stop the others.
             log.exception("webhook_call_broke", account_id=call.account_id)
             return TryAgain(f"{type(error).__name__}: {error}")
+
+    def _write(self, call: Call, form: Form) -> tuple[str, bytes | None, dict[str, str]]:
+        """Return the method, the body and the headers of a call."""
+        if form is Form.POST_ACK:
+            content_type = "application/x-www-form-urlencoded"
+            return "POST", call.events[0].body, {"Content-Type": content_type}
+        if form is not Form.EVENT:
+            return "GET", None, {}
+        body = b'{"events":[' + b",".join(event.body for event in call.events) + b"]}"
+        headers = {"Content-Type": "application/json"}
+        if call.secret:
+            headers[HEADER] = build_signature(call.secret, body, self._clock(), call.old_secret)
+        return "POST", body, headers
 
     def _settle(self, call: Call, answer: Answer) -> None:
         settlement = self._lineup.settle(call, answer, self._clock(), self._jitter())
@@ -285,11 +307,19 @@ class WebhookSender:
         log.warning(
             "webhook_failed",
             account_id=call.account_id,
-            host=urlsplit(call.url).netloc.rpartition("@")[2],
+            host=urlsplit(split_target(call.url)[1]).netloc.rpartition("@")[2],
             events=len(call.events),
             given_up=dead,
             error=error,
         )
+
+
+def _read_url(url: str, form: Form) -> URL:
+    """Return an address; one that we filled in is not escaped anew."""
+    try:
+        return URL(url, encoded=form is not Form.EVENT)
+    except ValueError as error:
+        raise aiohttp.InvalidURL(url) from error
 
 
 async def _read_excerpt(response: aiohttp.ClientResponse) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.model import AccountId
+from gateway.outcomes import Notice
 from gateway.store.message_views import format_time
 from gateway.store.postgres import PLAN_EACH_TIME, Database, unavailable_as_503
 from gateway.store.queries import query
@@ -25,6 +26,7 @@ _CLAIM_DUE = query("claim_due")
 _RECORD_DELIVERED = query("record_delivered")
 _RECORD_FAILED = query("record_failed")
 _COUNT_WAITING = query("count_waiting")
+_PUT_NOTICES = query("put_notices")
 _FETCH_DEAD = query("fetch_dead_events")
 _REPLAY_DEAD = query("replay_dead_events")
 
@@ -77,6 +79,19 @@ class PostgresOutbox:
                 [event_id for event_id, _, _ in failures],
                 [next_at for _, next_at, _ in failures],
                 [_storable(error) for _, _, error in failures],
+            )
+
+    @unavailable_as_503()
+    async def put(self, notices: Sequence[Notice]) -> None:
+        """Have something delivered that no event of a message causes."""
+        async with self._database.acquire() as connection:
+            await connection.execute(
+                _PUT_NOTICES,
+                [notice.account_id for notice in notices],
+                [notice.message_id for notice in notices],
+                [notice.url for notice in notices],
+                [notice.body for notice in notices],
+                [notice.created_at for notice in notices],
             )
 
     @unavailable_as_503()

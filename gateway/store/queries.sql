@@ -458,6 +458,12 @@ SELECT a.webhook_url, a.webhook_secret, a.webhook_old_until,
        (SELECT count(*) FROM outbox o WHERE o.dead AND o.account_id = a.id) AS dead
 FROM accounts a WHERE a.id = $1
 
+-- name: put_notices
+INSERT INTO outbox (account_id, message_id, url, body, created_at, next_at)
+SELECT n.*, n.created_at
+FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::float8[])
+    AS n(account_id, message_id, url, body, created_at)
+
 -- name: count_waiting
 SELECT count(*) FILTER (WHERE NOT dead) AS waiting, count(*) FILTER (WHERE dead) AS dead,
        min(created_at) FILTER (WHERE NOT dead) AS oldest

@@ -29,7 +29,7 @@ SMPP_SHELLS = {"client", "link", "server"}
 USE_CASES = {
     *("intake", "ways", "particulars", "content", "outgoing", "receipts", "references", "refunds"),
     *("dispatch", "carrier_state", "ceilings", "expiry", "fleet", "jobs", "retry", "shelves"),
-    "quotes",
+    *("notices", "quotes"),
 }
 USE_CASE_ROOMS = {
     "upstream": {
@@ -47,6 +47,7 @@ USE_CASE_ROOMS = {
     "inbound": {"desk"},
     "fallback": {"sender", "smtp", "depth"},
     "live": {"binds", "carriers", "settings", "watch"},
+    "peers": set(),
 }
 """Use cases with a room of their own → its files that wait; everything else there decides."""
 SHELL_ROOMS = {"store", "api", "hooks", "smpp"}

@@ -11,7 +11,7 @@ import pytest
 from gateway.lifecycle import EventKind, Status
 from gateway.model import AccountId, CarrierId, MessageId
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt, Party
-from gateway.receipts import ArrivedReceipt, Found, ReceiptBook, build_notice
+from gateway.receipts import ArrivedReceipt, Found, ReceiptBook
 from gateway.references import Key, Reference
 
 MESSAGE, ACCOUNT, CARRIER = MessageId(1001), AccountId(7), CarrierId(1)
@@ -561,29 +561,6 @@ def test_an_smpp_customer_hears_of_the_end_and_of_news_on_the_way() -> None:
     in_book.arrived(receipt(DELIVERED))
     in_book.arrived(receipt(DELIVERED))
     assert sent_up == [(SUBMITTED, RECEIVED_AT), (DELIVERED, RECEIVED_AT)]
-
-
-def test_a_notice_says_what_became_of_which_message_and_has_an_id_of_its_own() -> None:
-    notice = build_notice(ACCOUNT, MESSAGE, PARTY, UNDELIVERED, "err 013", 5.0)
-    assert (notice.account_id, notice.message_id, notice.url, notice.created_at) == (
-        ACCOUNT,
-        MESSAGE,
-        "",
-        5.0,
-    )
-    assert msgspec.json.decode(notice.body) == {
-        "id": "1001-undelivered",
-        "type": "message.undelivered",
-        "message_id": "1001",
-        "status": "undelivered",
-        "to": "447400123456",
-        "from": "Shop",
-        "segments": 1,
-        "client_ref": "order 17",
-        "tag": "spring",
-        "error": "err 013",
-        "at": 5.0,
-    }
 
 
 def test_how_long_it_took_is_told_for_what_was_applied() -> None:

@@ -1,0 +1,389 @@
+"""Other gateways' HTTP calls: plain ASGI callables, answered in their words.
+
+A key is the password and its account's name the username. Not here: what parameters and results
+mean (`gateway/peers/`).
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from gateway.api.answers import JSON, Answer, encode
+from gateway.api.asgi import (
+    ASGIApp,
+    OnFault,
+    OnRequest,
+    Receive,
+    Scope,
+    Send,
+    address_of,
+    read_body,
+    send_answer,
+)
+from gateway.api.gate import Gate
+from gateway.api.heads import announced_bytes, read_fields
+from gateway.api.ports import Condition, Reading, Submissions
+from gateway.api.problems import whole_seconds
+from gateway.errors import Rejected, StoreUnavailable
+from gateway.model import Account
+from gateway.outcomes import Notice
+from gateway.peers import jasmin, kannel
+from gateway.peers.callbacks import build_batch_notice
+from gateway.peers.forms import TooManyFields, read_form
+
+TEXT = b"text/plain; charset=utf-8"
+FORM = b"application/x-www-form-urlencoded"
+BODY_BYTES_MAX = 1024 * 1024
+"""Of one message's call; batches are limited as our own."""
+
+Refuse = Callable[[int, str, float | None], Answer]
+Handle = Callable[["PeerRequest"], Awaitable[Answer]]
+
+
+class Peers(msgspec.Struct, frozen=True):
+    """Whose calls are answered, and what for."""
+
+    names: tuple[str, ...] = ()
+    validity_max_s: int = 604_800
+    notify: Callable[[Sequence[Notice]], Awaitable[None]] | None = None
+    """Has calls made that no message's event causes."""
+
+
+class PeerRequest(msgspec.Struct, frozen=True):
+    """One request, whole."""
+
+    method: str
+    query: bytes
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    address: str
+
+    @property
+    def content_type(self) -> bytes:
+        return dict(self.headers).get(b"content-type", b"").partition(b";")[0].strip().lower()
+
+
+class PeerRoute:
+    """One address: read, handle, answer; what goes wrong is answered in the peer's words."""
+
+    def __init__(
+        self,
+        route: str,
+        methods: tuple[str, ...],
+        handle: Handle,
+        refuse: Refuse,
+        *,
+        body_bytes_max: int,
+        on_request: OnRequest,
+        on_fault: OnFault,
+        now: Callable[[], float],
+    ) -> None:
+        self._route = route
+        self._methods = methods
+        self._handle = handle
+        self._refuse = refuse
+        self._body_bytes_max = body_bytes_max
+        self._on_request = on_request
+        self._on_fault = on_fault
+        self._now = now
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = self._now()
+        try:
+            answer = await self._answer(scope, receive)
+        except Rejected as rejected:
+            answer = self._refuse(rejected.status, rejected.detail, rejected.retry_after_s)
+        except TooManyFields:
+            answer = self._refuse(400, "too many parameters", None)
+        except StoreUnavailable as error:
+            answer = self._refuse(503, kannel.TRY_AGAIN, error.retry_after_s)
+        except Exception as error:
+            self._on_fault(self._route, error)
+            answer = self._refuse(500, "the gateway failed here; this was recorded", None)
+        await send_answer(send, answer)
+        self._on_request(self._route, answer.status, self._now() - started)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        if method not in self._methods:
+            raise Rejected("method_not_allowed", "this address does not take that", status=405)
+        headers = list(scope["headers"])
+        fields = read_fields(headers)
+        body = await read_body(receive, announced_bytes(fields), self._body_bytes_max)
+        return await self._handle(
+            PeerRequest(method, scope["query_string"], headers, body, address_of(scope))
+        )
+
+
+class PeerCalls:
+    """What the routes share."""
+
+    def __init__(
+        self,
+        settings: Peers,
+        gate: Gate,
+        submissions: Submissions,
+        reading: Reading,
+        condition: Condition,
+    ) -> None:
+        self._settings = settings
+        self._gate = gate
+        self._submissions = submissions
+        self._reading = reading
+        self._condition = condition
+
+    # ── Kannel ───────────────────────────────────────────────────────────────────────────────
+
+    async def sendsms(self, request: PeerRequest) -> Answer:
+        """Answer Kannel's `/cgi-bin/sendsms`."""
+        if request.method == "GET":
+            parameters = read_form(request.query)
+        elif request.content_type == FORM:
+            parameters = read_form(request.body, request.query)
+        else:
+            parameters = {
+                **read_form(request.query),
+                **kannel.read_headers(request.headers, request.body),
+            }
+        try:
+            name, key = kannel.read_credentials(parameters)
+            account = await self._gate.admit_named(name, key, request.address)
+            now = time.time()
+            call = kannel.read_call(parameters, account, now, self._settings.validity_max_s)
+            if isinstance(call, kannel.Reply):
+                return _answer_kannel(call)
+            self._gate.take(account, len(call.requests))
+            results = await self._submissions.submit_batch(account, call.requests)
+        except Rejected as rejected:
+            return _answer_kannel(kannel.answer_rejected(rejected))
+        up = any(carrier.bound for carrier in self._condition.carriers())
+        return _answer_kannel(kannel.answer_results(results, call.requests, carriers_up=up))
+
+    # ── Jasmin's older calls ─────────────────────────────────────────────────────────────────
+
+    async def send(self, request: PeerRequest) -> Answer:
+        """Answer Jasmin's `/send`."""
+        try:
+            parameters = self._read_jasmin(request)
+            now = time.time()
+            asked = jasmin.read_send(parameters, now, self._settings.validity_max_s)
+            account = await self._admit(parameters, request.address)
+            return _answer_jasmin(200, await self._submit(account, asked))
+        except jasmin.Refused as refused:
+            return _refuse_jasmin(refused.status, refused.text, refused.retry_after_s)
+
+    async def rate(self, request: PeerRequest) -> Answer:
+        """Answer Jasmin's `/rate`."""
+        try:
+            parameters = self._read_jasmin(request)
+            now = time.time()
+            asked = jasmin.read_rate(parameters, now, self._settings.validity_max_s)
+            account = await self._admit(parameters, request.address)
+            return Answer(200, encode(await self._quote(account, asked)))
+        except jasmin.Refused as refused:
+            return _refuse_json(refused.status, refused.text, refused.retry_after_s)
+
+    async def balance(self, request: PeerRequest) -> Answer:
+        """Answer Jasmin's `/balance`."""
+        try:
+            parameters = self._read_jasmin(request)
+            account = await self._admit(parameters, request.address)
+            return Answer(200, encode(await self._balance(account)))
+        except jasmin.Refused as refused:
+            return _refuse_json(refused.status, refused.text, refused.retry_after_s)
+
+    async def ping(self, _request: PeerRequest) -> Answer:
+        return Answer(200, jasmin.PONG.encode(), TEXT)
+
+    # ── Jasmin's REST calls ──────────────────────────────────────────────────────────────────
+
+    async def secure_send(self, request: PeerRequest) -> Answer:
+        """Answer Jasmin's `/secure/send`."""
+        try:
+            account = await self._admit_basic(request)
+            parameters = {**jasmin.read_json(request.body), "username": b"-", "password": b"-"}
+            asked = jasmin.read_send(parameters, time.time(), self._settings.validity_max_s)
+            return Answer(200, encode({"data": await self._submit(account, asked)}))
+        except jasmin.Refused as refused:
+            return _refuse_rest(refused.status, refused.text, refused.retry_after_s)
+
+    async def secure_sendbatch(self, request: PeerRequest) -> Answer:
+        """Answer Jasmin's `/secure/sendbatch`: the whole batch in one commit."""
+        try:
+            account = await self._admit_basic(request)
+            now = time.time()
+            call = jasmin.read_batch(request.body, now, self._settings.validity_max_s)
+            batch_id = str(uuid.uuid4())
+            if call.requests:
+                self._gate.take(account, len(call.requests))
+                results = await self._submissions.submit_batch(account, call.requests)
+            else:
+                results = []
+        except Rejected as rejected:
+            refused = jasmin.write_refusal(rejected)
+            return _refuse_rest(refused.status, refused.text, refused.retry_after_s)
+        except jasmin.Refused as refused:
+            return _refuse_rest(refused.status, refused.text, refused.retry_after_s)
+        await self._tell_batch(account, batch_id, call, results, now)
+        return Answer(200, encode({"data": {"batchId": batch_id, "messageCount": call.count}}))
+
+    async def secure_rate(self, request: PeerRequest) -> Answer:
+        """Answer Jasmin's `/secure/rate`: parameters in the address, or as JSON."""
+        try:
+            account = await self._admit_basic(request)
+            given = jasmin.read_json(request.body) if request.body.strip() else {}
+            parameters = {**read_form(request.query), **given}
+            parameters |= {"username": b"-", "password": b"-"}
+            asked = jasmin.read_rate(parameters, time.time(), self._settings.validity_max_s)
+            return Answer(200, encode({"data": await self._quote(account, asked)}))
+        except jasmin.Refused as refused:
+            return _refuse_rest(refused.status, refused.text, refused.retry_after_s)
+
+    async def secure_balance(self, request: PeerRequest) -> Answer:
+        """Answer Jasmin's `/secure/balance`."""
+        try:
+            account = await self._admit_basic(request)
+            return Answer(200, encode({"data": await self._balance(account)}))
+        except jasmin.Refused as refused:
+            return _refuse_rest(refused.status, refused.text, refused.retry_after_s)
+
+    # ── what they come to ────────────────────────────────────────────────────────────────────
+
+    def _read_jasmin(self, request: PeerRequest) -> dict[str, bytes]:
+        if request.content_type == JSON:
+            return {**read_form(request.query), **jasmin.read_json(request.body)}
+        body = request.body if request.method == "POST" else b""
+        return read_form(body, request.query)
+
+    async def _admit(self, parameters: dict[str, bytes], address: str) -> Account:
+        name = parameters.get("username", b"").decode("utf-8", "replace")
+        key = parameters.get("password", b"").decode("utf-8", "replace")
+        try:
+            return await self._gate.admit_named(name, key, address)
+        except Rejected as rejected:
+            if rejected.status == 429:
+                raise jasmin.Refused(403, rejected.detail, rejected.retry_after_s) from None
+            text = f"Authentication failure for username:{name[:64]}"
+            raise jasmin.Refused(403, text) from None
+
+    async def _admit_basic(self, request: PeerRequest) -> Account:
+        credentials = jasmin.read_basic(dict(request.headers).get(b"authorization"))
+        try:
+            return await self._gate.admit_named(*(credentials or ("", "")), request.address)
+        except Rejected as rejected:
+            raise jasmin.Refused(401, "Authentication required", rejected.retry_after_s) from None
+
+    async def _submit(self, account: Account, asked: Any) -> str:
+        """Return what is said of a message that was taken; raises Refused."""
+        try:
+            self._gate.take(account, 1)
+            (result,) = await self._submissions.submit_batch(account, [asked])
+        except Rejected as rejected:
+            raise jasmin.write_refusal(rejected) from None
+        if isinstance(result, Rejected):
+            raise jasmin.write_refusal(result)
+        return jasmin.describe(result)
+
+    async def _quote(self, account: Account, asked: Any) -> dict[str, Any]:
+        (item,) = (await self._submissions.quote(account, [asked])).items
+        if item.code:
+            raise jasmin.write_refusal(Rejected(item.code, item.detail))
+        return jasmin.describe_rate(item)
+
+    async def _balance(self, account: Account) -> dict[str, Any]:
+        balance = await self._reading.fetch_balance(account)
+        return {"balance": msgspec.Raw(balance.available.encode()), "sms_count": "ND"}
+
+    async def _tell_batch(
+        self,
+        account: Account,
+        batch_id: str,
+        call: jasmin.BatchCall,
+        results: Sequence[Any],
+        now: float,
+    ) -> None:
+        notices = []
+        for to, taken, text in jasmin.answer_batch_results(results, call):
+            url = call.callback_url if taken else call.errback_url
+            if url:
+                notices.append(build_batch_notice(account.id, url, batch_id, to, text, taken, now))
+        if notices and self._settings.notify is not None:
+            await self._settings.notify(notices)
+
+
+def build_peer_routes(
+    settings: Peers,
+    calls: PeerCalls,
+    *,
+    body_bytes_max: int,
+    on_request: OnRequest,
+    on_fault: OnFault,
+    now: Callable[[], float],
+) -> dict[str, ASGIApp]:
+    """Return the addresses of the peers that are answered."""
+    both = ("GET", "POST")
+    small = min(BODY_BYTES_MAX, body_bytes_max)
+    routes: dict[str, tuple[tuple[str, ...], Handle, Refuse, int]] = {}
+    if "kannel" in settings.names:
+        routes[kannel.PATH] = (both, calls.sendsms, _refuse_kannel, small)
+    if "jasmin" in settings.names:
+        routes |= {
+            "/send": (both, calls.send, _refuse_jasmin, small),
+            "/rate": (both, calls.rate, _refuse_json, small),
+            "/balance": (both, calls.balance, _refuse_json, small),
+            "/ping": (("GET",), calls.ping, _refuse_jasmin, small),
+            "/secure/send": (("POST",), calls.secure_send, _refuse_rest, small),
+            "/secure/sendbatch": (("POST",), calls.secure_sendbatch, _refuse_rest, body_bytes_max),
+            "/secure/rate": (both, calls.secure_rate, _refuse_rest, small),
+            "/secure/balance": (("GET",), calls.secure_balance, _refuse_rest, small),
+        }
+    return {
+        path: PeerRoute(
+            path,
+            methods,
+            handle,
+            refuse,
+            body_bytes_max=limit,
+            on_request=on_request,
+            on_fault=on_fault,
+            now=now,
+        )
+        for path, (methods, handle, refuse, limit) in routes.items()
+    }
+
+
+def _answer_kannel(reply: kannel.Reply) -> Answer:
+    return Answer(reply.status, reply.text.encode(), TEXT, _later(reply.retry_after_s))
+
+
+def _answer_jasmin(status: int, text: str) -> Answer:
+    return Answer(status, text.encode(), TEXT)
+
+
+def _refuse_kannel(status: int, text: str, retry_after_s: float | None) -> Answer:
+    return Answer(status, text.encode(), TEXT, _later(retry_after_s))
+
+
+def _refuse_jasmin(status: int, text: str, retry_after_s: float | None) -> Answer:
+    return Answer(status, jasmin.describe_error(text).encode(), TEXT, _later(retry_after_s))
+
+
+def _refuse_json(status: int, text: str, retry_after_s: float | None) -> Answer:
+    return Answer(status, encode(text), JSON, _later(retry_after_s))
+
+
+def _refuse_rest(status: int, text: str, retry_after_s: float | None) -> Answer:
+    headers = _later(retry_after_s)
+    if status == 401:
+        headers += ((b"www-authenticate", b'Basic realm="gateway"'),)
+    return Answer(status, encode({"message": jasmin.describe_error(text)}), JSON, headers)
+
+
+def _later(retry_after_s: float | None) -> tuple[tuple[bytes, bytes], ...]:
+    wait = whole_seconds(retry_after_s)
+    return () if wait is None else ((b"retry-after", str(wait).encode()),)
