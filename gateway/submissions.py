@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from gateway.credit.prices import format_micros
-from gateway.dispatch import Canceled, Dispatcher, NotHere
+from gateway.dispatch import Canceled, Dispatcher, NotHere, TooLate
 from gateway.errors import Rejected, StoreUnavailable
 from gateway.fallback.decide import Fallbacks
 from gateway.intake import Intake, hash_request
@@ -169,10 +169,9 @@ class Intakes:
 
     async def cancel(self, account: Account, message_id: MessageId) -> MessageView:
         """Withdraw a message of which nothing has left, and return it once that is committed."""
-        job = self._dispatcher.find(message_id)
-        if job is not None and job.message.account_id != account.id:
-            raise _not_found()
-        outcome = self._dispatcher.cancel(message_id, time.time())
+        outcome: Canceled | TooLate | NotHere = NotHere()
+        if not self._is_anothers(account, message_id):
+            outcome = self._dispatcher.cancel(message_id, time.time())
         if isinstance(outcome, NotHere):
             self._dispatcher.begin_refill()
             try:
@@ -219,10 +218,9 @@ class Intakes:
         return new
 
     async def _hold(self, account: Account, message_id: MessageId) -> Message:
-        job = self._dispatcher.find(message_id)
-        if job is not None and job.message.account_id != account.id:
-            raise _not_found()
-        held = self._dispatcher.hold(message_id)
+        held: Message | TooLate | NotHere = NotHere()
+        if not self._is_anothers(account, message_id):
+            held = self._dispatcher.hold(message_id)
         if isinstance(held, NotHere):
             self._dispatcher.begin_refill()
             try:
@@ -235,6 +233,15 @@ class Intakes:
         if not isinstance(held, Message):
             raise Rejected("too_late", "the message has begun to leave, or has ended", status=409)
         return held
+
+    def _is_anothers(self, account: Account, message_id: MessageId) -> bool:
+        """Say whether memory holds it for another account.
+
+        It is then looked up in the store like one that is nowhere: the time that an answer takes
+        tells no more than its words.
+        """
+        job = self._dispatcher.find(message_id)
+        return job is not None and job.message.account_id != account.id
 
     def _rewrite(self, account: Account, old: Message, read: Rewrite) -> Message:
         now = time.time()
