@@ -331,6 +331,7 @@ class CarrierDesk:
                     acknowledge,
                     receipt.carrier_message_id,
                     receipt.recipient,
+                    pdu.tlvs,
                 )
             )
             if self._book.wanted():
@@ -342,6 +343,10 @@ class CarrierDesk:
             line.metrics.received("malformed")
             log.warning("receipt_malformed", carrier=line.name, reason=receipt.reason)
             acknowledge(True)
+
+    def ids_changed(self) -> None:
+        """Match what is parked by the rules for ids as they are now."""
+        self._book.name_parked_anew()
 
     def receipt_applied(self, carrier_id: CarrierId, status: Status, seconds: float) -> None:
         line = self._lines.get(carrier_id)
@@ -420,4 +425,5 @@ def _party(message: Message) -> Party:
         message.segments,
         message.registered_delivery,
         message.group_id,
+        message.tlvs,
     )

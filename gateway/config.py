@@ -273,6 +273,12 @@ class Carrier(Section, frozen=True, kw_only=True):
     """16-bit concatenation references (152 and 66 a segment) instead of 8-bit (153 and 67)."""
     long: Literal["udh", "sar", "payload"] = "udh"
     """What ties long messages together: headers, SAR's TLVs, or one message_payload."""
+    tlvs: Literal["pass", "drop"] | tuple[str, ...] = "pass"
+    """Which TLVs of customers go with their submissions, besides those that the gateway writes
+    itself: all, none, or these (0x1401, or a name of SMPP)."""
+    constant_tlvs: dict[str, str] = {}
+    """What goes with each submission that does not bring it itself, such as an entity's id:
+    "0x1400" = "1101234567890". A text, or octets in hex behind 0x."""
     statuses: dict[str, Literal["throttle", "retry", "reroute", "permanent"]] = {}
     """What this carrier's statuses mean where it differs from the table: "0x45" = "permanent"."""
     not_billed: NotBilled = NotBilled()

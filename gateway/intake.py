@@ -43,6 +43,7 @@ from gateway.particulars import (
     read_label,
     read_lane,
     read_times,
+    read_tlvs,
     read_url,
 )
 from gateway.routing.operators import OperatorBook
@@ -164,6 +165,7 @@ class Intake:
         client_ref = read_label(request.client_ref, "client_ref", CLIENT_REF_CHARS_MAX)
         tag = read_label(request.tag, "tag", TAG_CHARS_MAX)
         callback_url = read_url(request.callback_url)
+        tlvs = read_tlvs(request.tlvs)
         assessed = self._assess(
             *(account, request.to, sender, content, lane, tag, send_at, now),
             partial(measure_content, request, content),
@@ -192,6 +194,7 @@ class Intake:
             send_at=send_at,
             expires_at=expires_at,
             data_coding=None if message_class is None else class_coding(encoding, message_class),
+            tlvs=tlvs,
         )
         return self._finish(message, way)
 
@@ -225,6 +228,7 @@ class Intake:
             data_coding=order.data_coding,
             registered_delivery=order.registered_delivery,
             group_id=order.group_id,
+            tlvs=order.tlvs,
         )
         return self._finish(message, way)
 

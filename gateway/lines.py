@@ -24,6 +24,8 @@ from gateway.outgoing import Writing
 from gateway.route_tables import build_floor, build_loss_accounts, build_routes, build_senders
 from gateway.routing.sender_rules import NO_RULES
 from gateway.smpp.client import CarrierBind
+from gateway.smpp.errors import InvalidField
+from gateway.smpp.passing import TlvRule, build_tlv_rule, read_tag, read_value
 from gateway.smpp.pdu import SubmitTemplate
 from gateway.smpp.settings import BindMode, BindSettings, Pace
 from gateway.smpp.status import StatusClass
@@ -64,6 +66,7 @@ def build_line(carrier: Carrier, carrier_id: CarrierId, metrics: Metrics) -> Lin
             class_form=ClassForm(carrier.data_coding_class),
             other_codings={int(k, 0): v for k, v in carrier.data_codings.items()},
             send_validity=carrier.send_validity,
+            tlvs=build_carriers_tlvs(carrier),
         ),
         dialect=dialect,
         ids=build_id_rule(carrier),
@@ -87,6 +90,21 @@ def check_carrier(carrier: Carrier) -> None:
             f"carrier.{carrier.name}.dialect",
             f"{carrier.dialect!r} is none of {', '.join(sorted(DIALECTS))}",
         )
+    build_carriers_tlvs(carrier)
+
+
+def build_carriers_tlvs(carrier: Carrier) -> TlvRule:
+    """Return what goes with a carrier's submissions; raises ConfigError."""
+    named = () if isinstance(carrier.tlvs, str) else carrier.tlvs
+    key = "tlvs"
+    try:
+        allowed = None if carrier.tlvs == "pass" else [read_tag(name) for name in named]
+        key = "constant_tlvs"
+        tags = {read_tag(name): value for name, value in carrier.constant_tlvs.items()}
+        constant = {tag: read_value(tag, value) for tag, value in tags.items()}
+        return build_tlv_rule(allowed, constant)
+    except InvalidField as error:
+        raise ConfigError(f"carrier.{carrier.name}.{key}", str(error)) from error
 
 
 def build_style(carrier: Carrier) -> TextStyle:

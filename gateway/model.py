@@ -119,6 +119,8 @@ class Message(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The receipts that an SMPP customer asked for; 0: none."""
     group_id: MessageId | None = None
     """The id that the customer was given for all of a submit_multi; None: this message's own."""
+    tlvs: bytes = b""
+    """What the customer wants passed on with each segment, as on the wire (`smpp/passing.py`)."""
 
 
 class Account(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -173,6 +175,8 @@ class SendRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_un
     """otp, transactional or marketing."""
     callback_url: str | None = None
     fallback: FallbackRequest | None = None
+    tlvs: dict[str, str] | None = None
+    """By tag (0x1401) or name: a text, or octets in hex behind 0x."""
 
 
 class Order(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -196,6 +200,7 @@ class Order(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """None: the usual validity; one that is longer than allowed is cut to that."""
     registered_delivery: int = 0
     group_id: MessageId | None = None
+    tlvs: bytes = b""
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -49,6 +49,8 @@ class Party(msgspec.Struct, frozen=True, gc=False):
     segments: int
     registered_delivery: int = 0
     group_id: MessageId | None = None
+    tlvs: bytes = b""
+    """The customer's own, as on the wire."""
 
 
 class ParkedReceipt(msgspec.Struct, frozen=True, gc=False):
@@ -65,6 +67,8 @@ class ParkedReceipt(msgspec.Struct, frozen=True, gc=False):
     """As the carrier wrote it, for a rule that is corrected later."""
     recipient: str = ""
     """As the carrier writes it: what tells which submission it may be about."""
+    tlvs: bytes = b""
+    """Those that go up to the customer, as on the wire."""
 
 
 class InboundMessage(msgspec.Struct, frozen=True, gc=False):
@@ -93,6 +97,8 @@ class InboundMessage(msgspec.Struct, frozen=True, gc=False):
     """The numbers of the parts that did not come in time."""
     account_id: AccountId = AccountId(0)
     """Whose number it came to; 0 for nobody's."""
+    tlvs: bytes = b""
+    """Those that pass, as on the wire: of parts that name the same one the first."""
 
 
 class Notice(msgspec.Struct, frozen=True, gc=False):

@@ -17,6 +17,7 @@ from gateway.routing.numbers import Ineligible
 from gateway.routing.sender import parse_sender
 from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import InvalidField
+from gateway.smpp.passing import TlvRule
 from gateway.smpp.pdu import NO_TLVS, SubmitTemplate
 from gateway.text.coding import ClassForm, adapt_coding
 from gateway.text.errors import TextError
@@ -43,6 +44,7 @@ class Writing(msgspec.Struct, frozen=True, kw_only=True):
     other_codings: Mapping[int, int] = {}
     """What it wants instead of a data_coding, whoever chose that."""
     send_validity: bool = True
+    tlvs: TlvRule = TlvRule()
 
 
 def build_cut(message: Message, style: TextStyle) -> Cut:
@@ -103,7 +105,7 @@ def build_submission(job: Job, index: int, writing: Writing, wall: float) -> byt
         payload, tlvs = cut.payloads[index], NO_TLVS
     else:
         payload, tlvs = _by_tlvs(job, cut, index)
-    return writing.template.body(
+    body = writing.template.body(
         ton,
         npi,
         write_sender(message.sender, writing.sender_form),
@@ -116,6 +118,11 @@ def build_submission(job: Job, index: int, writing: Writing, wall: float) -> byt
         data_coding=data_coding,
         tlvs=tlvs,
     )
+    if message.tlvs:
+        body += writing.tlvs.write(message.tlvs)
+    elif writing.tlvs.constant_octets:
+        body += writing.tlvs.constant_octets
+    return body
 
 
 def _by_tlvs(job: Job, cut: Cut, index: int) -> tuple[bytes, Mapping[int, bytes]]:

@@ -11,6 +11,9 @@ from gateway.content import one_of
 from gateway.errors import Rejected
 from gateway.model import LANES, Lane, Order, SendRequest
 from gateway.peers.callbacks import is_peers, unpack
+from gateway.smpp.errors import InvalidField
+from gateway.smpp.passing import PASSED_OCTETS_MAX, passes, read_tag, read_value
+from gateway.smpp.tlvs import encode_tlvs
 
 CLIENT_REF_CHARS_MAX = 128
 TAG_CHARS_MAX = 64
@@ -87,6 +90,28 @@ def read_label(raw: str | None, field: str, chars_max: int) -> str:
             f"{field}_not_usable", f"{field} has 1 to {chars_max} printable characters", field=field
         )
     return raw
+
+
+def read_tlvs(raw: dict[str, str] | None) -> bytes:
+    """Return TLVs as on the wire."""
+    if not raw:
+        return b""
+    tlvs: dict[int, bytes] = {}
+    for key, value in raw.items():
+        field = f"tlvs.{key}"
+        try:
+            tag = read_tag(key)
+            if not passes(tag):
+                raise Rejected("tlv_not_allowed", f"{key} is the gateway's to write", field=field)
+            tlvs[tag] = read_value(tag, value)
+        except InvalidField as error:
+            raise Rejected("tlv_not_usable", str(error), field=field) from None
+    packed = encode_tlvs(tlvs.items())
+    if len(packed) > PASSED_OCTETS_MAX:
+        raise Rejected(
+            "tlvs_too_long", f"all TLVs have {PASSED_OCTETS_MAX} octets at most", field="tlvs"
+        )
+    return packed
 
 
 def read_url(raw: str | None) -> str:

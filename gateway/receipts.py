@@ -9,7 +9,7 @@ Not here: reading receipts off the wire (`dlr/parse.py`), what states may follow
 
 from __future__ import annotations
 
-from collections.abc import Callable, KeysView, Sequence
+from collections.abc import Callable, KeysView, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -20,9 +20,12 @@ from gateway.notices import build_notice
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt, Party
 from gateway.peers.callbacks import NO_TRAIL, Trail, Turn, build_peer_notice, is_peers
 from gateway.references import Key, Reference, References
+from gateway.smpp.passing import REPORTED, pack_tlvs, pick_tlvs, unpack_tlvs
+from gateway.smpp.pdu import NO_TLVS
 
-SendUp = Callable[[AccountId, MessageId, Party, Status, str, float], None]
-"""Has an SMPP customer told of a message's new status, its error and the time of it."""
+SendUp = Callable[[AccountId, MessageId, Party, Status, str, float, Mapping[int, bytes]], None]
+"""Has an SMPP customer told of a message's new status, its error and the time of it, and of the
+TLVs that came with it."""
 
 PARKED_KEYS_MAX = 100_000
 """Ids whose parked receipts are held in memory, some 50 MB. Past it the oldest wait in the store
@@ -45,6 +48,8 @@ class ArrivedReceipt(msgspec.Struct, frozen=True, gc=False):
     raw_id: str = ""
     """As the carrier wrote it."""
     recipient: str = ""
+    tlvs: Mapping[int, bytes] = NO_TLVS
+    """All of its PDU's."""
     parked: ParkedReceipt | None = None
     """What the store keeps of it, if it waited there; that goes as the receipt is applied."""
 
@@ -92,7 +97,7 @@ class ReceiptBook:
         on_applied: Callable[[CarrierId, Status, float], None] = lambda carrier, status, s: None,
         on_unmatched: Callable[[CarrierId], None] = lambda carrier: None,
         on_duplicate: Callable[[CarrierId], None] = lambda carrier: None,
-        send_up: SendUp = lambda account, message, party, status, error, at: None,
+        send_up: SendUp = lambda account, message, party, status, error, at, tlvs: None,
         carrier_name: Callable[[CarrierId], str] = str,
         on_ended: Callable[[Event], None] = lambda event: None,
     ) -> None:
@@ -134,6 +139,7 @@ class ReceiptBook:
         error: str,
         at: float,
         trail: Trail = NO_TRAIL,
+        tlvs: Mapping[int, bytes] = NO_TLVS,
     ) -> None:
         """Tell the customer of a message's new status, in each way that it asked for."""
         if is_peers(party.callback_url):
@@ -143,7 +149,7 @@ class ReceiptBook:
         elif status.final and self.party_of(account_id, party.callback_url):
             self._sink.notify(build_notice(account_id, message_id, party, status, error, at))
         if party.registered_delivery:
-            self._send_up(account_id, message_id, party, status, error, at)
+            self._send_up(account_id, message_id, party, status, error, at, tlvs)
 
     def submitted(self, key: Key, reference: Reference) -> None:
         """Remember a submission that the carrier has just taken; apply what came before it."""
@@ -234,6 +240,7 @@ class ReceiptBook:
                 receipt.error,
                 receipt.raw_id,
                 receipt.recipient,
+                pack_tlvs(pick_tlvs(receipt.tlvs, REPORTED)) if receipt.tlvs else b"",
             )
             self._keep_parked(key, parked)
             self._sink.park(parked)
@@ -308,6 +315,7 @@ class ReceiptBook:
                 self._trail(reference, receipt, ended)
                 if is_peers(party.callback_url)
                 else NO_TRAIL,
+                receipt.tlvs,
             )
 
     def _trail(self, reference: Reference, receipt: ArrivedReceipt, ended: bool) -> Trail:
@@ -358,5 +366,6 @@ def _build_arrived(key: Key, parked: ParkedReceipt, at: float) -> ArrivedReceipt
         None,
         parked.raw_id,
         parked.recipient,
+        unpack_tlvs(parked.tlvs) if parked.tlvs else NO_TLVS,
         parked,
     )

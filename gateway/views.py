@@ -82,6 +82,8 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
     """In order; only when a single message is read."""
     fallback: FallbackView | None = None
     """Only when a single message is read."""
+    tlvs: dict[str, str] = {}
+    """In hex by tag; only when a single message is read."""
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):

@@ -55,6 +55,12 @@ _CONTENT_FIELDS: dict[str, Json] = {
         "description": "What happens when the message does not reach its phone. Without it, what "
         "the account's rule says."
     },
+    "tlvs": {
+        "description": "SMPP TLVs for the carrier, as on submissions over SMPP: by tag, such as "
+        "`0x1401`, or by SMPP's name; a text (a number where SMPP wants one), or octets in hex "
+        "behind `0x`. They go with every segment; a carrier's settings may leave them out.",
+        "examples": [{"0x1400": "1101234567890", "0x1401": "1107160000000000001"}],
+    },
 }
 _EMAIL_FIELDS: dict[str, Json] = {
     "to": {"description": "The address; a template of id, to, sender, client_ref, tag, country."},
@@ -110,6 +116,10 @@ _FIELDS: dict[str, dict[str, Json]] = {
         "events": {"description": "In order; only when a single message is read."},
         "fallback": {
             "description": "Its fallback, where it has one; only when a single message is read."
+        },
+        "tlvs": {
+            "description": "SMPP TLVs that go with it, in hex by tag; only when a single message "
+            "is read."
         },
     },
     "FallbackView": {

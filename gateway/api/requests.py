@@ -36,6 +36,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     priority: str = "transactional"
     callback_url: str | None = None
     fallback: FallbackRequest | None = None
+    tlvs: dict[str, str] | None = None
 
 
 class BatchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -88,7 +88,7 @@ def id_rule(
     if proposal and proposal.rule != present:
         print_note(f"For the settings, at carrier {name}:")
         print_line(write_rule(proposal.rule))
-        print_note("Then restart the gateway, and: gateway receipts rematch --carrier " + name)
+        print_note(f"Then: gateway apply, and: gateway receipts rematch --carrier {name}")
 
 
 def read_pairs(file: Path) -> list[Pair]:

@@ -11,7 +11,7 @@ from gateway.cli.output import moment, print_json, print_line, print_table
 from gateway.cli.session import Session, pass_session
 from gateway.cli.values import config_option, examples, json_option
 from gateway.config_file import printable_config
-from gateway.lines import build_tables
+from gateway.lines import build_tables, check_carrier
 from gateway.model import CarrierId
 from gateway.route_tables import assume_accounts
 from gateway.store.postgres import Database
@@ -34,6 +34,8 @@ def check(session: Session, as_json: bool) -> None:
     settings = session.config
     carrier_ids = {each.name: CarrierId(id) for id, each in enumerate(settings.carrier, start=1)}
     build_tables(settings, carrier_ids, assume_accounts(settings))
+    for carrier in settings.carrier:
+        check_carrier(carrier)
     source = str(session.config_file or "")
     counts = {
         "carriers": len(settings.carrier),

@@ -24,6 +24,7 @@ from gateway.inbound.parts import (
     Numbering,
     inbound_parts,
     join_runs,
+    join_tlvs,
     read_arrival,
     visible_header,
 )
@@ -166,6 +167,7 @@ class InboundBook:
             udh=first.udh,
             content=b"".join(part.content for part in kept),
             numbering=None,
+            tlvs=join_tlvs(kept),
         )
         message = self._read(
             carrier_id, whole, join_runs(kept), min(part.received_at for part in kept), wall
@@ -196,6 +198,7 @@ class InboundBook:
             exact=content.exact,
             udh=visible_header(arrival.udh),
             account_id=self._find_owner(carrier_id, arrival.recipient),
+            tlvs=arrival.tlvs,
         )
 
     def _hand_over(
@@ -226,6 +229,7 @@ class InboundBook:
             received_at=wall,
             esm_class=arrival.esm_class,
             udh=arrival.udh,
+            tlvs=arrival.tlvs,
         )
 
     def _reassembler(self, carrier_id: CarrierId) -> Reassembler:

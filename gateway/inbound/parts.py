@@ -19,6 +19,7 @@ from gateway.inbound.content import GSM7, Run, coding_of
 from gateway.inbound.numbers import plain_number
 from gateway.model import CarrierId, MessageId
 from gateway.smpp import vocabulary as v
+from gateway.smpp.passing import DELIVERED, pack_tlvs, pick_tlvs, unpack_tlvs
 from gateway.smpp.pdu import DeliverSm
 from gateway.text.alphabet import unpack_message
 from gateway.text.errors import MalformedUdh
@@ -55,6 +56,8 @@ class InboundPart(Part, frozen=True, gc=False, kw_only=True):
     esm_class: int
     udh: bytes
     """The header with its length octet; empty for a part that SAR numbers."""
+    tlvs: bytes = b""
+    """Those that pass, as on the wire."""
 
 
 class Numbering(msgspec.Struct, frozen=True, gc=False):
@@ -76,6 +79,8 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     content: bytes
     numbering: Numbering | None
     """None for a message of one part."""
+    tlvs: bytes = b""
+    """Those that pass, as on the wire."""
 
     @property
     def run(self) -> Run:
@@ -110,6 +115,7 @@ def read_arrival(pdu: DeliverSm, *, packed: bool = False) -> Arrival:
         udh=udh,
         content=content,
         numbering=_numbering(udh, pdu.tlvs),
+        tlvs=pack_tlvs(pick_tlvs(pdu.tlvs, DELIVERED)) if pdu.tlvs else b"",
     )
 
 
@@ -143,6 +149,16 @@ def join_runs(parts: Iterable[InboundPart]) -> list[Run]:
         runs.append(run)
         before = part
     return runs
+
+
+def join_tlvs(parts: Sequence[InboundPart]) -> bytes:
+    """Return the TLVs of parts as their message has them: of equal ones the first."""
+    if not any(part.tlvs for part in parts):
+        return b""
+    joined: dict[int, bytes] = {}
+    for part in parts:
+        joined = unpack_tlvs(part.tlvs) | joined
+    return pack_tlvs(joined)
 
 
 def inbound_parts(parts: Sequence[Part]) -> tuple[InboundPart, ...]:

@@ -224,8 +224,11 @@ class LiveCarriers:
         for bind in line.binds:
             if bind.settings.window_size != carrier.window_size:
                 bind.resize_window(carrier.window_size)
+        ids_changed = line.ids != wanted.line.ids
         line.dialect, line.ids = wanted.line.dialect, wanted.line.ids
         line.former_ids = wanted.line.former_ids
+        if ids_changed:
+            self._desk.ids_changed()
         self._inbound.use(line.id, Origin(carrier.name, build_style(carrier)))
         self._desk.wake(line.id)
 

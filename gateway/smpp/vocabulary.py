@@ -80,6 +80,7 @@ ESME_RX_T_APPN: Final = int(_Status.ESME_RX_T_APPN)
 ESME_RQUERYFAIL: Final = int(_Status.ESME_RQUERYFAIL)
 ESME_RUNKNOWNERR: Final = int(_Status.ESME_RUNKNOWNERR)
 ESME_RINVOPTPARSTREAM: Final = int(_Status.ESME_RINVOPTPARSTREAM)
+ESME_RINVPARLEN: Final = int(_Status.ESME_RINVPARLEN)
 ESME_RINVOPTPARAMVAL: Final = int(_Status.ESME_RINVOPTPARAMVAL)
 
 # ── TLV tags (SMPP 3.4 §5.3.2) ───────────────────────────────────────────────────────────────

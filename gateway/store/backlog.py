@@ -69,7 +69,7 @@ ORDER BY e.at"""
 _SUBMISSIONS = """
 SELECT k.carrier_id, k.id, e.account_id, e.message_id, e.segment, e.at,
        m.sender, m.recipient, m.client_ref, m.tag, m.callback_url, m.segments,
-       m.registered_delivery, m.group_id
+       m.registered_delivery, m.group_id, m.tlvs
 FROM unnest($1::smallint[], $2::text[]) AS k(carrier_id, id)
 JOIN LATERAL (
     SELECT * FROM events e
@@ -244,6 +244,7 @@ async def find_submissions(
                 row["segments"],
                 row["registered_delivery"] or 0,
                 row["group_id"],
+                row["tlvs"] or b"",
             ),
             row["at"],
             _others_named(row, events[row["message_id"]]),

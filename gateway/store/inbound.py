@@ -55,25 +55,26 @@ _COUNT_UNOWNED = query("count_unowned")
 
 _KEEP = """INSERT INTO inbound_parts
     (id, message_id, carrier_id, received_at, sender, recipient, reference, total, sequence,
-     data_coding, esm_class, udh, content)
+     data_coding, esm_class, udh, content, tlvs)
     SELECT * FROM unnest(
     {}::bigint[], {}::bigint[], {}::smallint[], {}::float8[], {}::text[], {}::text[], {}::int[],
-    {}::smallint[], {}::smallint[], {}::smallint[], {}::smallint[], {}::bytea[], {}::bytea[])"""
+    {}::smallint[], {}::smallint[], {}::smallint[], {}::smallint[], {}::bytea[], {}::bytea[],
+    {}::bytea[])"""
 _JOIN = """UPDATE inbound_parts p SET message_id = w.message_id
     FROM unnest({}::bigint[], {}::bigint[]) AS w(id, message_id) WHERE p.id = w.id"""
 # Arrays of arrays can't be of different lengths, so `missing` travels as PostgreSQL writes it.
 _HAND_OVER = """INSERT INTO inbound_messages
     (account_id, id, carrier_id, received_at, sender, recipient, data_coding, esm_class, udh,
-     content, body, encoding, exact, segments, missing)
+     content, body, encoding, exact, segments, missing, tlvs)
     SELECT m.account_id, m.id, m.carrier_id, m.received_at, m.sender, m.recipient, m.data_coding,
            m.esm_class, m.udh, m.content, m.body, m.encoding, m.exact, m.segments,
-           m.missing::smallint[]
+           m.missing::smallint[], m.tlvs
     FROM unnest(
     {}::int[], {}::bigint[], {}::smallint[], {}::float8[], {}::text[], {}::text[], {}::smallint[],
     {}::smallint[], {}::bytea[], {}::bytea[], {}::text[], {}::text[], {}::boolean[],
-    {}::smallint[], {}::text[])
+    {}::smallint[], {}::text[], {}::bytea[])
     AS m(account_id, id, carrier_id, received_at, sender, recipient, data_coding, esm_class, udh,
-         content, body, encoding, exact, segments, missing)"""
+         content, body, encoding, exact, segments, missing, tlvs)"""
 
 
 def add_inbound(
@@ -111,6 +112,7 @@ def _part_columns(
         [p.esm_class for p in parts],
         [p.udh for p in parts],
         [p.content for p in parts],
+        [p.tlvs or None for p in parts],
     )
 
 
@@ -132,6 +134,7 @@ def _message_columns(handovers: Sequence[Handover]) -> tuple[list[object], ...]:
         [m.exact for m in messages],
         [m.segments for m in messages],
         ["{" + ",".join(map(str, m.missing)) + "}" for m in messages],
+        [m.tlvs or None for m in messages],
     )
 
 
@@ -206,6 +209,7 @@ def _part_of(row: Row) -> InboundPart:
         received_at=row["received_at"],
         esm_class=row["esm_class"],
         udh=row["udh"],
+        tlvs=row["tlvs"] or b"",
     )
 
 

@@ -35,6 +35,7 @@ _MESSAGE = (
     Column("expires_at", "float8"),
     Column("registered_delivery", "smallint"),
     Column("group_id", "bigint"),
+    Column("tlvs", "bytea"),
 )
 """In the order of `_columns`. Arrays of arrays must be rectangular in
 PostgreSQL, so routes travel as texts."""
@@ -125,4 +126,5 @@ def _columns(messages: list[Message]) -> tuple[list[Any], ...]:
         [m.expires_at for m in messages],
         [m.registered_delivery or None for m in messages],
         [m.group_id for m in messages],
+        [m.tlvs or None for m in messages],
     )

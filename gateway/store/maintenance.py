@@ -253,6 +253,7 @@ def _unanswered(rows: list[Row]) -> Unanswered:
             first["segments"],
             first["registered_delivery"] or 0,
             first["group_id"],
+            first["tlvs"] or b"",
         ),
     )
 

@@ -17,6 +17,7 @@ from gateway.fallback.terms import TRIGGERS, FallbackState, Trigger
 from gateway.ids import accepted_at
 from gateway.lifecycle import EventKind, Status, settle_segment
 from gateway.model import Encoding, Lane
+from gateway.smpp.passing import unpack_tlvs
 from gateway.smpp.vocabulary import status_name
 from gateway.views import EMAIL_EVENTS, EventView, FallbackView, MessageView, SegmentView
 
@@ -107,6 +108,7 @@ def whole_message_view(
         parts=_parts(row["segments"], ordered, names),
         events=_with_email_event([_event_view(event, names) for event in ordered], fallback),
         fallback=None if fallback is None else _fallback_view(fallback),
+        tlvs=_tlvs_view(row["tlvs"] or b""),
     )
 
 
@@ -124,6 +126,10 @@ def _with_email_event(events: list[EventView], fallback: Row | None) -> list[Eve
         error=fallback["reply"],
     )
     return [*events[:place], email, *events[place:]]
+
+
+def _tlvs_view(packed: bytes) -> dict[str, str]:
+    return {f"0x{tag:04x}": value.hex() for tag, value in unpack_tlvs(packed).items()}
 
 
 def _fallback_view(row: Row) -> FallbackView:

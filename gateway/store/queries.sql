@@ -125,7 +125,7 @@ SELECT currency FROM accounts WHERE id = $1
 
 -- name: fetch_message
 SELECT id, carrier_id, lane, sender, recipient, country, body, data, udh, encoding, segments,
-       price_micros, client_ref, tag, send_at, expires_at
+       price_micros, client_ref, tag, send_at, expires_at, tlvs
 FROM messages WHERE account_id = $1 AND id = $2
 
 -- name: fetch_events
@@ -378,7 +378,7 @@ LEFT JOIN (
 
 -- name: fetch_unanswered
 SELECT m.account_id, m.id, m.sender, m.recipient, m.client_ref, m.tag, m.callback_url, m.segments,
-       m.registered_delivery, m.group_id, e.segment, e.segment_status, e.at, e.kind, e.carrier_id
+       m.registered_delivery, m.group_id, m.tlvs, e.segment, e.segment_status, e.at, e.kind, e.carrier_id
 FROM unnest($1::int[], $2::bigint[]) AS k(account_id, id)
 JOIN messages m ON m.account_id = k.account_id AND m.id = k.id
 JOIN events e ON e.account_id = k.account_id AND e.message_id = k.id

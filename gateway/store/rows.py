@@ -36,6 +36,7 @@ def read_message(row: asyncpg.Record) -> Message:
         data_coding=row["data_coding"],
         registered_delivery=row["registered_delivery"] or 0,
         group_id=row["group_id"],
+        tlvs=row["tlvs"] or b"",
     )
 
 

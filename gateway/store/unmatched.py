@@ -34,9 +34,10 @@ _FETCH_TAKEN = query("fetch_taken_again")
 _SETTLE = query("settle_taken_again")
 
 _PARKED = """INSERT INTO parked_receipts
-    (carrier_id, carrier_message_id, received_at, segment_status, code, error, raw_id, recipient)
+    (carrier_id, carrier_message_id, received_at, segment_status, code, error, raw_id, recipient,
+     tlvs)
     SELECT * FROM unnest({}::smallint[], {}::text[], {}::float8[], {}::smallint[], {}::int[],
-    {}::text[], {}::text[], {}::text[])"""
+    {}::text[], {}::text[], {}::text[], {}::bytea[])"""
 _UNPARKED = """DELETE FROM parked_receipts p
     USING unnest({}::smallint[], {}::text[], {}::float8[]) AS u(carrier_id, id, received_at)
     WHERE p.carrier_id = u.carrier_id AND p.carrier_message_id = u.id
@@ -169,6 +170,7 @@ def add_parked(
             [p.error for p in parked],
             [p.raw_id for p in parked],
             [p.recipient for p in parked],
+            [p.tlvs or None for p in parked],
         )
 
 
@@ -187,4 +189,5 @@ def read_parked(row: Row) -> ParkedReceipt:
         row["error"],
         row["raw_id"],
         row["recipient"],
+        row["tlvs"] or b"",
     )

@@ -18,7 +18,8 @@ from gateway.outcomes import InboundMessage
 from gateway.outgoing import reference_of
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import TEXT_ENCODING
-from gateway.smpp.pdu import DeliverSm, encode_short_message
+from gateway.smpp.passing import unpack_tlvs
+from gateway.smpp.pdu import NO_TLVS, DeliverSm, encode_short_message
 from gateway.smpp.specification import ADDRESS_SIZE
 from gateway.text.alphabet import GSM7
 from gateway.text.coding import ClassForm, adapt_coding
@@ -50,6 +51,7 @@ def build_inbound(terms: Terms, message: InboundMessage) -> list[bytes]:
     source, destination = _address(message.sender), _address(message.recipient)
     source_ton, source_npi = address_type(source)
     dest_ton, dest_npi = address_type(destination)
+    tlvs = unpack_tlvs(message.tlvs) if message.tlvs else NO_TLVS
     return [
         encode_short_message(
             DeliverSm(
@@ -62,6 +64,7 @@ def build_inbound(terms: Terms, message: InboundMessage) -> list[bytes]:
                 esm_class=v.ESM_CLASS_UDHI if written.has_header else 0,
                 data_coding=written.data_coding,
                 short_message=part,
+                tlvs=tlvs,
             )
         )
         for part in written.parts

@@ -13,8 +13,10 @@ from gateway.errors import Rejected
 from gateway.model import Encoding, Lane, Message, Order
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import DistributionList, SmeAddress
+from gateway.smpp.passing import PASSED_OCTETS_MAX, SUBMITTED, pick_tlvs
 from gateway.smpp.pdu import NO_TLVS, Pdu, SubmitSm
 from gateway.smpp.specification import PDUS, Kind
+from gateway.smpp.tlvs import encode_tlvs
 from gateway.text.style import DefaultAlphabet
 from gateway.upstream.content import Unusable, read_content, read_text
 from gateway.upstream.terms import Terms
@@ -39,6 +41,11 @@ def read_submission(pdu: SubmitSm, terms: Terms, now: float) -> Order | Unusable
     content = read_content(pdu, terms.alphabet, terms.ia5_alphabet)
     if isinstance(content, Unusable):
         return content
+    tlvs = b""
+    if pdu.tlvs:
+        tlvs = encode_tlvs(pick_tlvs(pdu.tlvs, SUBMITTED).items())
+        if len(tlvs) > PASSED_OCTETS_MAX:
+            return Unusable(v.ESME_RINVPARLEN, f"{len(tlvs)} octets of TLVs to pass on")
     send_at = _read_time(pdu.schedule_delivery_time, now)
     if isinstance(send_at, NotATime):
         return Unusable(v.ESME_RINVSCHED, "schedule_delivery_time is not a time")
@@ -57,6 +64,7 @@ def read_submission(pdu: SubmitSm, terms: Terms, now: float) -> Order | Unusable
         send_at=send_at,
         expires_at=expires_at,
         registered_delivery=pdu.registered_delivery,
+        tlvs=tlvs,
     )
 
 
@@ -112,6 +120,7 @@ def read_replacement(request: Pdu, old: Message, terms: Terms, now: float) -> Or
         send_at=old.send_at if send_at is None else send_at,
         expires_at=old.expires_at if expires_at is None else expires_at,
         registered_delivery=request.number("registered_delivery"),
+        tlvs=old.tlvs,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.errors import StoreUnavailable
@@ -99,6 +99,7 @@ class Postman:
         status: Status,
         error: str,
         at: float,
+        tlvs: Mapping[int, bytes],
     ) -> None:
         """Have a customer told of a message, if that is what it asked for (a `SendUp`)."""
         if not wants_receipt(party.registered_delivery, status):
@@ -106,7 +107,7 @@ class Postman:
         terms = self._roster.of_account(account_id)
         if terms is None:
             return  # its access was taken away: nobody can ever fetch it
-        body = build_deliver_sm(terms, message_id, party, status, error, at)
+        body = build_deliver_sm(terms, message_id, party, status, error, at, tlvs)
         self._writer.deliver(
             Delivery(self._ids.next(time.time()), account_id, message_id, body, at)
         )

@@ -6,6 +6,7 @@ built here (`mailbox.py`, `postman.py`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from gateway.dlr.build import build_receipt
@@ -15,7 +16,8 @@ from gateway.model import MessageId
 from gateway.outcomes import Party
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import TEXT_ENCODING
-from gateway.smpp.pdu import DeliverSm, encode_short_message
+from gateway.smpp.passing import REPORTED, pack_tlvs, pick_tlvs, unpack_tlvs
+from gateway.smpp.pdu import NO_TLVS, DeliverSm, encode_short_message
 from gateway.upstream.addresses import address_type
 from gateway.upstream.ids import format_id
 from gateway.upstream.terms import Terms
@@ -39,11 +41,18 @@ def wants_receipt(registered_delivery: int, status: Status) -> bool:
 
 
 def build_deliver_sm(
-    terms: Terms, message_id: MessageId, party: Party, status: Status, error: str, at: float
+    terms: Terms,
+    message_id: MessageId,
+    party: Party,
+    status: Status,
+    error: str,
+    at: float,
+    tlvs: Mapping[int, bytes] = NO_TLVS,
 ) -> bytes:
     """Return the body of the deliver_sm that tells of a message; `at` is wall-clock time.
 
-    It comes from where the message went, and goes to whom it came from.
+    It comes from where the message went, and goes to whom it came from. Of `tlvs`, the carrier's,
+    it has those that pass, and of the message's own what the customer knows it by.
     """
     receipt = build_receipt(
         message_id=format_id(party.group_id or message_id, terms.id_form),
@@ -66,9 +75,18 @@ def build_deliver_sm(
             destination_addr=sender,
             esm_class=receipt.esm_class if status.final else v.ESM_CLASS_INTERMEDIATE,
             short_message=receipt.short_message,
-            tlvs=receipt.tlvs,
+            tlvs=receipt.tlvs | _passing(party.tlvs, tlvs),
         )
     )
+
+
+def _passing(own: bytes, carriers: Mapping[int, bytes]) -> dict[int, bytes]:
+    passing = unpack_tlvs(pack_tlvs(pick_tlvs(carriers, REPORTED))) if carriers else {}
+    if own:
+        reference = unpack_tlvs(own).get(v.TAG_USER_MESSAGE_REFERENCE)
+        if reference is not None:
+            passing[v.TAG_USER_MESSAGE_REFERENCE] = reference
+    return passing
 
 
 def _error_code(error: str, status: Status) -> str:

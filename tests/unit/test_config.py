@@ -55,7 +55,7 @@ def test_the_example_shows_the_defaults(example: Config) -> None:
         assert getattr(example, name) == getattr(plain, name), name
     alpha = example.carrier[0]
     shown = {"name", "host", "system_id", "password", "rate_per_s", "binds", "statuses"}
-    shown |= {"data_codings", "ceilings"}
+    shown |= {"data_codings", "constant_tlvs", "ceilings"}
     for field in Carrier.__struct_fields__:
         if field not in shown:
             default = getattr(Carrier(name="x", host="x", system_id="x"), field)
@@ -87,6 +87,7 @@ def test_the_example_names_every_setting() -> None:
     known = {path: set(kind.__struct_fields__) for path, kind in sections(Config).items()}
     known["carrier.statuses"] = {"0x45"}
     known["carrier.data_codings"] = {"0x18"}
+    known["carrier.constant_tlvs"] = {"0x1400"}
     known["sender.rewrite"] = {"Shop"}
     assert written == known
 

@@ -112,6 +112,12 @@ def test_what_is_not_said_has_its_usual_value() -> None:
     assert message.data_coding is None
 
 
+def test_tlvs_are_kept_as_they_go_out() -> None:
+    message = decide(tlvs={"0x1401": "1107", "dest_addr_subunit": "3", "5122": "0x0a00"})
+    assert message.tlvs == b"\x14\x01\0\x041107\x00\x05\0\1\3\x14\x02\0\2\x0a\0"
+    assert decide(tlvs={}).tlvs == b""
+
+
 def test_ids_grow_and_a_refusal_uses_none() -> None:
     by = intake()
     first = decide(by)
@@ -279,6 +285,12 @@ REFUSALS: list[tuple[dict[str, Any], str, str]] = [
     ({"tag": ""}, "tag_not_usable", "tag"),
     ({"tag": "x" * 65}, "tag_not_usable", "tag"),
     ({"tag": "\ud800"}, "tag_not_usable", "tag"),
+    ({"tlvs": {"PE_ID": "1"}}, "tlv_not_usable", "tlvs.PE_ID"),
+    ({"tlvs": {"0x1401": "0x123"}}, "tlv_not_usable", "tlvs.0x1401"),
+    ({"tlvs": {"0x0005": "256"}}, "tlv_not_usable", "tlvs.0x0005"),
+    ({"tlvs": {"message_payload": "Hi"}}, "tlv_not_allowed", "tlvs.message_payload"),
+    ({"tlvs": {"0x020c": "1"}}, "tlv_not_allowed", "tlvs.0x020c"),
+    ({"tlvs": {"0x1401": "x" * 1021}}, "tlvs_too_long", "tlvs"),
     ({"callback_url": ""}, "callback_url_not_usable", "callback_url"),
     ({"callback_url": "shop.example"}, "callback_url_not_usable", "callback_url"),
     ({"callback_url": "ftp://shop.example"}, "callback_url_not_usable", "callback_url"),

@@ -11,7 +11,9 @@ from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, Message
 from gateway.outgoing import Writing, build_cut, build_submission, reference_of
 from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import InvalidField
+from gateway.smpp.passing import build_tlv_rule
 from gateway.smpp.pdu import SubmitSm, SubmitTemplate, decode_submit_sm
+from gateway.smpp.tlvs import encode_tlvs
 from gateway.text.coding import ClassForm, class_coding
 from gateway.text.national import Language
 from gateway.text.segment import measure
@@ -69,6 +71,40 @@ def test_a_plain_text_is_its_septets() -> None:
     assert (pdu.source_addr, pdu.source_addr_ton, pdu.source_addr_npi) == ("Shop", 5, 0)
     assert pdu.validity_period == "000000001640000R"
     assert not pdu.tlvs
+
+
+OWN = encode_tlvs([(0x1401, b"own"), (0x0005, b"\1")])
+
+
+@pytest.mark.parametrize("style", [PLAIN, SAR])
+def test_tlvs_of_the_customer_go_with_every_part(style: TextStyle) -> None:
+    for pdu in submissions(message("a" * 161, tlvs=OWN), style=style):
+        assert {tag: pdu.tlvs[tag] for tag in (0x1401, 0x0005)} == {0x1401: b"own", 0x0005: b"\1"}
+        assert (v.TAG_SAR_TOTAL_SEGMENTS in pdu.tlvs) is (style is SAR)
+
+
+def test_tlvs_stand_beside_a_payload() -> None:
+    pdu = submission(message("a" * 161, tlvs=OWN), style=PAYLOAD)
+    assert pdu.tlvs[v.TAG_MESSAGE_PAYLOAD] == b"a" * 161
+    assert pdu.tlvs[0x1401] == b"own"
+
+
+def test_a_carrier_takes_all_tlvs_or_some_or_none() -> None:
+    sent = message("Hello", tlvs=OWN)
+    some = build_tlv_rule([0x0005], {})
+    assert dict(submission(sent, tlvs=some).tlvs) == {0x0005: b"\1"}
+    assert dict(submission(sent, tlvs=build_tlv_rule([], {})).tlvs) == {}
+
+
+def test_the_contracts_tlvs_go_with_each_submission_that_does_not_bring_them() -> None:
+    rule = build_tlv_rule(None, {0x1400: b"entity", 0x1401: b"template"})
+    for pdu in submissions(message("a" * 161), tlvs=rule):
+        assert dict(pdu.tlvs) == {0x1400: b"entity", 0x1401: b"template"}
+    assert dict(submission(message("Hello", tlvs=OWN), tlvs=rule).tlvs) == {
+        0x1400: b"entity",
+        0x1401: b"own",
+        0x0005: b"\1",
+    }
 
 
 def test_parts_are_numbered_by_headers() -> None:

@@ -549,18 +549,36 @@ def test_a_reference_without_a_party_tells_nobody() -> None:
 
 
 def test_an_smpp_customer_hears_of_the_end_and_of_news_on_the_way() -> None:
-    sent_up: list[tuple[Status, float]] = []
+    sent_up: list[tuple[Status, float, dict[int, bytes]]] = []
     in_book = book(
         Written(),
         hooked=False,
-        send_up=lambda account, message, party, status, error, at: sent_up.append((status, at)),
+        send_up=lambda account, message, party, status, error, at, tlvs: sent_up.append(
+            (status, at, dict(tlvs))
+        ),
     )
     asked = msgspec.structs.replace(PARTY, registered_delivery=0x11)
     in_book.submitted(key(), reference(party=asked))
     in_book.arrived(receipt(SUBMITTED))
+    in_book.arrived(msgspec.structs.replace(receipt(DELIVERED), tlvs={0x1401: b"x"}))
     in_book.arrived(receipt(DELIVERED))
-    in_book.arrived(receipt(DELIVERED))
-    assert sent_up == [(SUBMITTED, RECEIVED_AT), (DELIVERED, RECEIVED_AT)]
+    assert sent_up == [
+        (SUBMITTED, RECEIVED_AT, {}),
+        (DELIVERED, RECEIVED_AT, {0x1401: b"x"}),
+    ]
+
+
+def test_tlvs_that_go_up_wait_with_a_receipt_that_came_too_early() -> None:
+    sent_up: list[dict[int, bytes]] = []
+    written = Written()
+    in_book = book(written, send_up=lambda *news: sent_up.append(dict(news[-1])))
+    came = {0x001E: b"a\0", 0x0423: b"\3\0\1", 0x1401: b"x"}
+    in_book.arrived(msgspec.structs.replace(receipt(DELIVERED), tlvs=came))
+    look_up(in_book, {})
+    assert [parked.tlvs for parked in written.parked] == [b"\4\x23\0\3\3\0\1\x14\1\0\1x"]
+    party = msgspec.structs.replace(PARTY, registered_delivery=1)
+    in_book.submitted(key(), reference(party=party))
+    assert sent_up == [{0x0423: b"\3\0\1", 0x1401: b"x"}]
 
 
 def test_how_long_it_took_is_told_for_what_was_applied() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,12 +12,15 @@ from gateway.inbound.parts import (
     InboundPart,
     Numbering,
     join_runs,
+    join_tlvs,
     read_arrival,
     visible_header,
 )
 from gateway.model import CarrierId, MessageId
 from gateway.smpp import vocabulary as v
+from gateway.smpp.passing import unpack_tlvs
 from gateway.smpp.pdu import DeliverSm
+from gateway.smpp.tlvs import encode_tlvs
 from gateway.text.udh import Shifts
 
 PORTS = b"\x05\x04\x0b\x84\x23\xf0"
@@ -53,6 +57,26 @@ def part(sequence: int, content: bytes, data_coding: int = 0, udh: bytes = b"") 
         esm_class=0,
         udh=udh,
     )
+
+
+def test_tlvs_that_say_something_of_the_message_are_kept() -> None:
+    tlvs = {0x1401: b"v", v.TAG_SAR_TOTAL_SEGMENTS: b"\2", v.TAG_USER_MESSAGE_REFERENCE: b"\0\7"}
+    arrival = read_arrival(deliver(b"Hi", udhi=False, tlvs=tlvs))
+    assert arrival.tlvs == encode_tlvs([(0x1401, b"v"), (v.TAG_USER_MESSAGE_REFERENCE, b"\0\7")])
+    assert read_arrival(deliver(b"Hi", udhi=False)).tlvs == b""
+
+
+def test_parts_that_name_one_tlv_mean_the_first() -> None:
+    parts = [
+        msgspec.structs.replace(part(1, b"a"), tlvs=encode_tlvs([(0x1401, b"first")])),
+        part(2, b"b"),
+        msgspec.structs.replace(
+            part(3, b"c"), tlvs=encode_tlvs([(0x1401, b"third"), (0x1402, b"more")])
+        ),
+    ]
+    joined = unpack_tlvs(join_tlvs(parts))
+    assert joined == {0x1401: b"first", 0x1402: b"more"}
+    assert join_tlvs(parts[1:2]) == b""
 
 
 def test_a_plain_message_has_no_header_and_no_number() -> None:

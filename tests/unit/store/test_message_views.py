@@ -30,6 +30,7 @@ def message(**columns: Any) -> dict[str, Any]:
         "tag": None,
         "send_at": None,
         "expires_at": NOW + 3_600,
+        "tlvs": None,
     } | columns
 
 
@@ -75,6 +76,12 @@ def test_a_message_is_shown_in_words() -> None:
 def test_binary_content_is_shown_in_hex() -> None:
     view = whole(message(body="", data=b"\x00\xff", udh=b"\x05\x00", encoding=2))
     assert (view.text, view.data, view.udh, view.encoding) == ("", "00ff", "0500", "binary")
+
+
+def test_tlvs_are_shown_in_hex_by_their_tags() -> None:
+    view = whole(message(tlvs=b"\x14\x01\0\2ID\x00\x05\0\1\3"))
+    assert view.tlvs == {"0x1401": "4944", "0x0005": "03"}
+    assert whole(message()).tlvs == {}
 
 
 def test_a_message_for_later_is_scheduled_until_its_hour() -> None:

@@ -10,6 +10,7 @@ import pytest
 from gateway.model import Account, AccountId, CarrierId, MessageId
 from gateway.outcomes import InboundMessage
 from gateway.smpp.pdu import DeliverSm, decode_deliver_sm
+from gateway.smpp.tlvs import encode_tlvs
 from gateway.text.style import DefaultAlphabet
 from gateway.text.udh import concatenation
 from gateway.upstream.inbound import build_inbound
@@ -43,6 +44,12 @@ def test_a_short_text_is_one_delivery_from_the_phone_to_the_number() -> None:
     assert (delivery.destination_addr, delivery.dest_addr_ton) == ("447400999999", 1)
     assert (delivery.esm_class, delivery.data_coding) == (0, 0)
     assert delivery.short_message == b"Hi \x1be"
+
+
+def test_tlvs_that_pass_go_up_with_every_part() -> None:
+    packed = encode_tlvs([(0x1401, b"vendor's"), (0x0204, b"\0\7")])
+    parts = build("a" * 161, tlvs=packed)
+    assert [dict(part.tlvs) for part in parts] == [{0x1401: b"vendor's", 0x0204: b"\0\7"}] * 2
 
 
 def test_an_empty_text_is_a_delivery_too() -> None:

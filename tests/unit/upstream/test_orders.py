@@ -11,7 +11,9 @@ from gateway.errors import Rejected
 from gateway.model import Account, AccountId, Encoding, Lane, Message, MessageId, Order
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import DistributionList, SmeAddress
+from gateway.smpp.passing import PASSED_OCTETS_MAX
 from gateway.smpp.pdu import Pdu, SubmitSm, build_frame, decode, encode
+from gateway.smpp.tlvs import encode_tlvs
 from gateway.text.style import DefaultAlphabet
 from gateway.upstream.content import Unusable
 from gateway.upstream.orders import read_replacement, read_submission, read_submit_multi
@@ -54,6 +56,25 @@ def test_a_segment_is_an_order_of_its_octets() -> None:
     udh = bytes.fromhex("0500032a0201")
     found = order(short_message=udh + b"part", esm_class=0x40)
     assert (found.text, found.data, found.udh) == ("", b"part", udh)
+
+
+def test_tlvs_that_are_not_ours_to_read_are_ordered_with_it() -> None:
+    tlvs = {
+        0x1401: b"template",
+        v.TAG_USER_MESSAGE_REFERENCE: b"\0\7",
+        v.TAG_MORE_MESSAGES_TO_SEND: b"\1",
+        v.TAG_SC_INTERFACE_VERSION: b"\x34",
+    }
+    assert order(tlvs=tlvs).tlvs == encode_tlvs(list(tlvs.items())[:2])
+    sar = {v.TAG_SAR_TOTAL_SEGMENTS: b"\1", v.TAG_SAR_SEGMENT_SEQNUM: b"\1"}
+    assert order(tlvs=sar).tlvs == b""
+    payload = {v.TAG_MESSAGE_PAYLOAD: b"Hello"}
+    assert order(short_message=b"", tlvs=payload).tlvs == b""
+
+
+def test_more_tlvs_than_are_kept_are_refused() -> None:
+    assert order(tlvs={0x1401: bytes(PASSED_OCTETS_MAX - 4)}).tlvs
+    assert refused(tlvs={0x1401: bytes(PASSED_OCTETS_MAX - 3)}) == v.ESME_RINVPARLEN
 
 
 def test_the_accounts_alphabet_reads_data_coding_0() -> None:

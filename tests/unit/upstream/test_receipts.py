@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,8 @@ from gateway.lifecycle import Status
 from gateway.model import Account, AccountId, MessageId
 from gateway.outcomes import Party
 from gateway.smpp import vocabulary as v
-from gateway.smpp.pdu import DeliverSm, decode_deliver_sm
+from gateway.smpp.pdu import NO_TLVS, DeliverSm, decode_deliver_sm
+from gateway.smpp.tlvs import encode_tlvs
 from gateway.upstream.ids import IdForm
 from gateway.upstream.receipts import build_deliver_sm, wants_receipt
 from gateway.upstream.terms import Terms
@@ -33,8 +35,11 @@ def build(
     terms: Terms = TERMS,
     party: Party = PARTY,
     error: str = "",
+    tlvs: Mapping[int, bytes] = NO_TLVS,
 ) -> DeliverSm:
-    return decode_deliver_sm(build_deliver_sm(terms, MESSAGE_ID, party, status, error, DONE_AT))
+    return decode_deliver_sm(
+        build_deliver_sm(terms, MESSAGE_ID, party, status, error, DONE_AT, tlvs)
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,6 +74,31 @@ def test_a_receipt_says_the_same_in_its_text_and_its_tlvs() -> None:
     )
     assert receipt.tlvs[v.TAG_RECEIPTED_MESSAGE_ID] == b"%d\0" % MESSAGE_ID
     assert receipt.tlvs[v.TAG_MESSAGE_STATE] == b"\x05"
+
+
+def test_tlvs_of_the_carriers_receipt_go_up_and_none_of_them_in_the_place_of_ours() -> None:
+    carriers = {
+        0x1403: b"vendor's",
+        v.TAG_NETWORK_ERROR_CODE: b"\3\0\x08",
+        v.TAG_RECEIPTED_MESSAGE_ID: b"theirs\0",
+        v.TAG_MESSAGE_STATE: b"\5",
+        v.TAG_USER_MESSAGE_REFERENCE: b"\1\1",
+        0x2000: bytes(65_000),
+    }
+    receipt = build(tlvs=carriers)
+    assert dict(receipt.tlvs) == {
+        v.TAG_RECEIPTED_MESSAGE_ID: b"%d\0" % MESSAGE_ID,
+        v.TAG_MESSAGE_STATE: b"\2",
+        0x1403: b"vendor's",
+        v.TAG_NETWORK_ERROR_CODE: b"\3\0\x08",
+    }
+
+
+def test_the_customers_own_reference_is_answered() -> None:
+    own = encode_tlvs([(v.TAG_USER_MESSAGE_REFERENCE, b"\0\7"), (0x1401, b"template")])
+    receipt = build(party=msgspec.structs.replace(PARTY, tlvs=own))
+    assert receipt.tlvs[v.TAG_USER_MESSAGE_REFERENCE] == b"\0\7"
+    assert 0x1401 not in receipt.tlvs
 
 
 def test_a_receipt_reads_as_one() -> None:

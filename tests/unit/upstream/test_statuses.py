@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[3]
 OF_HTTP_ALONE = {
     *("priority_unknown", "encoding_unknown", "text_missing", "udh_without_data", "text_and_data"),
     *("data_empty", "callback_url_not_usable", "message_class_unknown"),
+    *("tlv_not_usable", "tlv_not_allowed", "tlvs_too_long"),
 }
 
 
