@@ -106,7 +106,7 @@ class DestinationLine:
 
 
 class CarrierDestinations:
-    """One carrier's ceilings by prefix and country, and what they hold back."""
+    """One carrier's ceilings by prefix, operator and country, and what they hold back."""
 
     __slots__ = ("_ceilings", "_find", "lines")
 
@@ -114,6 +114,8 @@ class CarrierDestinations:
         self,
         prefixes: Mapping[str, Ceiling],
         countries: Mapping[str, Ceiling],
+        operators: Mapping[str, Ceiling] | None = None,
+        *,
         started_at: float | None = None,
     ) -> None:
         """A ceiling object that stands in several places is one ceiling for all of them."""
@@ -125,6 +127,7 @@ class CarrierDestinations:
         self._find = Destinations(
             {prefix: line_of(ceiling) for prefix, ceiling in prefixes.items()},
             {country: line_of(ceiling) for country, ceiling in countries.items()},
+            {operator: line_of(ceiling) for operator, ceiling in (operators or {}).items()},
         )
         self.lines = list(lines.values())
 
@@ -132,7 +135,7 @@ class CarrierDestinations:
         return sum(map(len, self.lines))
 
     def line_of(self, message: Message) -> DestinationLine | None:
-        return self._find.find(message.recipient, message.country)
+        return self._find.find(message.recipient, message.country, message.operator)
 
     def waiting(self) -> list[Job]:
         """Return what was put aside, in no order."""

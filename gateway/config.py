@@ -96,6 +96,10 @@ class Messages(Section, frozen=True, kw_only=True):
     """How long an Idempotency-Key or client_ref names its message."""
     default_country: Annotated[str, Meta(pattern=r"^([A-Z]{2})?$")] = ""
     """For numbers in national form; empty: only international form is taken."""
+    recipient_per_minute: Count = 0
+    """Messages of one account to one number, as a fence against loops and pumping; 0: no limit.
+    Accounts may have ceilings of their own (`gateway account ceilings`)."""
+    recipient_per_hour: Count = 0
     refuse_types: tuple[NumberType, ...] = (
         *("fixed_line", "premium_rate", "toll_free", "shared_cost"),
         *("personal_number", "pager", "uan", "voicemail"),
@@ -183,7 +187,9 @@ class CarrierCeiling(Section, frozen=True, kw_only=True):
     burst: PositiveInt = 1
     """Segments above that rate that any one second may see."""
     prefixes: tuple[Annotated[str, Meta(pattern=r"^\d{1,15}$")], ...] = ()
-    """Of numbers; the longest one that fits counts, before any country."""
+    """Of numbers; the longest one that fits counts, before any operator or country."""
+    operators: tuple[Annotated[str, Meta(pattern=r"^\d{3}-?\d{2,3}$")], ...] = ()
+    """By MCC and MNC; before any country."""
     countries: tuple[Annotated[str, Meta(pattern=r"^[A-Z]{2}$")], ...] = ()
 
 

@@ -155,11 +155,13 @@ def _check_ceilings(carrier: Carrier) -> None:
     named: set[str] = set()
     for index, ceiling in enumerate(carrier.ceilings):
         where = f"carrier.{carrier.name}.ceilings[{index}]"
-        if not (ceiling.prefixes or ceiling.countries):
-            raise ConfigError(where, "name prefixes or countries that it is for")
-        for name in (*ceiling.prefixes, *ceiling.countries):
+        names = [*ceiling.prefixes, *ceiling.countries]
+        names += [f"operator {code.replace('-', '')}" for code in ceiling.operators]
+        if not names:
+            raise ConfigError(where, "name prefixes, operators or countries that it is for")
+        for name in names:
             if name in named:
-                raise ConfigError(where, f"{name!r} has a ceiling already")
+                raise ConfigError(where, f"{name} has a ceiling already")
             named.add(name)
 
 

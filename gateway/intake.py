@@ -51,6 +51,7 @@ from gateway.routing.sender import Sender
 from gateway.text.coding import class_coding
 from gateway.text.segment import Measured
 from gateway.text.style import PLAIN, TextStyle
+from gateway.throttle.recipients import PerRecipient, Recipients
 from gateway.ways import Measure, Unreachable, Way, Ways, read_sender
 from gateway.ways import Tables as Tables
 
@@ -89,8 +90,11 @@ class Intake:
         volumes: Volumes = NO_VOLUMES,
         operators: OperatorBook | None = None,
         on_ineligible: OnIneligible = lambda account_id, code, country: None,
+        on_forgotten: Callable[[int], None] = lambda count: None,
     ) -> None:
+        """`on_forgotten` as in `Recipients`."""
         self.settings = settings
+        self.recipients = Recipients(_per_recipient(settings), on_forgotten)
         self.ways = Ways(settings, tables, operators=operators, volumes=volumes)
         self._ids = ids
         self._text_chars_max = text_chars_max
@@ -111,11 +115,12 @@ class Intake:
         self.tables = msgspec.structs.replace(tables, styles=styles)
         self.settings = settings
         self.ways.use(settings)
+        self.recipients.use(_per_recipient(settings))
 
     def decide(self, account: Account, request: SendRequest, now: float) -> Message | Rejected:
         """Return the message that the request becomes, with an id and a price, or why not."""
         try:
-            return self._decide(account, request, now)
+            return self._fence(self._decide(account, request, now), now)
         except Rejected as rejected:
             self._note(account, rejected)
             return rejected
@@ -123,10 +128,23 @@ class Intake:
     def decide_order(self, account: Account, order: Order, now: float) -> Message | Rejected:
         """Return the message that an order becomes, with an id and a price, or why not."""
         try:
+            return self._fence(self._decide_order(account, order, now), now)
+        except Rejected as rejected:
+            self._note(account, rejected)
+            return rejected
+
+    def decide_replacement(self, account: Account, order: Order, now: float) -> Message | Rejected:
+        """As `decide_order`, for what stands in the place of a message that was let through."""
+        try:
             return self._decide_order(account, order, now)
         except Rejected as rejected:
             self._note(account, rejected)
             return rejected
+
+    def take_back(self, message: Message) -> None:
+        """Note that a message that was decided was not stored."""
+        if self.recipients.active:
+            self.recipients.take_back(message.account_id, message.recipient, message.accepted_at)
 
     def assess(self, account: Account, request: SendRequest, now: float) -> Assessed | Rejected:
         """Return what the request would take, without making a message of it."""
@@ -152,6 +170,20 @@ class Intake:
         first = self.tables.styles.get(message.routes[0])
         found = self.ways.reroute(message)
         return tuple([c for c in found if fits(message, self._style(c), first)])
+
+    def _fence(self, message: Message, now: float) -> Message:
+        """Refuse what is too much for one number, once nothing else is wrong with it."""
+        if self.recipients.active:
+            wait_s = self.recipients.admit(message.account_id, message.recipient, now)
+            if wait_s:
+                raise Rejected(
+                    "recipient_rate_exceeded",
+                    "this number has got as many messages of the account as it may for now",
+                    field="to",
+                    status=429,
+                    retry_after_s=wait_s,
+                )
+        return message
 
     def _note(self, account: Account, rejected: Rejected) -> None:
         if isinstance(rejected, Unreachable):
@@ -277,3 +309,7 @@ class Intake:
 def hash_request(request: SendRequest) -> bytes:
     """Return what tells whether two requests with one key ask for the same."""
     return hashlib.blake2b(msgspec.json.encode(request), digest_size=16).digest()
+
+
+def _per_recipient(settings: Messages) -> PerRecipient:
+    return PerRecipient(settings.recipient_per_minute, settings.recipient_per_hour)

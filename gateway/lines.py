@@ -22,6 +22,7 @@ from gateway.metrics import Metrics
 from gateway.model import AccountId, CarrierId
 from gateway.outgoing import Writing
 from gateway.route_tables import build_floor, build_loss_accounts, build_routes, build_senders
+from gateway.routing.operators import parse_code
 from gateway.routing.sender_rules import NO_RULES
 from gateway.smpp.client import CarrierBind
 from gateway.smpp.errors import InvalidField
@@ -139,14 +140,16 @@ def build_state(carrier: Carrier, carrier_id: CarrierId, started_at: float) -> C
 def build_destinations(carrier: Carrier, started_at: float) -> CarrierDestinations | None:
     """Return a carrier's ceilings for parts of the world, None when it has none."""
     prefixes: dict[str, Ceiling] = {}
+    operators: dict[str, Ceiling] = {}
     countries: dict[str, Ceiling] = {}
     for each in carrier.ceilings:
         ceiling = Ceiling(each.rate_per_s, each.burst)
         prefixes |= dict.fromkeys(each.prefixes, ceiling)
+        operators |= dict.fromkeys(map(parse_code, each.operators), ceiling)
         countries |= dict.fromkeys(each.countries, ceiling)
-    if not (prefixes or countries):
+    if not carrier.ceilings:
         return None
-    return CarrierDestinations(prefixes, countries, started_at)
+    return CarrierDestinations(prefixes, countries, operators, started_at=started_at)
 
 
 def agree_rate(carrier: Carrier, rate: AdaptiveRate, now: float) -> None:

@@ -89,6 +89,10 @@ class _Families:
         self.messages = counter("messages_accepted_total", "Messages committed.", "lane")
         self.segments = counter("segments_accepted_total", "Their segments.", "lane")
         self.rejections = counter("rejections_total", "Requests refused, by code.", "code")
+        self.recipients_forgotten = counter(
+            "recipients_forgotten_total",
+            "Numbers forgotten while their messages still counted.",
+        )
         self.intake_waiting = gauge("intake_waiting_messages", "Messages awaiting their commit.")
         self.http_seconds = histogram(
             "http_request_seconds", "Answering a request.", _QUICK_S, "route", "status"
@@ -506,6 +510,10 @@ class Metrics:
     def rejected(self, code: str, count: int = 1) -> None:
         """Count refusals by `Rejected.code`."""
         self._rejections.add(code, count)
+
+    def recipients_forgotten(self, count: int) -> None:
+        """Count numbers that the fence against loops had no room for."""
+        self._families.recipients_forgotten.labels().inc(count)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count one HTTP answer; `route` is the route's pattern, never a path."""

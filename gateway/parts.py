@@ -232,7 +232,6 @@ class Parts:
             on_ended=self.refunds.ended,
         )
         self.desk.join(self.dispatcher, self.book)
-        self.directory.tell_ceilings(self._set_ceilings)
         lookups = ReceiptLookups(self.lines, self.dispatcher, self.book, self.outcome_writer)
         self.outcome_writer.join(lookups, self.customers.postman)
         for carrier in config.carrier:
@@ -282,8 +281,10 @@ class Parts:
             text_chars_max=config.http.text_chars_max,
             operators=self.operators.book,
             on_ineligible=self.ineligible.note,
+            on_forgotten=self._metrics.recipients_forgotten,
             volumes=volumes,
         )
+        self.directory.tell_ceilings(self._set_ceilings)
         self.books = Bookkeeper(
             self._database,
             config.messages,
@@ -343,6 +344,9 @@ class Parts:
             account_id: each.leaving for account_id, each in ceilings.items() if each.leaving
         }
         self.dispatcher.set_ceilings(leaving, time.monotonic(), self._started_at)
+        self.intake.recipients.use_own(
+            {account_id: each.per_recipient for account_id, each in ceilings.items()}
+        )
 
     def _build_live(self, carrier_ids: Mapping[str, CarrierId], version: int | None) -> None:
         """Build who passes changed settings on."""

@@ -158,6 +158,7 @@ class Intakes:
             return entry
         fallback = self._fallbacks.decide(account, request.fallback, message)
         if isinstance(fallback, Rejected):
+            self._intake.take_back(message)
             return fallback
         return msgspec.structs.replace(entry, fallback=fallback)
 
@@ -248,7 +249,7 @@ class Intakes:
         order = read(old, now)
         if isinstance(order, Rejected):
             raise order
-        decided = self._intake.decide_order(account, order, now)
+        decided = self._intake.decide_replacement(account, order, now)
         if isinstance(decided, Rejected):
             raise decided
         # It stays the message that it was: its place, its way, and what it is known by. What
@@ -281,6 +282,8 @@ class Intakes:
 
     async def _answer(self, account: Account, entry: Entry, fate: EntryFate) -> Accepted | Rejected:
         message = entry.message
+        if fate is not Fate.STORED:
+            self._intake.take_back(message)
         match fate:
             case Fate.STORED:
                 return _accepted(account, message)

@@ -16,6 +16,7 @@ from gateway.errors import Rejected
 from gateway.model import AccountId
 from gateway.store.postgres import Database, unavailable_as_503
 from gateway.store.queries import query
+from gateway.throttle.recipients import PerRecipient
 
 if TYPE_CHECKING:
     from gateway.store.postgres import Row
@@ -55,6 +56,10 @@ class AccountCeilings(msgspec.Struct, frozen=True, kw_only=True):
         if not self.segments_per_s:
             return None
         return Ceiling(self.segments_per_s, self.segments_burst)
+
+    @property
+    def per_recipient(self) -> PerRecipient:
+        return PerRecipient(self.recipient_per_minute, self.recipient_per_hour)
 
 
 @unavailable_as_503()

@@ -12,20 +12,28 @@ T = TypeVar("T")
 
 
 class Destinations(Generic[T]):
-    """What holds for which recipients: by the longest prefix, else by country."""
+    """What holds for which recipients: by the longest prefix, else by operator, else by country."""
 
-    __slots__ = ("_countries", "_lengths", "_prefixes")
+    __slots__ = ("_countries", "_lengths", "_operators", "_prefixes")
 
-    def __init__(self, prefixes: Mapping[str, T], countries: Mapping[str, T]) -> None:
-        """`prefixes` are E.164 digits, `countries` ISO 3166 alpha-2."""
+    def __init__(
+        self,
+        prefixes: Mapping[str, T],
+        countries: Mapping[str, T],
+        operators: Mapping[str, T] | None = None,
+    ) -> None:
+        """`prefixes` are digits of E.164, `countries` ISO 3166 alpha-2, `operators` like 26201."""
         self._prefixes = dict(prefixes)
         self._lengths = sorted({len(prefix) for prefix in prefixes}, reverse=True)
         self._countries = dict(countries)
+        self._operators = dict(operators or {})
 
-    def find(self, recipient: str, country: str) -> T | None:
-        """Return what holds for a recipient of a country, None when nothing does."""
+    def find(self, recipient: str, country: str, operator: str = "") -> T | None:
+        """Return what holds for a recipient, None when nothing does; "" for what is not known."""
         for length in self._lengths:
             found = self._prefixes.get(recipient[:length])
             if found is not None:
                 return found
+        if operator and (found := self._operators.get(operator)) is not None:
+            return found
         return self._countries.get(country)

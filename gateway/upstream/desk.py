@@ -261,15 +261,16 @@ class CustomerDesk:
             customer.uncommitted -= len(entries)
             answer([status] * len(entries))
         else:
-            committing.add_done_callback(partial(self._committed, customer, len(entries), answer))
+            committing.add_done_callback(partial(self._committed, customer, entries, answer))
 
     def _committed(
         self,
         customer: Customer,
-        count: int,
+        entries: Sequence[Entry],
         answer: Answer,
         committing: asyncio.Future[list[EntryFate]],
     ) -> None:
+        count = len(entries)
         customer.uncommitted -= count
         try:
             fates = committing.result()
@@ -279,6 +280,9 @@ class CustomerDesk:
             log.exception("commit_failed", account=customer.terms.account.name)
             answer([v.ESME_RSYSERR] * count)
         else:
+            for entry, fate in zip(entries, fates, strict=True):
+                if fate is not Fate.STORED:
+                    self._intake.take_back(entry.message)
             answer([self._status_of_fate(fate) for fate in fates])
 
     def _status_of_fate(self, fate: EntryFate) -> int:

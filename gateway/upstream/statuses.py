@@ -44,6 +44,7 @@ STATUS_OF_CODE: Final[Mapping[str, int]] = MappingProxyType(
         "send_at_not_a_time": v.ESME_RINVSCHED,
         "validity_out_of_range": v.ESME_RINVEXPIRY,
         "no_credit": v.ESME_RSUBMITFAIL,
+        "recipient_rate_exceeded": v.ESME_RTHROTTLED,
         "not_found": v.ESME_RINVMSGID,
         "replacement_not_possible": v.ESME_RREPLACEFAIL,
     }

@@ -126,7 +126,7 @@ class Node:
         per_s = self._world.plan.ireland_per_s
         if not per_s or carrier_id != LIMITED_CARRIER:
             return None
-        return CarrierDestinations({IRELAND: Ceiling(per_s)}, {}, self._world.now)
+        return CarrierDestinations({IRELAND: Ceiling(per_s)}, {}, started_at=self._world.now)
 
     def _bind(self, carrier_id: CarrierId) -> None:
         life = self._binding[carrier_id] = Life()

@@ -210,11 +210,11 @@ def test_a_value_out_of_range_or_of_the_wrong_type_is_refused_by_its_key(
         ({"carrier": [carrier(binds=[])]}, "no bind can transmit"),
         (
             {"carrier": [carrier(ceilings=[{"rate_per_s": 1.0}])]},
-            "name prefixes or countries that it is for",
+            "name prefixes, operators or countries that it is for",
         ),
         (
             {"carrier": [carrier(ceilings=[{"rate_per_s": 1.0, "prefixes": ["44"]}] * 2)]},
-            "'44' has a ceiling already",
+            "44 has a ceiling already",
         ),
         (
             {"carrier": [carrier(statuses={"ESME_RSYSERR": "retry"})]},

@@ -21,6 +21,7 @@ from gateway.model import (
     Lane,
     Message,
     Micros,
+    Order,
     SendRequest,
 )
 from gateway.routing.table import Route, RouteTable
@@ -411,3 +412,49 @@ def test_what_has_lost_its_carriers_gets_those_that_need_no_more_segments(
 def test_what_has_lost_its_carriers_waits_where_no_route_is() -> None:
     gone = msgspec.structs.replace(decide(), country="FR", recipient="33612345678")
     assert intake().reroute(gone) == ()
+
+
+# ── what is too much for one number ──────────────────────────────────────────────────────────
+
+
+def fenced(per_hour: int = 1) -> Intake:
+    return intake(settings=msgspec.structs.replace(SETTINGS, recipient_per_hour=per_hour))
+
+
+def test_what_is_too_much_for_one_number_is_refused_and_told_when_it_is_not() -> None:
+    by = fenced(2)
+    decide(by)
+    decide(by)
+    rejected = refuse(by)
+    assert (rejected.code, rejected.field) == ("recipient_rate_exceeded", "to")
+    assert (rejected.status, rejected.retry_after_s) == (429, 3_600.0)
+    decide(by, to="+447400123457")
+
+
+def test_what_is_refused_for_anything_else_does_not_count() -> None:
+    by = fenced()
+    for _ in range(3):
+        refuse(by, text="x" * 1_000)
+    decide(by)
+
+
+def test_what_was_decided_and_not_stored_does_not_count() -> None:
+    by = fenced()
+    by.take_back(decide(by))
+    decide(by)
+    refuse(by)
+
+
+def test_what_stands_in_the_place_of_another_message_does_not_count() -> None:
+    by = fenced()
+    decide(by)
+    order = Order(to=UK, sender="Shop", text="Hello")
+    assert isinstance(by.decide_replacement(ACCOUNT, order, NOW), Message)
+    assert isinstance(by.decide_order(ACCOUNT, order, NOW), Rejected)
+
+
+def test_other_settings_raise_the_fence_at_once() -> None:
+    by = fenced()
+    decide(by)
+    by.use(SETTINGS, by.tables)
+    decide(by)

@@ -40,6 +40,7 @@ def metrics() -> Metrics:
     carrier.receipts_unmatched()
     carrier.receipts_duplicate()
     carrier.bind_lost("timeout")
+    carrier.held_back("rate", 2.5)
     carrier.inbound.received(partial=True, unowned=True, unreadable=False)
     carrier.inbound.repeated()
     carrier.inbound.watch(lambda: 5)
@@ -217,7 +218,18 @@ def test_names_follow_the_rules(metrics: Metrics) -> None:
     labels = {label for _, pairs in samples_of(metrics) for label, _ in pairs}
     assert labels <= {
         *("carrier", "lane", "status", "state", "oddity", "reason", "code", "route"),
-        *("writer", "move", "currency", "outcome", "mode", "receivers", "version", "python", "le"),
+        *(
+            "by",
+            "writer",
+            "move",
+            "currency",
+            "outcome",
+            "mode",
+            "receivers",
+            "version",
+            "python",
+            "le",
+        ),
     }
 
 

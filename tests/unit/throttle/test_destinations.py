@@ -30,3 +30,10 @@ def test_the_longest_prefix_counts_and_then_the_country(
 
 def test_nothing_holds_where_nothing_is_named() -> None:
     assert Destinations({}, {}).find("447400123456", "GB") is None
+
+
+def test_an_operator_counts_after_any_prefix_and_before_the_country() -> None:
+    destinations = Destinations({"353": "ireland"}, {"GB": "britain"}, {"23410": "o2"})
+    assert destinations.find("447400123456", "GB", "23410") == "o2"
+    assert destinations.find("447400123456", "GB", "23415") == "britain"
+    assert destinations.find("353871234567", "IE", "23410") == "ireland"
