@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = shlex.join(["python", "-m", "bench.compare", *(argv or sys.argv[1:])])
     comparison = Comparison(chosen, options, command)
     try:
-        with _stopping_in_order():
+        with stopping_in_order():
             comparison.run()
     except KeyboardInterrupt:
         print("stopped, and all that ran", file=sys.stderr)
@@ -188,7 +188,7 @@ def measure_once(system: System, messages: int, half_s: float) -> dict[str, Any]
     """
     sink = Sink(find_free_ports(1)[0])
     with (
-        _folder() as folder,
+        make_folder() as folder,
         start_carrier(folder, system.receipt_delay_s) as carrier,
         system.start(folder, carrier, sink) as running,
     ):
@@ -196,7 +196,7 @@ def measure_once(system: System, messages: int, half_s: float) -> dict[str, Any]
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def make_folder() -> Iterator[Path]:
     # Short: the path of PostgreSQL's socket must stay below 108 bytes.
     folder = Path(tempfile.mkdtemp(prefix="gwc"))
     try:
@@ -206,7 +206,7 @@ def _folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _stopping_in_order() -> Iterator[None]:
+def stopping_in_order() -> Iterator[None]:
     """Turn the first signal into KeyboardInterrupt; no second one breaks into what follows."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:

@@ -21,7 +21,8 @@ from bench.generator.messages import Messages, Wanted
 from bench.growth.fill import Day, fill, settle
 from bench.growth.goals import Figure
 from bench.peers.carrier import SimulatedCarrier, start_carrier
-from bench.peers.measure import Measurement
+from bench.peers.cost import read_cpu_s
+from bench.peers.measure import WARM_UP_MESSAGES, Measurement
 from bench.peers.ours import BATCH, BATCH_CONNECTIONS, list_ours
 from bench.peers.processes import find_free_ports
 from bench.peers.sink import Sink
@@ -101,17 +102,24 @@ class _Flat:
             if size > before:
                 took_s = uvloop.run(self._fill(gateway, day, before + 1, size))
                 self._say(f"{size:,} messages after {took_s:,.0f} s more of filling")
+                if size == sizes[-1]:
+                    figures += self._measure_disk(gateway, size)
             for mode, batch in (("single", 0), ("batch", BATCH)):
+                wal_before = uvloop.run(_fetch_wal_bytes(gateway))
                 measured = [self._measure(gateway, messages, batch) for _ in range(rounds)]
+                wal = uvloop.run(_fetch_wal_bytes(gateway)) - wal_before
+                sent = rounds * (messages + WARM_UP_MESSAGES)
                 cost_us[mode, size] = statistics.median(each["cpu_us_system"] for each in measured)
                 rate = statistics.median(each["end_to_end_per_s"] for each in measured)
                 self._say(
                     f"beside {size:>11,}: {mode:<7} {cost_us[mode, size]:6.1f} µs of CPU,"
-                    f" {rate:,.0f}/s"
+                    f" {rate:,.0f}/s, {wal / sent:,.0f} octets of WAL"
                 )
-                figures.append(
-                    Figure(f"CPU of a {mode} message beside {size:,}", cost_us[mode, size], "µs")
-                )
+                what = f"a {mode} message beside {size:,}"
+                figures += [
+                    Figure(f"CPU of {what}", cost_us[mode, size], "µs"),
+                    Figure(f"WAL of {what}", wal / sent, "octets"),
+                ]
         for mode in ("single", "batch"):
             growth = cost_us[mode, sizes[-1]] / cost_us[mode, sizes[0]]
             figures.append(
@@ -120,6 +128,14 @@ class _Flat:
                 )
             )
         return figures
+
+    def _measure_disk(self, gateway: RunningGateway, size: int) -> list[Figure]:
+        """Return what a message takes on disk, with its two events and all indexes."""
+        sizes = uvloop.run(_fetch_sizes(gateway))
+        return [
+            Figure(f"disk of a message's {table}", octets / size, "octets")
+            for table, octets in sizes.items()
+        ]
 
     async def _fill(self, gateway: RunningGateway, day: Day, first: int, last: int) -> float:
         async with gateway.connect() as connection:
@@ -180,12 +196,19 @@ async def measure_reading(gateway: RunningGateway, account_id: int, key: str) ->
     figures = []
     try:
         for what, target in kinds.items():
+            cpu_s = _read_cpu_s(gateway)
             times_ms = sorted([await reads.time_ms(target(n)) for n in range(READS)])
+            each_ms = (_read_cpu_s(gateway) - cpu_s) / READS * 1_000
+            figures.append(Figure(f"{what}, CPU of all", each_ms, "ms"))
             figures.append(Figure(f"{what}, median", percentile(times_ms, 50), "ms"))
             figures.append(Figure(f"{what}, p99", percentile(times_ms, 99), "ms", READ_MAX_MS))
     finally:
         reads.close()
     return figures
+
+
+def _read_cpu_s(gateway: RunningGateway) -> float:
+    return read_cpu_s([gateway.pid, gateway.database_pid])
 
 
 class Reads:
@@ -265,6 +288,28 @@ async def measure_retention(database_url: str, account_id: int, big: int) -> lis
         return figures
     finally:
         await database.close()
+
+
+async def _fetch_wal_bytes(gateway: RunningGateway) -> int:
+    async with gateway.connect() as connection:
+        return int(await connection.fetchval("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"))
+
+
+async def _fetch_sizes(gateway: RunningGateway) -> dict[str, int]:
+    """Return the octets of the rows and of the indexes of messages and events."""
+    async with gateway.connect() as connection:
+        rows = await connection.fetch(
+            "SELECT parent.relname AS name, sum(pg_table_size(part.oid))::bigint AS rows,"
+            " sum(pg_indexes_size(part.oid))::bigint AS indexes"
+            " FROM pg_inherits JOIN pg_class part ON part.oid = inhrelid"
+            " JOIN pg_class parent ON parent.oid = inhparent"
+            " WHERE inhparent IN ('messages'::regclass, 'events'::regclass) GROUP BY 1 ORDER BY 1"
+        )
+    sizes = {}
+    for row in rows:
+        sizes[f"{row['name']} (rows)"] = row["rows"]
+        sizes[f"{row['name']} (indexes)"] = row["indexes"]
+    return sizes
 
 
 async def fetch_account_id(gateway: RunningGateway) -> int:

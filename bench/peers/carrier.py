@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +20,13 @@ from bench.peers.processes import CannotRun
 from gateway.demo.children import Child
 
 BOUND_TIMEOUT_S: Final = 60.0
+ANSWER_BYTES_MAX: Final = 1 << 24
 _SCRIPT: Final = """
 identity = "tag"
 [connection]
 quick_ack = true
 [[rule]]
+latency = {latency_s}
 delay = {delay_s}
 """
 
@@ -69,15 +71,28 @@ class SimulatedCarrier:
         except TimeoutError:
             raise CannotRun("nobody bound to the simulated carrier") from None
 
-    async def look(self) -> Seen:
-        """Return what it has counted by now."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._control_port)
+    async def find_missing(self, numbers: Iterable[int]) -> set[int]:
+        """Return the numbers of messages, among these, that never came."""
+        wanted = set(numbers)
+        if not wanted:
+            return wanted
+        answer = await self._ask({"do": "missing", "first": min(wanted), "last": max(wanted)})
+        return wanted.intersection(answer["numbers"])
+
+    async def _ask(self, command: dict[str, Any]) -> dict[str, Any]:
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self._control_port, limit=ANSWER_BYTES_MAX
+        )
         try:
-            writer.write(b'{"do": "stats"}\n')
-            answer = json.loads(await reader.readline())
+            writer.write(json.dumps(command).encode() + b"\n")
+            answer: dict[str, Any] = json.loads(await reader.readline())
         finally:
             writer.close()
-        stats: dict[str, Any] = answer["carriers"][0]
+        return answer
+
+    async def look(self) -> Seen:
+        """Return what it has counted by now."""
+        stats: dict[str, Any] = (await self._ask({"do": "stats"}))["carriers"][0]
         return Seen(
             stats["submit_sm"],
             stats["distinct"],
@@ -92,10 +107,12 @@ class SimulatedCarrier:
 
 
 @contextmanager
-def start_carrier(folder: Path, receipt_delay_s: float) -> Iterator[SimulatedCarrier]:
-    """Run a fresh one until the context is left."""
+def start_carrier(
+    folder: Path, receipt_delay_s: float, latency_s: float = 0.0
+) -> Iterator[SimulatedCarrier]:
+    """Run a fresh one until the context is left; `latency_s` is how late it answers."""
     script = folder / "carrier.toml"
-    script.write_text(_SCRIPT.format(delay_s=receipt_delay_s))
+    script.write_text(_SCRIPT.format(delay_s=receipt_delay_s, latency_s=latency_s))
     words = ("--port", "0", "--control-port", "0", "--script", str(script))
     with Child("bench.smsc", *words, stderr=folder / "carrier.log") as child:
         yield SimulatedCarrier(child)

@@ -7,6 +7,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -93,18 +94,23 @@ def list_kannels(connections: int) -> list[System]:
         )
         for store in _STORES
     ]
-    systems.append(
+    return [*systems, replace(list_with_callbacks(connections)[0], name="kannel-callback")]
+
+
+def list_with_callbacks(connections: int) -> list[System]:
+    """Return Kannel with each of its stores, where each receipt is called back over HTTP."""
+    return [
         System(
-            name="kannel-callback",
-            title="Kannel, memory, callbacks",
-            keeps=_KEEPS["memory"],
+            name=f"kannel-{store}",
+            title=f"Kannel, {store}, callbacks",
+            keeps=_KEEPS[store],
             configuration=_CONFIGURATION + _CALLBACK,
             receipts_end=ReceiptsEnd.CALLBACK,
             check=_check,
-            start=partial(_start, "memory", connections, True),
+            start=partial(_start, store, connections, True),
         )
-    )
-    return systems
+        for store in _STORES
+    ]
 
 
 class SendSms:
@@ -144,7 +150,7 @@ def _start(
 ) -> Iterator[Running]:
     admin_port, smsbox_port, sendsms_port = find_free_ports(3)
     if store == "spool":
-        (folder / "spool").mkdir()
+        (folder / "spool").mkdir(exist_ok=True)
     settings = folder / "kannel.conf"
     settings.write_text(
         _SETTINGS.format(

@@ -123,7 +123,10 @@ def _start_with_smpp(
 
 def _http(gateway: RunningGateway, connections: int, batch: int = 0) -> HttpLoader:
     address = urlsplit(gateway.url)
-    key = gateway.create_account("bench")
+    kept = gateway.folder / "key"
+    if not kept.exists():  # else it is a restart
+        kept.write_text(gateway.create_account("bench"))
+    key = kept.read_text()
     wanted = Wanted(host=address.netloc, key=key, mode="batch" if batch else "single")
     return HttpLoader(
         Messages(wanted), address.port or 80, connections=connections, per_request=batch or 1

@@ -89,13 +89,13 @@ class HttpLoader:
         self, dialect: Dialect, port: int, *, connections: int, per_request: int = 1
     ) -> None:
         self.per_request = per_request
-        self._dialect = dialect
-        self._port = port
+        self.dialect = dialect
+        self.port = port
         self._connections = connections
         self._driver: Driver | None = None
 
     async def open(self) -> None:
-        self._driver = Driver("127.0.0.1", self._port, self._dialect, repeatable=False)
+        self._driver = Driver("127.0.0.1", self.port, self.dialect, repeatable=False)
         await self._driver.open(self._connections)
 
     async def run(self, load: Load) -> Figures:

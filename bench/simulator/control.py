@@ -1,6 +1,7 @@
 """Counts and commands over TCP: one JSON object a line, one answer a line.
 
     {"do": "stats"}                                                counts of all carriers
+    {"do": "missing", "first": 1, "last": 99}                      numbers (#n) that did not come
     {"do": "mobile", "source": …, "destination": …, "text": …}     a message from a phone
     {"do": "drop"}                                                 cut every connection
     {"do": "unbind"}                                               ask every bind to leave
@@ -32,6 +33,11 @@ class Stats(_Command, tag="stats"):
     pass
 
 
+class Missing(_Command, tag="missing", kw_only=True):
+    first: int
+    last: int
+
+
 class Mobile(_Command, tag="mobile", kw_only=True):
     source: str
     destination: str
@@ -57,7 +63,7 @@ class Stop(_Command, tag="stop"):
     pass
 
 
-_DECODER = msgspec.json.Decoder(Stats | Mobile | Drop | Unbind | NewScript | Stop)
+_DECODER = msgspec.json.Decoder(Stats | Missing | Mobile | Drop | Unbind | NewScript | Stop)
 
 
 class Controlled(Protocol):
@@ -114,7 +120,7 @@ class Control:
             return {"error": str(error)}
 
     def _carry_out(
-        self, command: Stats | Mobile | Drop | Unbind | NewScript | Stop
+        self, command: Stats | Missing | Mobile | Drop | Unbind | NewScript | Stop
     ) -> dict[str, Any]:
         match command:
             case Stats():
@@ -122,6 +128,9 @@ class Control:
                     "carriers": [smsc.stats() for smsc in self._carriers],
                     "process_cpu_s": time.process_time(),
                 }
+            case Missing():
+                messages = self._carrier(command.port).tally.messages
+                return {"numbers": messages.find_missing(range(command.first, command.last + 1))}
             case Mobile():
                 parts = self._send_mobile(command)
                 return {"parts": parts}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +33,10 @@ class Messages:
     def distinct(self) -> int:
         """Messages that were taken at least once."""
         return len(self._taken)
+
+    def find_missing(self, keys: Iterable[int]) -> list[int]:
+        """Return those of `keys` that were not taken."""
+        return [key for key in keys if key not in self._taken]
 
     def attempts(self, key: int) -> int:
         """Return how often this message has come before."""

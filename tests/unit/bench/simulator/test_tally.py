@@ -55,3 +55,10 @@ def test_a_report_is_json() -> None:
     report = json.loads(json.dumps(tally.report()))
     assert report["statuses"] == {"0x58": 2}
     assert report["bind"][0]["open"] is True
+
+
+def test_messages_that_never_came_are_found() -> None:
+    messages = Messages()
+    messages.note_taken(2)
+    messages.note_refused(3)
+    assert messages.find_missing(range(1, 5)) == [1, 3, 4]
