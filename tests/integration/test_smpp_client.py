@@ -508,7 +508,7 @@ async def test_an_answer_within_the_grace_is_told_and_the_session_goes_on() -> N
         peer.answer(sequence, "late id")
         context, status, message_id, latency_s = await here.listener.next("responded")
         assert (context, status, message_id) == ("late", 0, "late id")
-        assert latency_s >= 0.05
+        assert latency_s >= 0.0499  # differences of times are not exact
         assert await here.listener.next("room") == 10
         assert here.listener.untold("lost")
         assert here.bind.tally.overdue == 1

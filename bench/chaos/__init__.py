@@ -1,0 +1,1 @@
+"""A gateway under load whose parts are killed, stalled and cut off, and what came of it."""

@@ -1,0 +1,200 @@
+"""The processes of the run, on ports that stay theirs: started, killed, stalled, started again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from bench.peers.processes import CannotRun, find_free_ports
+from gateway.demo.children import Child
+
+READY_TIMEOUT_S: Final = 120.0
+WINDOW: Final = 20
+RECEIPT_TIMEOUT_S: Final = 60
+"""A carrier that is killed takes receipts with it; their messages become "unknown" after this."""
+
+_SETTINGS: Final = """
+[node]
+data_dir = "{folder}/data"
+[http]
+port = {http_port}
+[log]
+format = "json"
+[messages]
+receipt_timeout_s = {receipt_timeout_s}
+[dispatch]
+retry_first_s = 0.5
+retry_attempts_max = 500
+stop_timeout_s = 5
+[webhooks]
+allow_private = true
+retry_first_s = 0.5
+retry_max_s = 5
+[[carrier]]
+name = "alpha"
+host = "127.0.0.1"
+port = {carrier_port}
+system_id = "alpha"
+password = "secret"
+window_size = {window}
+reconnect_first_s = 0.2
+reconnect_max_s = 1.0
+[[route]]
+carriers = ["alpha"]
+[[price]]
+price = "0.0075"
+"""
+_SCRIPT: Final = """
+identity = "tag"
+[[rule]]
+latency = 0.005
+delay = 0.3
+"""
+
+
+class World:
+    """One gateway with its PostgreSQL, one simulated carrier."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.chmod(0o755)  # its PostgreSQL may run as another user
+        self.http_port, self.carrier_port, self._control_port = find_free_ports(3)
+        self._settings = folder / "gateway.toml"
+        self._script = folder / "carrier.toml"
+        self._script.write_text(_SCRIPT)
+        self._gateway: Child | None = None
+        self._carrier: Child | None = None
+        self._lives = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
+    def write_settings(self, relay_port: int) -> None:
+        self._settings.write_text(
+            _SETTINGS.format(
+                folder=self.folder,
+                http_port=self.http_port,
+                carrier_port=relay_port,
+                window=WINDOW,
+                receipt_timeout_s=RECEIPT_TIMEOUT_S,
+            )
+        )
+
+    async def start_gateway(self) -> None:
+        """Return once it serves; its log goes to a file of this life."""
+        self._lives += 1
+        self._gateway = await asyncio.to_thread(self._spawn_gateway)
+
+    async def start_carrier(self) -> None:
+        self._carrier = await asyncio.to_thread(self._spawn_carrier)
+
+    async def kill_gateway(self) -> None:
+        """Kill it, and start the next one at once."""
+        await asyncio.to_thread(_kill, self._gateway)
+        await self.start_gateway()
+
+    async def kill_carrier(self) -> None:
+        await asyncio.to_thread(_kill, self._carrier)
+        await self.start_carrier()
+
+    async def kill_database(self) -> None:
+        """Kill PostgreSQL's first process; the gateway has to start it again."""
+        self._signal_database(signal.SIGKILL)
+
+    async def restart_database(self) -> None:
+        """Have PostgreSQL shut down at once, in order; the gateway has to start it again."""
+        self._signal_database(signal.SIGINT)
+
+    async def stall_database(self, seconds: float) -> None:
+        """Let all of PostgreSQL's processes stand still."""
+        stalled = self._database()
+        for process in stalled:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            for process in stalled:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.resume()
+
+    async def run(self, *words: str) -> Any:
+        """Run one of the gateway's commands and return what it says, read from JSON."""
+        return await asyncio.to_thread(self._command, words)
+
+    async def stop(self) -> int:
+        """Stop everything in order; return the gateway's exit status."""
+        status = 0
+        if self._gateway is not None:
+            status = await asyncio.to_thread(self._gateway.stop)
+        if self._carrier is not None:
+            await asyncio.to_thread(self._carrier.end)
+        return status
+
+    def abandon(self) -> None:
+        """Leave nothing running, whatever happened."""
+        for child in (self._gateway, self._carrier):
+            if child is not None:
+                child.end()
+
+    def read_gateway_mb(self) -> float:
+        assert self._gateway is not None
+        memory: float = psutil.Process(self._gateway.pid).memory_info().rss / 2**20
+        return memory
+
+    def _spawn_gateway(self) -> Child:
+        log = self.folder / f"gateway-{self._lives}.log"
+        gateway = Child("gateway", "--config", str(self._settings), "serve", stderr=log)
+        return _await_line(gateway, lambda line: "http://" in line, log)
+
+    def _spawn_carrier(self) -> Child:
+        words = ("--port", str(self.carrier_port), "--control-port", str(self._control_port))
+        log = self.folder / "carrier.log"
+        carrier = Child("bench.smsc", *words, "--script", str(self._script), stderr=log)
+        return _await_line(carrier, lambda line: line.startswith("{"), log)
+
+    def _command(self, words: tuple[str, ...]) -> Any:
+        with Child("gateway", "--config", str(self._settings), *words, "--json") as child:
+            said = ""
+            while line := child.read_line(READY_TIMEOUT_S):
+                said += line
+                with contextlib.suppress(json.JSONDecodeError):
+                    return json.loads(said)
+        raise CannotRun(f"gateway {' '.join(words)} said {said!r}")
+
+    def _database(self) -> list[psutil.Process]:
+        pid_file = self.folder / "data" / "postgresql" / "postmaster.pid"
+        try:
+            first = psutil.Process(int(pid_file.read_text().splitlines()[0]))
+            return [first, *first.children()]
+        except (OSError, IndexError, ValueError, psutil.NoSuchProcess):
+            return []  # it is between two lives
+
+    def _signal_database(self, number: signal.Signals) -> None:
+        for process in self._database()[:1]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, number)
+
+
+def _kill(child: Child | None) -> None:
+    assert child is not None, "started"
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child.pid, signal.SIGKILL)
+    child.end()
+
+
+def _await_line(child: Child, wanted: Callable[[str], bool], log: Path) -> Child:
+    while line := child.read_line(READY_TIMEOUT_S):
+        if wanted(line):
+            return child
+    child.end()
+    raise CannotRun(f"it did not start: {log.read_text()[-1500:]}")
