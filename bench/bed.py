@@ -23,7 +23,7 @@ from gateway.demo.children import Child
 from gateway.store.embedded import start_embedded
 
 READY_TIMEOUT_S: Final = 120.0
-WINDOW: Final = 100
+WINDOW: Final = 500
 
 SETTINGS: Final = """
 [node]

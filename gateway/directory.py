@@ -1,4 +1,4 @@
-"""What the hot path has to know of accounts, a little behind the store."""
+"""What the hot path has to know of accounts: read now and then, and when one is let in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from gateway.config import Plan
 from gateway.metrics import Metrics
-from gateway.model import AccountId
+from gateway.model import Account, AccountId
 from gateway.store.ceilings import AccountCeilings, fetch_ceilings
 from gateway.store.postgres import Database
 
@@ -21,9 +21,11 @@ class Directory:
         self._metrics = metrics
         self.plans = tuple(plans)
         """The settings'; what changes here is seen after the next refresh."""
-        self._paying_on_delivery: frozenset[int] = frozenset()
-        self._hooked: frozenset[int] = frozenset()
+        self._paying_on_delivery: set[int] = set()
+        self._hooked: set[int] = set()
         self._currencies: dict[int, str] = {}
+        self._noted: list[Account] = []
+        """Since the refresh that runs, or the last one, began: it may not have seen them."""
         self._ceilings: Mapping[AccountId, AccountCeilings] = {}
         self._tell_ceilings: Callable[[Mapping[AccountId, AccountCeilings]], None] | None = None
 
@@ -38,19 +40,39 @@ class Directory:
     def pays_on_delivery(self, account_id: AccountId) -> bool:
         return account_id in self._paying_on_delivery
 
+    def note(self, account: Account) -> None:
+        """Know an account as it was just read: its first message must not be sooner than that."""
+        self._noted.append(account)
+        self._know(account.id, account.currency, bool(account.webhook_url), self._bill_of(account))
+
+    def _bill_of(self, account: Account) -> str:
+        by_plan = (plan.bill for plan in self.plans if plan.name == account.plan)
+        return account.bill or next(by_plan, "")
+
+    def _know(self, account_id: int, currency: str, hooked: bool, bill: str) -> None:
+        self._currencies[account_id] = currency
+        for ids, belongs in (
+            (self._hooked, hooked),
+            (self._paying_on_delivery, bill == "delivered"),
+        ):
+            if belongs:
+                ids.add(account_id)
+            else:
+                ids.discard(account_id)
+
     async def refresh(self) -> None:
+        self._noted.clear()
         async with self._database.acquire() as connection:
             rows = await connection.fetch(
                 "SELECT id, currency, plan, bill, webhook_url <> '' AS hooked FROM accounts"
             )
-        self._hooked = frozenset(row["id"] for row in rows if row["hooked"])
-        self._currencies = {row["id"]: row["currency"] for row in rows}
         by_plan = {plan.name: plan.bill for plan in self.plans}
-        self._paying_on_delivery = frozenset(
-            row["id"]
-            for row in rows
-            if (row["bill"] or by_plan.get(row["plan"], "")) == "delivered"
-        )
+        for row in rows:
+            bill = row["bill"] or by_plan.get(row["plan"], "")
+            self._know(row["id"], row["currency"], row["hooked"], bill)
+        noted, self._noted = self._noted, []
+        for account in noted:
+            self.note(account)
         ceilings = await fetch_ceilings(self._database)
         if ceilings != self._ceilings:
             self._ceilings = ceilings

@@ -181,7 +181,12 @@ class Parts:
         )
         self._email_depth = EmailDepth(fallback_store, metrics.email)
         self.customers = CustomersFront(
-            config.smpp, self._database, self.outcome_writer, self._ids, metrics.upstream
+            config.smpp,
+            self._database,
+            self.outcome_writer,
+            self._ids,
+            metrics.upstream,
+            self.directory.note,
         )
 
     def _build_carriers(
@@ -329,7 +334,7 @@ class Parts:
             submissions=intakes,
             reading=reader,
             dead_events=self._outbox,
-            keys=KeyRing(self._database),
+            keys=KeyRing(self._database, on_account=self.directory.note),
             condition=self.condition,
             metrics_text=self._metrics.render,
             peers=Peers(

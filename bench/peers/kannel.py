@@ -19,7 +19,7 @@ from bench.peers.processes import CannotRun, Program, find_free_ports, find_prog
 from bench.peers.sink import Sink
 from bench.peers.system import HttpLoader, ReceiptsEnd, Running, System
 
-WINDOW: Final = 100
+WINDOW: Final = 500
 _SETTINGS: Final = """
 group = core
 admin-interface = 127.0.0.1

@@ -44,8 +44,15 @@ class KeyRing:
     guess and nothing about any key.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], float] = time.monotonic,
+        on_account: Callable[[Account], None] = lambda account: None,
+    ) -> None:
+        """`on_account` hears of each account as it was read."""
         self._database = database
+        self._on_account = on_account
         self._clock = clock
         self._known: dict[bytes, _Known] = {}
         self._unknown: dict[bytes, float] = {}
@@ -98,6 +105,7 @@ class KeyRing:
             _drop_oldest(self._unknown, UNKNOWN_MAX)
             return None
         account = account_of(row)
+        self._on_account(account)
         self._unknown.pop(digest, None)
         self._known.pop(digest, None)  # to its end: the dictionary's order is the order of age
         self._known[digest] = _Known(account, asked_at)

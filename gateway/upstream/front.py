@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from gateway.config import Smpp
 from gateway.fallback.decide import Fallbacks
 from gateway.ids import IdGenerator
 from gateway.intake import Intake
 from gateway.metrics import UpstreamMetrics
-from gateway.model import Message
+from gateway.model import Account, Message
 from gateway.outcomes import Event
 from gateway.store.intake_writer import IntakeWriter
 from gateway.store.outcome_writer import OutcomeWriter
@@ -41,11 +41,13 @@ class CustomersFront:
         outcomes: OutcomeWriter,
         ids: IdGenerator,
         metrics: UpstreamMetrics,
+        on_account: Callable[[Account], None] = lambda account: None,
     ) -> None:
+        """`on_account` hears of each account that may bind, as it was read."""
         self._settings = settings
         self._database = database
         self._metrics = metrics
-        self._roster = Roster(database, settings)
+        self._roster = Roster(database, settings, on_account)
         self._open_counts = OpenCounts()
         self.postman = Postman(database, outcomes, self._roster, ids, metrics)
         self._logins = Logins()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from gateway.config import Smpp
 from gateway.errors import StoreUnavailable
 from gateway.logs import get_logger
-from gateway.model import AccountId
+from gateway.model import Account, AccountId
 from gateway.store.postgres import Database
 from gateway.store.upstream_accounts import TermsReader
 from gateway.upstream.terms import Terms
@@ -26,7 +26,14 @@ log = get_logger("upstream")
 class Roster:
     """Terms by system_id and by account; `run` keeps them fresh."""
 
-    def __init__(self, database: Database, settings: Smpp) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: Smpp,
+        on_account: Callable[[Account], None] = lambda account: None,
+    ) -> None:
+        """`on_account` hears of each account whose terms are new or changed."""
+        self._on_account = on_account
         self._reader = TermsReader(
             database, binds_max=settings.binds_max, window_size=settings.window_size
         )
@@ -49,6 +56,9 @@ class Roster:
         by_account = await self._reader.fetch()
         if by_account == self._by_account:
             return
+        for account_id, terms in by_account.items():
+            if terms != self._by_account.get(account_id):
+                self._on_account(terms.account)
         self._by_account = by_account
         self._by_system_id = {terms.system_id: terms for terms in by_account.values()}
         self._on_change()
