@@ -36,6 +36,7 @@ from bench.chaos.relay import Relay
 from bench.chaos.world import RECEIPT_TIMEOUT_S, WINDOW, World
 
 FINISH_TIMEOUT_S: Final = 200.0
+SHOWN_MAX: Final = 200
 UNDER_WAY: Final = ("accepted", "sending", "submitted")
 
 Fault = Callable[[], Awaitable[None]]
@@ -199,6 +200,9 @@ def show(run: Run, promises: list[Promise], elapsed_s: float) -> None:
         word = "kept" if promise.kept else "BROKEN"
         verdict.add_row(promise.what, promise.expected, promise.found, word)
     console.print(verdict)
+    untold = [n for n, i in run.customer.accepted.items() if i not in run.customer.told]
+    if untold:
+        print("not told by webhook:", ", ".join(map(str, sorted(untold)[:SHOWN_MAX])))
     print(f"{elapsed_s:.0f} s; every promise kept" if all(p.kept for p in promises) else "BROKEN")
 
 
