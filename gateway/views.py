@@ -56,7 +56,9 @@ class FallbackView(msgspec.Struct, frozen=True, kw_only=True):
     reply: str = ""
 
 
-class MessageView(msgspec.Struct, frozen=True, kw_only=True):
+class MessageSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A message as lists show it."""
+
     id: str
     status: str
     to: str
@@ -76,14 +78,18 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
     accepted_at: str
     send_at: str = ""
     expires_at: str
-    parts: list[SegmentView] = []
-    """One a segment; only when a single message is read."""
-    events: list[EventView] = []
-    """In order; only when a single message is read."""
+
+
+class MessageView(MessageSummary, frozen=True, kw_only=True):
+    """A single message, with all that happened to it."""
+
+    parts: list[SegmentView]
+    """One a segment."""
+    events: list[EventView]
+    """In order."""
     fallback: FallbackView | None = None
-    """Only when a single message is read."""
     tlvs: dict[str, str] = {}
-    """In hex by tag; only when a single message is read."""
+    """In hex by tag."""
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +107,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    messages: list[MessageView]
+    messages: list[MessageSummary]
     next_cursor: str = ""
     """Empty on the last page."""
 

@@ -85,6 +85,14 @@ _PROBLEM_FIELDS: dict[str, Json] = {
     "detail": {"description": "A sentence for people."},
     "retry_after_s": {"description": "When to try again, as in Retry-After."},
 }
+_SUMMARY_FIELDS: dict[str, Json] = {
+    "to": {"description": "The recipient in E.164 digits."},
+    "status": {"enum": list(READABLE_STATUSES)},
+    "encoding": {"enum": [encoding.wire for encoding in Encoding]},
+    "priority": {"enum": list(LANES)},
+    "price": {"description": "What the whole message costs; an exact decimal."},
+    "country": {"description": "ISO 3166 alpha-2 of the recipient's number, or empty."},
+}
 _FIELDS: dict[str, dict[str, Json]] = {
     "SendRequest": {**_CONTENT_FIELDS, "to": _RECIPIENT},
     "Content": _CONTENT_FIELDS,
@@ -105,22 +113,13 @@ _FIELDS: dict[str, dict[str, Json]] = {
     },
     "Problem": _PROBLEM_FIELDS,
     "ReadinessProblem": _PROBLEM_FIELDS,
+    "MessageSummary": _SUMMARY_FIELDS,
     "MessageView": {
-        "to": {"description": "The recipient in E.164 digits."},
-        "status": {"enum": list(READABLE_STATUSES)},
-        "encoding": {"enum": [encoding.wire for encoding in Encoding]},
-        "priority": {"enum": list(LANES)},
-        "price": {"description": "What the whole message costs; an exact decimal."},
-        "country": {"description": "ISO 3166 alpha-2 of the recipient's number, or empty."},
-        "parts": {"description": "One a segment; only when a single message is read."},
-        "events": {"description": "In order; only when a single message is read."},
-        "fallback": {
-            "description": "Its fallback, where it has one; only when a single message is read."
-        },
-        "tlvs": {
-            "description": "SMPP TLVs that go with it, in hex by tag; only when a single message "
-            "is read."
-        },
+        **_SUMMARY_FIELDS,
+        "parts": {"description": "One a segment."},
+        "events": {"description": "In order."},
+        "fallback": {"description": "Its fallback, where it has one."},
+        "tlvs": {"description": "SMPP TLVs that go with it, in hex by tag."},
     },
     "FallbackView": {
         "state": {"enum": [state.wire for state in FallbackState]},

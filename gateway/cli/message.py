@@ -25,7 +25,7 @@ from gateway.model import AccountId, MessageId
 from gateway.store.message_views import SCHEDULED
 from gateway.store.postgres import Database
 from gateway.store.reader import PAGE_MESSAGES_MAX, Reader, find_owner
-from gateway.views import MessageView, Page, Search
+from gateway.views import MessageSummary, MessageView, Page, Search
 
 TEXT_CHARS = 40
 """Of a text, as much as a line of a table holds."""
@@ -135,7 +135,7 @@ async def _collect(reader: Reader, account_id: AccountId, search: Search) -> Pag
 
     One page looks at a bounded number of messages, so a rare match can take many.
     """
-    found: list[MessageView] = []
+    found: list[MessageSummary] = []
     cursor = search.before
     while True:
         missing = min(search.limit - len(found), PAGE_MESSAGES_MAX)
@@ -148,7 +148,7 @@ async def _collect(reader: Reader, account_id: AccountId, search: Search) -> Pag
         cursor = MessageId(int(page.next_cursor))
 
 
-def _row(view: MessageView) -> tuple[object, ...]:
+def _row(view: MessageSummary) -> tuple[object, ...]:
     text = view.text or view.data
     return (
         view.id,

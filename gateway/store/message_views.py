@@ -19,7 +19,14 @@ from gateway.lifecycle import EventKind, Status, settle_segment
 from gateway.model import Encoding, Lane
 from gateway.smpp.passing import unpack_tlvs
 from gateway.smpp.vocabulary import status_name
-from gateway.views import EMAIL_EVENTS, EventView, FallbackView, MessageView, SegmentView
+from gateway.views import (
+    EMAIL_EVENTS,
+    EventView,
+    FallbackView,
+    MessageSummary,
+    MessageView,
+    SegmentView,
+)
 
 SCHEDULED = "scheduled"
 
@@ -48,7 +55,7 @@ def format_time(seconds: float | None) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
-def message_view(
+def summary_view(
     row: Row,
     status: Status,
     carrier_id: int,
@@ -56,10 +63,10 @@ def message_view(
     now: float,
     currency: str,
     names: Names,
-) -> MessageView:
+) -> MessageSummary:
     """Show one message without its parts and events."""
     scheduled = status is Status.ACCEPTED and (row["send_at"] or 0.0) > now
-    return MessageView(
+    return MessageSummary(
         id=str(row["id"]),
         status=SCHEDULED if scheduled else status.wire,
         to=row["recipient"],
@@ -95,7 +102,7 @@ def whole_message_view(
     ordered = sorted(events, key=_effect_order)
     status = Status(ordered[-1]["status"]) if ordered else Status.ACCEPTED
     carriers = [e["carrier_id"] for e in ordered if e["carrier_id"] is not None]
-    view = message_view(
+    summary = summary_view(
         row,
         status,
         carriers[-1] if carriers else row["carrier_id"],
@@ -103,8 +110,8 @@ def whole_message_view(
         currency=currency,
         names=names,
     )
-    return msgspec.structs.replace(
-        view,
+    return MessageView(
+        **msgspec.structs.asdict(summary),
         parts=_parts(row["segments"], ordered, names),
         events=_with_email_event([_event_view(event, names) for event in ordered], fallback),
         fallback=None if fallback is None else _fallback_view(fallback),

@@ -18,7 +18,7 @@ from gateway.ids import id_at
 from gateway.lifecycle import STATUSES, Status
 from gateway.model import Account, AccountId, MessageId
 from gateway.store.inbound import build_page, fetch_inbound
-from gateway.store.message_views import SCHEDULED, message_view, whole_message_view
+from gateway.store.message_views import SCHEDULED, summary_view, whole_message_view
 from gateway.store.postgres import Database, unavailable_as_503
 from gateway.store.queries import query
 from gateway.store.statements import fetch_statement
@@ -141,7 +141,7 @@ class Reader:
             currency = await self._currency(connection, account_id)
         return Page(
             messages=[
-                message_view(
+                summary_view(
                     row,
                     Status(row["status"]),
                     row["carrier_id"],

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -27,6 +28,7 @@ from gateway.views import (
     InboundPage,
     InboundSearch,
     InboundView,
+    MessageSummary,
     MessageView,
     Page,
     Quote,
@@ -38,7 +40,7 @@ from gateway.views import (
 )
 
 ID = 263546872340938752
-VIEW = MessageView(
+SUMMARY = MessageSummary(
     id=str(ID),
     status="delivered",
     to="4917012345678",
@@ -56,6 +58,7 @@ VIEW = MessageView(
     accepted_at="2026-01-31T08:00:00Z",
     expires_at="2026-02-02T08:00:00Z",
 )
+VIEW = MessageView(**msgspec.structs.asdict(SUMMARY), parts=[], events=[])
 INBOUND = InboundView(
     id=str(ID),
     sender="491511",
@@ -113,7 +116,7 @@ class FakeGateway:
         # As the store does: a page can be empty and still have one behind it.
         if search.tag == "rare":
             return Page(messages=[], next_cursor="41")
-        return Page(messages=[VIEW], next_cursor="" if search.before else str(ID))
+        return Page(messages=[SUMMARY], next_cursor="" if search.before else str(ID))
 
     async def search_inbound(self, account_id: AccountId, search: InboundSearch) -> InboundPage:
         self._answer()
@@ -329,6 +332,8 @@ async def test_a_search_is_read_page_by_page(api: Harness) -> None:
     _, _, body = await api.ask("GET", "/v1/messages?status=delivered&limit=1&to=%2B491&tag=a%20b")
     page = json.loads(body)
     assert [message["id"] for message in page["messages"]] == [str(ID)]
+    # What only a single read knows is not there, rather than empty.
+    assert {"parts", "events", "fallback", "tlvs"}.isdisjoint(page["messages"][0])
     assert open_cursor(page["next_cursor"]) == ID
     _, _, body = await api.ask("GET", f"/v1/messages?cursor={page['next_cursor']}")
     assert json.loads(body)["next_cursor"] == ""

@@ -131,10 +131,23 @@ def test_every_error_is_a_problem(document: dict[str, Any]) -> None:
 
 
 def test_the_sender_is_named_from(document: dict[str, Any]) -> None:
-    for name in ("SendRequest", "Content", "QuoteRequest", "MessageView"):
+    for name in ("SendRequest", "Content", "QuoteRequest", "MessageSummary", "MessageView"):
         properties = document["components"]["schemas"][name]["properties"]
         assert "from" in properties
         assert "sender" not in properties
+
+
+def test_only_a_single_message_is_documented_with_its_parts_and_events(
+    document: dict[str, Any],
+) -> None:
+    schemas = document["components"]["schemas"]
+    summary, view = schemas["MessageSummary"]["properties"], schemas["MessageView"]["properties"]
+    assert view.keys() - summary.keys() == {"parts", "events", "fallback", "tlvs"}
+    assert summary.items() <= view.items()
+    assert {"parts", "events"} <= set(schemas["MessageView"]["required"])
+    assert schemas["Page"]["properties"]["messages"]["items"] == {
+        "$ref": "#/components/schemas/MessageSummary"
+    }
 
 
 def test_submits_document_the_idempotency_key(document: dict[str, Any]) -> None:
