@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 PositiveInt = Annotated[int, Meta(ge=1)]
+NonNegativeInt = Annotated[int, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(gt=0)]
 Octet = Annotated[int, Meta(ge=0, le=255)]
@@ -82,6 +83,9 @@ class Messages(Section, frozen=True, kw_only=True):
     validity_max_s: PositiveInt = 604_800
     schedule_max_s: PositiveInt = 3_024_000
     """35 days ahead, the longest that users of hosted services know."""
+    schedule_past_s: NonNegativeInt = 900
+    """What was due so long ago leaves at once; older is refused. Clocks differ by less, and time
+    zones by more."""
     receipt_timeout_s: PositiveInt = 259_200
     """A submitted message without a receipt becomes `unknown` after three days."""
     receipt_parked_s: PositiveInt = 3_600

@@ -40,26 +40,15 @@ def read_times(settings: Messages, request: SendRequest, now: float) -> tuple[fl
             )
     if request.send_at is None:
         return None, now + validity_s
-    send_at = _read_time(request.send_at)
-    if send_at > now + settings.schedule_max_s:
-        raise Rejected(
-            "send_at_too_far",
-            f"send_at is at most {settings.schedule_max_s // 86_400} days ahead",
-            field="send_at",
-        )
-    if send_at <= now:
-        return None, now + validity_s
-    return send_at, send_at + validity_s
+    send_at = _check_schedule(settings, _read_time(request.send_at), now)
+    return send_at, (now if send_at is None else send_at) + validity_s
 
 
 def check_times(settings: Messages, order: Order, now: float) -> tuple[float | None, float]:
     """As `read_times`, for times that are read already."""
     send_at = order.send_at
     if send_at is not None:
-        if send_at > now + settings.schedule_max_s:
-            raise Rejected("send_at_too_far", "the schedule is too far ahead", field="send_at")
-        if send_at <= now:
-            send_at = None
+        send_at = _check_schedule(settings, send_at, now)
     leaves_at = now if send_at is None else send_at
     if order.expires_at is None:
         return send_at, leaves_at + settings.validity_s
@@ -68,6 +57,24 @@ def check_times(settings: Messages, order: Order, now: float) -> tuple[float | N
             "validity_out_of_range", "it would be too late when it leaves", field="validity_s"
         )
     return send_at, min(order.expires_at, leaves_at + settings.validity_max_s)
+
+
+def _check_schedule(settings: Messages, send_at: float, now: float) -> float | None:
+    """Return when a message leaves that asks for a time; None: at once, since that is just past."""
+    if send_at > now + settings.schedule_max_s:
+        raise Rejected(
+            "send_at_too_far",
+            f"send_at is at most {settings.schedule_max_s // 86_400} days ahead",
+            field="send_at",
+        )
+    if send_at < now - settings.schedule_past_s:
+        # An hour off is a wrong time zone; what was meant for yesterday is not wanted today.
+        raise Rejected(
+            "send_at_past",
+            f"send_at is {now - send_at:.0f} seconds past, more than {settings.schedule_past_s}",
+            field="send_at",
+        )
+    return send_at if send_at > now else None
 
 
 def _read_time(raw: str) -> float:

@@ -45,7 +45,8 @@ _CONTENT_FIELDS: dict[str, Json] = {
     "client_ref": {"description": "Your own reference; it also makes a repeat harmless."},
     "tag": {"description": "Your own label, to search by."},
     "send_at": {
-        "description": "When to send, RFC 3339 with an offset.",
+        "description": "When to send, RFC 3339 with an offset: up to 35 days ahead, unless the "
+        "settings say otherwise. What is up to 15 minutes past is sent at once, older is refused.",
         "format": "date-time",
     },
     "validity_s": {"description": "How long it may wait and be retried, in seconds."},

@@ -117,11 +117,16 @@ def read_replacement(request: Pdu, old: Message, terms: Terms, now: float) -> Or
         # An account that writes an alphabet of its own leaves the choice to us, as at first.
         encoding=old.encoding if terms.alphabet is DefaultAlphabet.GSM7 or not text else None,
         data_coding=old.data_coding,
-        send_at=old.send_at if send_at is None else send_at,
+        send_at=_still_to_come(old.send_at, now) if send_at is None else send_at,
         expires_at=old.expires_at if expires_at is None else expires_at,
         registered_delivery=request.number("registered_delivery"),
         tlvs=old.tlvs,
     )
+
+
+def _still_to_come(send_at: float | None, now: float) -> float | None:
+    """Return the hour that a message waits for; one whose hour has come waits for its turn."""
+    return send_at if send_at is not None and send_at > now else None
 
 
 def _read_time(raw: str, now: float) -> float | NotATime | None:

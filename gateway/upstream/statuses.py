@@ -41,6 +41,7 @@ STATUS_OF_CODE: Final[Mapping[str, int]] = MappingProxyType(
         "data_not_sendable": v.ESME_RINVMSGLEN,
         "text_not_encodable": v.ESME_RSUBMITFAIL,
         "send_at_too_far": v.ESME_RINVSCHED,
+        "send_at_past": v.ESME_RINVSCHED,
         "send_at_not_a_time": v.ESME_RINVSCHED,
         "validity_out_of_range": v.ESME_RINVEXPIRY,
         "no_credit": v.ESME_RSUBMITFAIL,

@@ -215,8 +215,7 @@ def test_a_quote_says_why_not_as_a_submission_does() -> None:
         ({"send_at": "2027-01-16T08:00:00Z"}, NOW + 86_400, NOW + 87_400),
         # What is past leaves at once, and its validity does not begin in the past.
         ({"send_at": "2027-01-15T08:00:00Z"}, None, NOW + 1_000),
-        ({"send_at": "2020-01-01T00:00:00Z"}, None, NOW + 1_000),
-        ({"send_at": "0001-01-01T00:00:00+14:00"}, None, NOW + 1_000),
+        ({"send_at": "2027-01-15T07:45:00Z"}, None, NOW + 1_000),
     ],
 )
 def test_times_are_read_and_bounded(
@@ -278,6 +277,9 @@ REFUSALS: list[tuple[dict[str, Any], str, str]] = [
     ({"send_at": "２０２７-01-15T08:01:00Z"}, "send_at_not_a_time", "send_at"),
     ({"send_at": "\ud800"}, "send_at_not_a_time", "send_at"),
     ({"send_at": "2027-01-16T08:00:01Z"}, "send_at_too_far", "send_at"),
+    ({"send_at": "2027-01-15T07:44:59Z"}, "send_at_past", "send_at"),
+    ({"send_at": "2020-01-01T00:00:00Z"}, "send_at_past", "send_at"),
+    ({"send_at": "0001-01-01T00:00:00+14:00"}, "send_at_past", "send_at"),
     ({"send_at": "9999-12-31T23:59:59-14:00"}, "send_at_too_far", "send_at"),
     ({"client_ref": ""}, "client_ref_not_usable", "client_ref"),
     ({"client_ref": "x" * 129}, "client_ref_not_usable", "client_ref"),

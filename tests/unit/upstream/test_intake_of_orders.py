@@ -98,6 +98,7 @@ def test_what_the_customer_wants_to_hear_is_kept(intake: Intake) -> None:
         ({"text": "x" * 600}, "too_many_segments"),
         ({"text": "\ud800"}, "text_not_encodable"),
         ({"send_at": NOW + 9_001}, "send_at_too_far"),
+        ({"send_at": NOW - 901}, "send_at_past"),
         ({"expires_at": NOW}, "validity_out_of_range"),
         ({"send_at": NOW + 500, "expires_at": NOW + 500}, "validity_out_of_range"),
     ],

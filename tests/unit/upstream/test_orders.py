@@ -188,6 +188,12 @@ def test_what_a_replacement_leaves_empty_stays() -> None:
     )
 
 
+def test_a_replacement_of_what_was_due_already_is_not_late() -> None:
+    found = replace(message(send_at=NOW - 86_400, expires_at=NOW + 900))
+    assert isinstance(found, Order)
+    assert (found.send_at, found.expires_at) == (None, NOW + 900)
+
+
 def test_a_replacement_changes_times_and_receipts() -> None:
     found = replace(
         message(),
