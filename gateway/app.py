@@ -2,7 +2,8 @@
 
 Starts and stops the parts in order; `parts.py` builds and joins them. Nothing else knows all.
 
-    start  database → schema → the lock → writers → backlog → binds → HTTP → customers' SMPP
+    start  free ports → database → schema → the lock → writers → backlog → binds → HTTP
+           → customers' SMPP
     stop   customers' SMPP, HTTP → intake → binds (windows empty) → outcomes → emails → webhooks
            → database
 """
@@ -19,6 +20,7 @@ from pathlib import Path
 from gateway.api.serve import HttpServer
 from gateway.config import Config
 from gateway.errors import GatewayError, StoreUnavailable
+from gateway.listening import check_addresses
 from gateway.live.settings import Given, begin_settings
 from gateway.logs import get_logger
 from gateway.metrics import Metrics
@@ -67,8 +69,10 @@ class Gateway:
     async def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Serve until `stop`; raises what kept it from starting or going on.
 
-        ConfigError: settings; NotTheOwner: another node; StoreUnavailable: no database at start.
+        ConfigError: settings; CannotListen: a port is taken; NotTheOwner: another node;
+        StoreUnavailable: no database at start.
         """
+        await check_addresses(self.config)
         embedded: EmbeddedPostgres | None = None
         url = self.config.database_url
         if not url:

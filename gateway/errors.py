@@ -4,6 +4,7 @@
     ├── ConfigError        a setting is wrong: say so and do not start
     ├── StoreUnavailable   the database is away: answer 503, keep what is waiting, try again
     ├── NotTheOwner        another live node holds what this one asked for: do not start
+    ├── CannotListen       an address is taken, or not ours: say which, and do not start
     └── Rejected           one request can't be taken: answer it, store nothing, charge nothing
 
 Expected outcomes inside the gateway (throttled, refused by a carrier, no route) are values, not
@@ -36,6 +37,10 @@ class StoreUnavailable(GatewayError):
 
 class NotTheOwner(GatewayError):
     """Another live node owns this database's carriers."""
+
+
+class CannotListen(GatewayError):
+    """An address that the settings name can't be listened on."""
 
 
 class Rejected(GatewayError):

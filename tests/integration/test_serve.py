@@ -271,6 +271,35 @@ def test_a_port_in_use_is_named(serve: Serve, database_url: str) -> None:
     assert f"can't listen on 127.0.0.1:{port}: Address already in use" in gateway.sentence
 
 
+@pytest.mark.parametrize("section", ["http", "smpp", "smpp.tls"])
+def test_a_port_in_use_is_found_before_anything_is_made(
+    serve: Serve, folder: Path, section: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        smpp = f"[smpp]\nenabled = true\nhost = '127.0.0.1'\nport = {port}\n"
+        if section == "smpp.tls":
+            smpp = (
+                "[smpp]\nenabled = true\nplain = false\nhost = '127.0.0.1'\n"
+                f"[smpp.tls]\nenabled = true\nport = {port}\ncert_file = 'a'\nkey_file = 'b'\n"
+            )
+        gateway = serve(port=port) if section == "http" else serve(smpp)
+        assert gateway.wait() == 1
+    assert gateway.sentence == (
+        f"gateway: can't listen on 127.0.0.1:{port}: Address already in use; [{section}] host and"
+        " port say where"
+    )
+    assert not (folder / "data" / "postgresql").exists()
+
+
+def test_an_address_that_is_not_ours_is_named(serve: Serve, folder: Path) -> None:
+    gateway = serve("[smpp]\nenabled = true\nhost = '192.0.2.1'\n")
+    assert gateway.wait() == 1
+    assert "can't listen on 192.0.2.1:" in gateway.sentence
+    assert "[smpp] host and port say where" in gateway.sentence
+    assert not (folder / "data" / "postgresql").exists()
+
+
 def test_a_second_gateway_on_the_same_database_is_refused(serve: Serve, database_url: str) -> None:
     first = serve(database_url=database_url)
     first.wait_for("Ctrl-C")
