@@ -19,6 +19,7 @@ import ssl
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from bench.simulator.script import Script, load_script
 from bench.simulator.session import Session
 from gateway.errors import ConfigError
 
+DEFAULT_PORT = 2775
 STATS_EVERY_S = 0.5
 """How often the file of counts is written while they change."""
 
@@ -152,22 +154,54 @@ def _port(text: str) -> int:
     return port
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a command line can say."""
+
+    host: str = "127.0.0.1"
+    ports: Sequence[int] = (DEFAULT_PORT,)
+    scripts: Sequence[Path] = ()
+    control_port: int | None = None
+    stats_file: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     options = _parser().parse_args(arguments)
     if options.self_test:
-        from bench.simulator.selftest import measure
+        return self_test(options.messages, options.script[0] if options.script else None)
+    return run(
+        Options(
+            host=options.host,
+            ports=options.port or (DEFAULT_PORT,),
+            scripts=options.script,
+            control_port=options.control_port,
+            stats_file=options.stats_file,
+            tls_cert=options.tls_cert,
+            tls_key=options.tls_key,
+        )
+    )
 
-        script = options.script[0] if options.script else None
-        print(json.dumps(measure(options.messages, script), indent=2))
-        return 0
+
+def self_test(messages: int, script: Path | None = None) -> int:
+    """Measure the simulator by itself, print the figures as JSON, and return the exit status."""
+    from bench.simulator.selftest import measure
+
+    print(json.dumps(measure(messages, script), indent=2))
+    return 0
+
+
+def run(options: Options) -> int:
+    """Simulate until a signal or the control port ends it; return the exit status."""
     try:
-        scripts = [load_script(path) for path in options.script] or [Script()]
+        scripts = [load_script(path) for path in options.scripts] or [Script()]
         tls = _load_tls(options.tls_cert, options.tls_key)
     except (ConfigError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    ports = options.port or [2775]
+    ports = options.ports
     if len(scripts) not in (1, len(ports)):
         print("give one --script for all ports, or one for each --port", file=sys.stderr)
         return 2

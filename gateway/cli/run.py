@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -54,18 +55,75 @@ def demo(data_dir: Path | None) -> None:
 
 
 @click.command(
-    # --help too goes to the simulator, which knows its own options.
-    context_settings={"ignore_unknown_options": True, "help_option_names": []},
-    add_help_option=False,
+    epilog=examples(
+        "gateway simulate                                   takes everything, on port 2775",
+        "gateway simulate --script carrier.toml             does what its script says",
+        "gateway simulate --port 2775 --port 2776 --stats-file counts.json",
+        "gateway simulate --self-test --messages 100000     how fast it is by itself",
+    )
 )
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def simulate(arguments: tuple[str, ...]) -> None:
-    """Run a simulated carrier.
+@click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True)
+@click.option(
+    "--port",
+    "ports",
+    type=click.IntRange(0, 65_535),
+    multiple=True,
+    metavar="PORT",
+    default=(2775,),
+    show_default=True,
+    help="A carrier's port; repeat it for more carriers. 0 is any that is free.",
+)
+@click.option(
+    "--script",
+    "scripts",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="TOML that says what the carrier does: one for each port, or one for all."
+    " bench/carrier.example.toml explains every key.",
+)
+@click.option(
+    "--control-port",
+    metavar="PORT",
+    type=click.IntRange(0, 65_535),
+    help="Counts and commands there, lines of JSON over TCP; 0 is any that is free.",
+)
+@click.option(
+    "--stats-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Keep the counts there, written in one piece.",
+)
+@click.option(
+    "--tls-cert",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="PEM chain; every port then speaks TLS.",
+)
+@click.option(
+    "--tls-key",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="PEM key, when it is not in the chain's file.",
+)
+@click.option("--self-test", is_flag=True, help="Measure the simulator by itself, and end.")
+@click.option(
+    "--messages",
+    type=click.IntRange(1),
+    default=100_000,
+    show_default=True,
+    help="Of the self-test.",
+)
+def simulate(self_test: bool, messages: int, scripts: tuple[Path, ...], **options: Any) -> None:
+    """Run a simulated carrier to test against.
 
-    `gateway simulate --help` tells its options.
+    An SMPP 3.4 server that does what its script says: latency, rates, refusals, receipts of every
+    kind, messages from phones, and worse. Once it listens, one line of JSON names its ports.
     """
     try:
         smsc = importlib.import_module("bench.smsc")
     except ModuleNotFoundError as error:
         raise ConfigError("", f"the simulator is not installed: {error}") from error
-    sys.exit(smsc.main(list(arguments)))
+    if self_test:
+        sys.exit(smsc.self_test(messages, scripts[0] if scripts else None))
+    sys.exit(smsc.run(smsc.Options(scripts=scripts, **options)))

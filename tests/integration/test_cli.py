@@ -97,9 +97,8 @@ def all_commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tup
 def test_every_command_explains_itself_with_examples(path: tuple[str, ...]) -> None:
     result = CliRunner().invoke(cli, [*path, "--help"])
     assert result.exit_code == 0
-    if path != ("simulate",):
-        assert f"gateway {' '.join(path)}".strip() in result.output
-        assert "Examples:" in result.output
+    assert f"gateway {' '.join(path)}".strip() in result.output
+    assert "Examples:" in result.output
 
 
 @pytest.mark.parametrize(
@@ -109,10 +108,34 @@ def test_every_command_has_an_answer_for_scripts(path: tuple[str, ...]) -> None:
     assert "--json" in CliRunner().invoke(cli, [*path, "--help"]).output
 
 
-def test_the_simulator_tells_its_own_options() -> None:
-    result = CliRunner().invoke(cli, ["simulate", "--help"])
-    assert result.exit_code == 0
-    assert "--script" in result.output
+def test_the_simulator_takes_the_same_options_by_either_name() -> None:
+    ours = set(re.findall(r"--[a-z-]+", CliRunner().invoke(cli, ["simulate", "--help"]).output))
+    words = [sys.executable, "-m", "bench.smsc", "--help"]
+    theirs = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert ours == set(re.findall(r"--[a-z-]+", theirs))
+
+
+def test_the_simulator_measures_itself() -> None:
+    words = [sys.executable, "-m", "gateway", "simulate", "--self-test", "--messages", "200"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert json.loads(said)["messages"] == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("--port", "70000"), 2, "70000 is not in the range"),
+        (("--port", "0", "--script", "absent.toml"), 2, "absent.toml"),
+        (("--port", "0", "--port", "0", "--script", "a", "--nonsense"), 2, "--nonsense"),
+        (("--messages", "0"), 2, "0 is not in the range"),
+    ],
+)
+def test_what_is_wrong_with_a_simulation_is_said(
+    arguments: tuple[str, ...], status: int, words: str
+) -> None:
+    result = CliRunner().invoke(cli, ["simulate", *arguments])
+    assert result.exit_code == status
+    assert words in result.stderr
 
 
 @pytest.mark.parametrize(
