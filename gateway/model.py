@@ -11,6 +11,8 @@ from typing import NewType
 
 import msgspec
 
+from gateway.scopes import ALL, Network
+
 MessageId = NewType("MessageId", int)
 AccountId = NewType("AccountId", int)
 CarrierId = NewType("CarrierId", int)
@@ -144,6 +146,10 @@ class Account(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     active: bool = True
     fallback: EmailRequest | None = None
     """The rule for messages that name no fallback of their own."""
+    scopes: int = ALL
+    """What the key that it was found by may do (`gateway/scopes.py`)."""
+    networks: tuple[Network, ...] = ()
+    """Where that key may come from; empty: from anywhere."""
 
 
 class SendRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):

@@ -20,7 +20,7 @@ from bench.peers.processes import find_free_ports
 from gateway.app import Gateway
 from gateway.config import Config
 from gateway.config_file import build_config
-from gateway.store import accounts, upstream_accounts
+from gateway.store import accounts, keys, upstream_accounts
 from gateway.store.embedded import start_embedded
 from gateway.store.migrate import migrate
 from gateway.store.postgres import Database
@@ -141,6 +141,6 @@ async def _make_account(database_url: str) -> str:
         await upstream_accounts.save_smpp_account(
             database, account.id, system_id="bench", password=PASSWORD
         )
-        return (await accounts.create_key(database, account.id)).plaintext
+        return (await keys.create_key(database, account.id)).plaintext
     finally:
         await database.close()

@@ -26,6 +26,7 @@ from gateway.api.heads import announced_bytes, check_json, idempotency_key, read
 from gateway.api.problems import answer_fault, answer_rejected, answer_unavailable
 from gateway.errors import Rejected, StoreUnavailable
 from gateway.model import Account
+from gateway.scopes import SEND
 
 T = TypeVar("T")
 
@@ -70,7 +71,7 @@ class BypassRoute(Generic[T]):
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         fields = read_fields(scope["headers"])
-        account = await self._gate.admit(fields, address_of(scope))
+        account = await self._gate.admit(fields, address_of(scope), SEND)
         check_json(fields)
         key = idempotency_key(fields)
         body = await read_body(receive, announced_bytes(fields), self._body_bytes_max)

@@ -24,6 +24,7 @@ from gateway.api.problems import answer_fault, answer_rejected, answer_unavailab
 from gateway.api.submit import SubmitCalls, answer_accepted
 from gateway.errors import Rejected, StoreUnavailable
 from gateway.model import Accepted, Account
+from gateway.scopes import SEND
 
 PATH: Final = b"/v1/messages"
 ROUTE: Final = "POST /v1/messages"
@@ -79,7 +80,7 @@ class DirectSubmit:
         started = self._now()
         try:
             fields = read_fields(headers)
-            account = self._gate.admit_known(fields)
+            account = self._gate.admit_known(fields, address, SEND)
             if account is None:
                 task = asyncio.ensure_future(self._look_up(fields, address, body, reply, started))
                 self._slow.add(task)
@@ -93,7 +94,7 @@ class DirectSubmit:
         self, fields: Fields, address: str, body: bytes, reply: Reply, started: float
     ) -> None:
         try:
-            account = await self._gate.admit(fields, address)
+            account = await self._gate.admit(fields, address, SEND)
             self._submit(account, fields, body, reply, started)
         except Exception as error:
             self._finish(reply, started, error)

@@ -11,6 +11,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gateway.api.openapi import BEARER
 from gateway.api.problems import title_of
 from gateway.api.queries import READABLE_STATUSES
 from gateway.fallback.terms import TRIGGERS, FallbackState
@@ -229,6 +230,7 @@ def complete_document(generated: Mapping[str, Any]) -> Json:
             if parameter["name"] == "Idempotency-Key":
                 # The framework says that it may be null, which a header can't be.
                 parameter["schema"] = dict(_IDEMPOTENCY_KEY)
+        _describe_scope(operation)
     _describe_refused_batch(document)
     _describe_csv(document)
     return document
@@ -239,6 +241,9 @@ def lower_to_30(document: Mapping[str, Any]) -> Json:
     lowered: Json = _lower(copy.deepcopy(dict(document)))
     lowered["openapi"] = "3.0.3"
     lowered["info"].pop("summary", None)
+    for _path, _method, operation in operations(lowered):
+        for requirement in operation.get("security", ()):
+            requirement[BEARER] = []  # 3.0 has scopes for OAuth alone; the description says them
     return lowered
 
 
@@ -248,6 +253,13 @@ def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Json]]:
         for method in ("get", "put", "post", "delete", "options", "head", "patch", "trace"):
             if method in item:
                 yield path, method, item[method]
+
+
+def _describe_scope(operation: Json) -> None:
+    for requirement in operation.get("security", ()):
+        (scope,) = requirement[BEARER]
+        words = f"Needs a key with the scope `{scope}`."
+        operation["description"] = f"{operation.get('description', '')} {words}".lstrip()
 
 
 def _describe_csv(document: Json) -> None:

@@ -10,6 +10,7 @@ from gateway.api.logins import FailedLogins
 from gateway.api.ports import Keys
 from gateway.errors import Rejected
 from gateway.model import Account, AccountId
+from gateway.scopes import admits, write_scopes
 from gateway.throttle.bucket import TokenBucket, Wait
 
 WORKED_MAX = 20_000
@@ -32,20 +33,21 @@ class Gate:
         self._worked: set[int] = set()
         self._buckets: dict[AccountId, tuple[float, TokenBucket]] = {}
 
-    async def admit(self, fields: Fields, address: str) -> Account:
-        """Return the account of the request's key.
+    async def admit(self, fields: Fields, address: str, scope: int) -> Account:
+        """Return the account of the request's key, which may do what `scope` says.
 
         Raises Rejected: 401 in one and the same way whatever is wrong with the key, 403 for an
-        account that is switched off, 429 for an address that sent too many wrong keys.
+        account that is switched off, an address that the key may not come from, and a scope that
+        it lacks, 429 for an address that sent too many wrong keys.
         """
-        account = self.admit_known(fields)
+        account = self.admit_known(fields, address, scope)
         if account is not None:
             return account
         key = bearer_key(fields)
         assert key is not None, "admit_known refuses without one"
-        return _active(await self._look_up(key, address))
+        return _permit(await self._look_up(key, address), address, scope)
 
-    async def admit_named(self, name: str, key: str, address: str) -> Account:
+    async def admit_named(self, name: str, key: str, address: str, scope: int) -> Account:
         """As `admit`, for a key that came as the password beside an account's name."""
         if not key:
             raise _unauthorized()
@@ -55,15 +57,15 @@ class Gate:
         if account.name != name:
             self._failed.count(address, self._now())
             raise _unauthorized()
-        return _active(account)
+        return _permit(account, address, scope)
 
-    def admit_known(self, fields: Fields) -> Account | None:
+    def admit_known(self, fields: Fields, address: str, scope: int) -> Account | None:
         """As `admit`, for a key that was checked lately; None when it has to be looked up."""
         key = bearer_key(fields)
         if key is None:
             raise _unauthorized()
         account = self._keys.recall(key)
-        return None if account is None else _active(account)
+        return None if account is None else _permit(account, address, scope)
 
     def take(self, account: Account, count: int) -> None:
         """Count messages against the account's own rate; raises Rejected (429) above it.
@@ -122,9 +124,14 @@ class Gate:
             )
 
 
-def _active(account: Account) -> Account:
+def _permit(account: Account, address: str, scope: int) -> Account:
     if not account.active:
         raise Rejected("account_inactive", "this account is switched off", status=403)
+    if account.networks and not admits(account.networks, address):
+        raise Rejected("address_not_allowed", "this key may not come from there", status=403)
+    if not account.scopes & scope:
+        (missing,) = write_scopes(scope)
+        raise Rejected("scope_missing", f"this key lacks the scope {missing}", status=403)
     return account
 
 

@@ -8,7 +8,7 @@ from litestar import Request, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 
-from gateway.api.openapi import problem_responses
+from gateway.api.openapi import NEEDS_READ, problem_responses
 from gateway.api.ports import Reading
 from gateway.api.queries import (
     SEARCH_LIMIT_DEFAULT,
@@ -29,6 +29,7 @@ def build_inbound_handler(reading: Reading) -> HTTPRouteHandler:
     @get(
         "/inbound",
         operation_id="searchInbound",
+        security=NEEDS_READ,
         summary="Search messages from phones",
         response_description="A page of messages to the account's numbers.",
         description="Newest first, by when they were whole. All filters hold together.",

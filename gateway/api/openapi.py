@@ -14,6 +14,10 @@ import gateway
 from gateway.api.problems import Problem, ReadinessProblem, title_of
 
 BEARER = "key"
+NEEDS_SEND = [{BEARER: ["send"]}]
+NEEDS_READ = [{BEARER: ["read"]}]
+"""What a route asks of a key: described in the document, and enforced by `routes.py` as it stands
+there."""
 
 _DESCRIPTION = """\
 Submit messages, see what became of them, know what they cost.
@@ -90,7 +94,10 @@ def openapi_config() -> OpenAPIConfig:
         components=Components(
             security_schemes={
                 BEARER: SecurityScheme(
-                    type="http", scheme="bearer", description="The account's API key."
+                    type="http",
+                    scheme="bearer",
+                    description="The account's API key. Each call names the scope that its key "
+                    "needs: `send` or `read`.",
                 )
             }
         ),

@@ -35,6 +35,7 @@ from gateway.outcomes import Notice
 from gateway.peers import jasmin, kannel
 from gateway.peers.callbacks import build_batch_notice
 from gateway.peers.forms import TooManyFields, read_form
+from gateway.scopes import READ, SEND
 
 TEXT = b"text/plain; charset=utf-8"
 FORM = b"application/x-www-form-urlencoded"
@@ -152,7 +153,7 @@ class PeerCalls:
             }
         try:
             name, key = kannel.read_credentials(parameters)
-            account = await self._gate.admit_named(name, key, request.address)
+            account = await self._gate.admit_named(name, key, request.address, SEND)
             now = time.time()
             call = kannel.read_call(parameters, account, now, self._settings.validity_max_s)
             if isinstance(call, kannel.Reply):
@@ -172,7 +173,7 @@ class PeerCalls:
             parameters = self._read_jasmin(request)
             now = time.time()
             asked = jasmin.read_send(parameters, now, self._settings.validity_max_s)
-            account = await self._admit(parameters, request.address)
+            account = await self._admit(parameters, request.address, SEND)
             return _answer_jasmin(200, await self._submit(account, asked))
         except jasmin.Refused as refused:
             return _refuse_jasmin(refused.status, refused.text, refused.retry_after_s)
@@ -183,7 +184,7 @@ class PeerCalls:
             parameters = self._read_jasmin(request)
             now = time.time()
             asked = jasmin.read_rate(parameters, now, self._settings.validity_max_s)
-            account = await self._admit(parameters, request.address)
+            account = await self._admit(parameters, request.address, READ)
             return Answer(200, encode(await self._quote(account, asked)))
         except jasmin.Refused as refused:
             return _refuse_json(refused.status, refused.text, refused.retry_after_s)
@@ -192,7 +193,7 @@ class PeerCalls:
         """Answer Jasmin's `/balance`."""
         try:
             parameters = self._read_jasmin(request)
-            account = await self._admit(parameters, request.address)
+            account = await self._admit(parameters, request.address, READ)
             return Answer(200, encode(await self._balance(account)))
         except jasmin.Refused as refused:
             return _refuse_json(refused.status, refused.text, refused.retry_after_s)
@@ -205,7 +206,7 @@ class PeerCalls:
     async def secure_send(self, request: PeerRequest) -> Answer:
         """Answer Jasmin's `/secure/send`."""
         try:
-            account = await self._admit_basic(request)
+            account = await self._admit_basic(request, SEND)
             parameters = {**jasmin.read_json(request.body), "username": b"-", "password": b"-"}
             asked = jasmin.read_send(parameters, time.time(), self._settings.validity_max_s)
             return Answer(200, encode({"data": await self._submit(account, asked)}))
@@ -215,7 +216,7 @@ class PeerCalls:
     async def secure_sendbatch(self, request: PeerRequest) -> Answer:
         """Answer Jasmin's `/secure/sendbatch`: the whole batch in one commit."""
         try:
-            account = await self._admit_basic(request)
+            account = await self._admit_basic(request, SEND)
             now = time.time()
             call = jasmin.read_batch(request.body, now, self._settings.validity_max_s)
             batch_id = str(uuid.uuid4())
@@ -235,7 +236,7 @@ class PeerCalls:
     async def secure_rate(self, request: PeerRequest) -> Answer:
         """Answer Jasmin's `/secure/rate`: parameters in the address, or as JSON."""
         try:
-            account = await self._admit_basic(request)
+            account = await self._admit_basic(request, READ)
             given = jasmin.read_json(request.body) if request.body.strip() else {}
             parameters = {**read_form(request.query), **given}
             parameters |= {"username": b"-", "password": b"-"}
@@ -247,7 +248,7 @@ class PeerCalls:
     async def secure_balance(self, request: PeerRequest) -> Answer:
         """Answer Jasmin's `/secure/balance`."""
         try:
-            account = await self._admit_basic(request)
+            account = await self._admit_basic(request, READ)
             return Answer(200, encode({"data": await self._balance(account)}))
         except jasmin.Refused as refused:
             return _refuse_rest(refused.status, refused.text, refused.retry_after_s)
@@ -260,22 +261,25 @@ class PeerCalls:
         body = request.body if request.method == "POST" else b""
         return read_form(body, request.query)
 
-    async def _admit(self, parameters: dict[str, bytes], address: str) -> Account:
+    async def _admit(self, parameters: dict[str, bytes], address: str, scope: int) -> Account:
         name = parameters.get("username", b"").decode("utf-8", "replace")
         key = parameters.get("password", b"").decode("utf-8", "replace")
         try:
-            return await self._gate.admit_named(name, key, address)
+            return await self._gate.admit_named(name, key, address, scope)
         except Rejected as rejected:
-            if rejected.status == 429:
+            if rejected.status == 429 or rejected.code == "scope_missing":
                 raise jasmin.Refused(403, rejected.detail, rejected.retry_after_s) from None
             text = f"Authentication failure for username:{name[:64]}"
             raise jasmin.Refused(403, text) from None
 
-    async def _admit_basic(self, request: PeerRequest) -> Account:
+    async def _admit_basic(self, request: PeerRequest, scope: int) -> Account:
         credentials = jasmin.read_basic(dict(request.headers).get(b"authorization"))
+        name, key = credentials or ("", "")
         try:
-            return await self._gate.admit_named(*(credentials or ("", "")), request.address)
+            return await self._gate.admit_named(name, key, request.address, scope)
         except Rejected as rejected:
+            if rejected.code == "scope_missing":
+                raise jasmin.Refused(403, rejected.detail) from None
             raise jasmin.Refused(401, "Authentication required", rejected.retry_after_s) from None
 
     async def _submit(self, account: Account, asked: Any) -> str:

@@ -26,6 +26,8 @@ from gateway.api.openapi import (
     BATCH_EXAMPLES,
     BEARER,
     MESSAGE_EXAMPLES,
+    NEEDS_READ,
+    NEEDS_SEND,
     QUOTE_EXAMPLES,
     not_ready_response,
     problem_responses,
@@ -47,6 +49,7 @@ from gateway.api.webhooks import build_webhook_handlers
 from gateway.config import Http
 from gateway.errors import Rejected
 from gateway.model import Account, SendRequest
+from gateway.scopes import read_scopes
 from gateway.views import Balance, MessageView, Page, Quote
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -125,7 +128,6 @@ def build_routers(
         ],
         guards=[_guard_key(gate)],
         request_class=JsonRequest,
-        security=[{BEARER: []}],
     )
     return [account_routes, Router("/", route_handlers=_node_handlers(condition, metrics_text))]
 
@@ -151,6 +153,7 @@ def _body_handlers(
         opt={"decode": decode_single, **limit},
         guards=[_guard_json],
         operation_id="submitMessage",
+        security=NEEDS_SEND,
         summary="Send a message",
         response_description="Committed.",
         response_headers=[REPLAYED],
@@ -173,6 +176,7 @@ def _body_handlers(
         opt={"decode": decode_batch, **limit},
         guards=[_guard_json],
         operation_id="submitBatch",
+        security=NEEDS_SEND,
         summary="Send many messages",
         response_description="At least one item is committed; each says which.",
         response_headers=[REPLAYED],
@@ -196,6 +200,7 @@ def _body_handlers(
         opt={"decode": decode_quote, **limit},
         guards=[_guard_json],
         operation_id="quoteMessages",
+        security=NEEDS_READ,
         summary="Price messages without sending them",
         response_description="Priced.",
         description="Takes what the submit calls take, and one message with a list of numbers. "
@@ -217,6 +222,7 @@ def _message_handlers(submissions: Submissions, reading: Reading) -> list[HTTPRo
     @get(
         "/messages/{id:str}",
         operation_id="fetchMessage",
+        security=NEEDS_READ,
         summary="Read a message",
         response_description="The message.",
         description="With its segments and events.",
@@ -234,6 +240,7 @@ def _message_handlers(submissions: Submissions, reading: Reading) -> list[HTTPRo
     @get(
         "/messages",
         operation_id="searchMessages",
+        security=NEEDS_READ,
         summary="Search messages",
         response_description="A page of messages.",
         description="Newest first. All filters hold together.",
@@ -274,6 +281,7 @@ def _message_handlers(submissions: Submissions, reading: Reading) -> list[HTTPRo
         "/messages/{id:str}",
         status_code=200,
         operation_id="cancelMessage",
+        security=NEEDS_SEND,
         summary="Cancel a message",
         response_description="Withdrawn.",
         description="Withdraws what has not begun to leave and gives its price back; 409 after.",
@@ -292,6 +300,7 @@ def _account_handlers(reading: Reading, condition: Condition) -> list[HTTPRouteH
     @get(
         "/balance",
         operation_id="fetchBalance",
+        security=NEEDS_READ,
         summary="Read the balance",
         response_description="The balance as it is committed now.",
         responses=problem_responses(400, 401, 403, 429, 503),
@@ -303,6 +312,7 @@ def _account_handlers(reading: Reading, condition: Condition) -> list[HTTPRouteH
     @get(
         "/carriers",
         operation_id="listCarriers",
+        security=NEEDS_READ,
         summary="See the carriers",
         response_description="The carriers.",
         responses=problem_responses(400, 401, 403, 429, 503),
@@ -354,11 +364,18 @@ def _node_handlers(
 
 
 def _guard_key(gate: Gate) -> Callable[[Connection, BaseRouteHandler], Any]:
-    async def require_key(connection: Connection, _handler: BaseRouteHandler) -> None:
+    async def require_key(connection: Connection, handler: BaseRouteHandler) -> None:
         address = address_of(cast(Scope, connection.scope))
-        connection.scope["user"] = await gate.admit(_fields_of(connection), address)
+        scope = _scope_of(handler)
+        connection.scope["user"] = await gate.admit(_fields_of(connection), address, scope)
 
     return require_key
+
+
+def _scope_of(handler: BaseRouteHandler) -> int:
+    """Return what the route asks of a key, as its documentation says it."""
+    (requirement,) = cast(HTTPRouteHandler, handler).security or ()
+    return read_scopes(requirement[BEARER])
 
 
 async def _guard_json(connection: Connection, _handler: BaseRouteHandler) -> None:

@@ -10,7 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 
 from gateway.api.answers import JSON, encode
-from gateway.api.openapi import problem_responses
+from gateway.api.openapi import NEEDS_READ, problem_responses
 from gateway.api.ports import Reading
 from gateway.api.queries import build_days, check_parameters
 from gateway.model import Account
@@ -28,6 +28,7 @@ def build_statement_handler(reading: Reading) -> HTTPRouteHandler:
     @get(
         "/statement",
         operation_id="fetchStatement",
+        security=NEEDS_READ,
         summary="See where the money went",
         response_description="The statement, exact as of now.",
         description="What was used, by the days (UTC) on which messages were accepted: what they "

@@ -12,7 +12,7 @@ from litestar.params import Body, QueryParameter
 from litestar.types import Guard
 
 from gateway.api.decode import decode_replay
-from gateway.api.openapi import REPLAY_EXAMPLES, problem_responses
+from gateway.api.openapi import NEEDS_READ, NEEDS_SEND, REPLAY_EXAMPLES, problem_responses
 from gateway.api.ports import DeadEvents
 from gateway.api.queries import (
     SEARCH_LIMIT_DEFAULT,
@@ -40,6 +40,7 @@ def build_webhook_handlers(
     @get(
         "/webhooks/dead",
         operation_id="searchDeadEvents",
+        security=NEEDS_READ,
         summary="See the events that no endpoint took",
         response_description="A page of events that are not tried any more.",
         description="Newest first. What an endpoint refused, or failed to take for a whole day.",
@@ -71,6 +72,7 @@ def build_webhook_handlers(
         opt={"decode": decode_replay, "body_bytes_max": body_bytes_max},
         guards=[guard_json],
         operation_id="replayDeadEvents",
+        security=NEEDS_SEND,
         summary="Deliver dead events again",
         response_description="They are due now.",
         description="By `ids`, or those `since` a time, or `all` of them: at most 10,000 a call, "

@@ -29,8 +29,9 @@ from gateway.cli.webhook import account_webhook
 from gateway.config import Config
 from gateway.credit.prices import format_micros
 from gateway.model import Account
-from gateway.store import accounts
-from gateway.store.accounts import AccountSettings, NewKey, Standing
+from gateway.store import accounts, keys
+from gateway.store.accounts import AccountSettings, Standing
+from gateway.store.keys import NewKey
 from gateway.store.postgres import Database
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -134,7 +135,7 @@ def create(
             await accounts.deposit(
                 database, made.id, credit, reason="first credit", author=values.author()
             )
-        new_key = await accounts.create_key(database, made.id) if with_key else None
+        new_key = await keys.create_key(database, made.id) if with_key else None
         return await get_account(database, name), new_key
 
     standing, new_key = session.run(work, create=True)

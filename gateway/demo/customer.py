@@ -6,14 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from gateway.credit.prices import MICROS_PER_UNIT
 from gateway.model import AccountId
-from gateway.store.accounts import (
-    create_account,
-    create_key,
-    deposit,
-    find_account,
-    list_keys,
-    revoke_key,
-)
+from gateway.store.accounts import create_account, deposit, find_account
+from gateway.store.keys import create_key, list_keys, revoke_key
 from gateway.store.postgres import Database
 
 KEY_LABEL = "simulated carriers"

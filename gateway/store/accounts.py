@@ -1,14 +1,12 @@
-"""Accounts, their keys and their credit: what operators change while the gateway runs.
+"""Accounts and their credit: what operators change while the gateway runs.
 
-Keys are 256 random bits, shown once; the store has only their SHA-256. Not here: what messages
-do to credit (`intake_writer.py`, `outcome_writer.py`), and looking keys up for the API
-(`keyring.py`).
+Not here: their keys (`keys.py`), and what messages do to credit (`intake_writer.py`,
+`outcome_writer.py`).
 """
 
 from __future__ import annotations
 
 import datetime
-import hashlib
 import secrets
 import unicodedata
 from typing import TYPE_CHECKING, TypedDict, Unpack
@@ -33,17 +31,12 @@ DEPOSIT_MICROS_MAX = 10**15
 """A billion units at once is a typing error; and sums stay far from the end of 64 bits."""
 NOTE_CHARS_MAX = 200
 BILLS = ("", "submitted", "delivered")
-KEY_PREFIX_CHARS = 8
-KEY_SECRET_BYTES = 32
-_KEY_PREFIX_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+SECRET_BYTES = 32
 
 _INSERT_ACCOUNT = query("insert_account")
 _UPDATE_ACCOUNT = query("update_account")
 _UPDATE_FLOOR = query("update_floor")
 _FETCH_ACCOUNTS = query("fetch_accounts")
-_INSERT_KEY = query("insert_key")
-_REVOKE_KEY = query("revoke_key")
-_FETCH_KEYS = query("fetch_keys")
 _INSERT_DEPOSIT = query("insert_deposit")
 _FETCH_DEPOSIT = query("fetch_deposit_by_key")
 _APPLY_DEPOSIT = query("apply_deposit")
@@ -84,30 +77,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         return self.posted_micros - self.refunded_micros
 
 
-class NewKey(msgspec.Struct, frozen=True):
-    """A key in the only moment in which it can be read."""
-
-    plaintext: str
-    prefix: str
-
-
-class KeyInfo(msgspec.Struct, frozen=True):
-    prefix: str
-    label: str
-    created_at: datetime.datetime
-    expires_at: datetime.datetime | None
-    revoked_at: datetime.datetime | None
-
-
 class Deposited(msgspec.Struct, frozen=True):
     available_micros: int
     replayed: bool
     """True when an earlier deposit with the same key already did this."""
-
-
-def hash_key(plaintext: str) -> bytes:
-    """Return what the store keeps of a key."""
-    return hashlib.sha256(plaintext.encode("utf-8", "surrogatepass")).digest()
 
 
 @unavailable_as_503()
@@ -173,7 +146,7 @@ async def update_account(
             settings.get("bill"),
         )
         if found == "UPDATE 0":
-            raise _unknown_account()
+            raise unknown_account()
         if "floor_micros" in settings:
             floor_micros = settings["floor_micros"]
             if await connection.execute(_UPDATE_FLOOR, account_id, floor_micros) == "UPDATE 0":
@@ -208,39 +181,6 @@ async def fetch_account(database: Database, account_id: AccountId) -> Standing |
 
 
 @unavailable_as_503()
-async def create_key(
-    database: Database,
-    account_id: AccountId,
-    label: str = "",
-    expires_at: datetime.datetime | None = None,
-) -> NewKey:
-    """Make a key for the account and return it, the only time that anybody sees it."""
-    _check_note("label", label)
-    prefix = "".join(secrets.choice(_KEY_PREFIX_ALPHABET) for _ in range(KEY_PREFIX_CHARS))
-    plaintext = f"gw_{prefix}_{new_secret()}"
-    try:
-        async with database.acquire() as connection:
-            await connection.execute(
-                _INSERT_KEY, hash_key(plaintext), account_id, prefix, label, expires_at
-            )
-    except asyncpg.ForeignKeyViolationError:
-        raise _unknown_account() from None
-    return NewKey(plaintext, prefix)
-
-
-async def revoke_key(database: Database, account_id: AccountId, prefix: str) -> bool:
-    """End a key by its prefix; False when the account has no such living key."""
-    async with database.acquire() as connection:
-        return await connection.execute(_REVOKE_KEY, account_id, prefix) != "UPDATE 0"
-
-
-async def list_keys(database: Database, account_id: AccountId) -> list[KeyInfo]:
-    """Return what is known of the account's keys, oldest first; never the keys themselves."""
-    async with database.acquire() as connection:
-        return [KeyInfo(*row) for row in await connection.fetch(_FETCH_KEYS, account_id)]
-
-
-@unavailable_as_503()
 async def deposit(
     database: Database,
     account_id: AccountId,
@@ -262,7 +202,7 @@ async def deposit(
             field="amount",
         )
     for field, note in (("reason", reason), ("author", author), ("key", key or "")):
-        _check_note(field, note)
+        check_note(field, note)
     try:
         async with database.acquire() as connection, connection.transaction():
             new = await connection.fetchval(
@@ -280,7 +220,7 @@ async def deposit(
                     status=409,
                 )
     except asyncpg.ForeignKeyViolationError:
-        raise _unknown_account() from None
+        raise unknown_account() from None
     return Deposited(available, replayed=False)
 
 
@@ -346,14 +286,14 @@ def _standing_of(row: Row) -> Standing:
 
 def new_secret() -> str:
     """Return 256 random bits, URL-safe."""
-    return secrets.token_urlsafe(KEY_SECRET_BYTES)
+    return secrets.token_urlsafe(SECRET_BYTES)
 
 
-def _unknown_account() -> Rejected:
+def unknown_account() -> Rejected:
     return Rejected("account_unknown", "there is no such account", field="account", status=404)
 
 
-def _check_note(field: str, value: str) -> None:
+def check_note(field: str, value: str) -> None:
     if len(value) > NOTE_CHARS_MAX or not _printable(value):
         raise Rejected(
             f"{field}_invalid",

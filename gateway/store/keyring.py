@@ -17,7 +17,9 @@ import msgspec
 
 from gateway.errors import StoreUnavailable
 from gateway.model import Account
-from gateway.store.accounts import account_of, hash_key
+from gateway.scopes import read_networks, read_scopes
+from gateway.store.accounts import account_of
+from gateway.store.keys import hash_key
 from gateway.store.postgres import Database
 from gateway.store.queries import query
 
@@ -104,7 +106,11 @@ class KeyRing:
             self._unknown[digest] = asked_at
             _drop_oldest(self._unknown, UNKNOWN_MAX)
             return None
-        account = account_of(row)
+        account = msgspec.structs.replace(
+            account_of(row),
+            scopes=read_scopes(row["scopes"]),
+            networks=read_networks(row["networks"]),
+        )
         self._on_account(account)
         self._unknown.pop(digest, None)
         self._known.pop(digest, None)  # to its end: the dictionary's order is the order of age

@@ -69,19 +69,32 @@ SELECT account_id, segments_per_s, segments_burst, recipient_per_minute, recipie
 FROM account_ceilings
 
 -- name: insert_key
-INSERT INTO api_keys (hash, account_id, prefix, label, expires_at) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO api_keys (hash, account_id, prefix, label, expires_at, scopes, networks)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+
+-- name: lock_key
+SELECT label, expires_at, scopes, networks FROM api_keys
+WHERE account_id = $1 AND prefix = $2 AND revoked_at IS NULL
+  AND (expires_at IS NULL OR expires_at > now())
+FOR UPDATE
+
+-- name: expire_key
+UPDATE api_keys SET expires_at = least(coalesce(expires_at, 'infinity'), $3)
+WHERE account_id = $1 AND prefix = $2
+RETURNING expires_at
 
 -- name: revoke_key
 UPDATE api_keys SET revoked_at = now()
 WHERE account_id = $1 AND prefix = $2 AND revoked_at IS NULL
 
 -- name: fetch_keys
-SELECT prefix, label, created_at, expires_at, revoked_at
+SELECT prefix, label, created_at, expires_at, revoked_at, scopes, networks
 FROM api_keys WHERE account_id = $1 ORDER BY created_at, prefix
 
 -- name: fetch_account_of_key
 SELECT k.hash, a.id, a.name, a.currency, a.plan, a.bill, a.default_sender, a.segments_max,
-       a.submit_per_s, a.webhook_url, a.webhook_secret, a.active, a.fallback, b.floor_micros
+       a.submit_per_s, a.webhook_url, a.webhook_secret, a.active, a.fallback, b.floor_micros,
+       k.scopes, k.networks
 FROM api_keys k
 JOIN accounts a ON a.id = k.account_id
 JOIN balances b ON b.account_id = a.id

@@ -331,6 +331,34 @@ async def test_keys_are_made_listed_and_revoked(run: Run, database: Database) ->
     assert [await ring.authenticate(key) for key in (made["key"], second[0])] == [None, None]
 
 
+async def test_a_key_is_limited_and_rotated(run: Run, database: Database) -> None:
+    await run("account", "create", "shop")
+    made = await load(
+        run(
+            *("account", "key", "create", "shop", "--label", "reports", "--scope", "read"),
+            *("--network", "192.0.2.0/24", "--json"),
+        )
+    )
+    rotated = await load(run("account", "key", "rotate", "shop", made["key"], "--json"))
+    assert rotated["old_prefix"] == made["prefix"]
+    assert rotated["prefix"] != made["prefix"]
+    listed = await load(run("account", "key", "list", "shop", "--json"))
+    assert [(k["label"], k["scopes"], k["networks"]) for k in listed] == [
+        ("reports", ["read"], ["192.0.2.0/24"])
+    ] * 2
+    assert listed[0]["expires_at"] and not listed[1]["expires_at"]
+    assert "192.0.2.0/24" in (await run("account", "key", "list", "shop")).stdout
+    old = await KeyRing(database).authenticate(made["key"])
+    assert old is not None and old == await KeyRing(database).authenticate(rotated["key"])
+    at_once = await run("account", "key", "rotate", "shop", rotated["prefix"], "--hours", 0)
+    assert at_once.exit_code == 0
+    assert await KeyRing(database).authenticate(rotated["key"]) is None
+    for wrong in (("--scope", "sent"), ("--network", "everywhere")):
+        refused = await run("account", "key", "create", "shop", *wrong)
+        assert refused.exit_code != 0
+    assert len(await load(run("account", "key", "list", "shop", "--json"))) == 3
+
+
 # ── messages ────────────────────────────────────────────────────────────────────────────────
 
 

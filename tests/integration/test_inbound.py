@@ -29,8 +29,9 @@ from gateway.hooks.sign import HEADER, Verdict, judge_signature
 from gateway.model import Account
 from gateway.smpp import vocabulary as v
 from gateway.smpp.pdu import DeliverSm, encode_short_message
-from gateway.store.accounts import create_account, create_key
+from gateway.store.accounts import create_account
 from gateway.store.inbound import add_number
+from gateway.store.keys import create_key
 from gateway.store.postgres import Database
 from gateway.store.upstream_accounts import save_smpp_account
 

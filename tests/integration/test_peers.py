@@ -20,7 +20,8 @@ from bench.smsc import Smsc
 from gateway.app import Gateway
 from gateway.config_file import build_config
 from gateway.model import Account
-from gateway.store import accounts
+from gateway.scopes import SCOPES
+from gateway.store import accounts, keys
 from gateway.store.postgres import Database
 
 TIMEOUT_S = 20.0 * float(os.environ.get("GATEWAY_TEST_TIMEOUT_FACTOR", "1"))
@@ -133,7 +134,7 @@ async def start(
     smsc = Smsc(parse_script(SCRIPT))
     await smsc.start()
     account = await make_account("shop")
-    key = (await accounts.create_key(database, account.id)).plaintext
+    key = (await keys.create_key(database, account.id)).plaintext
     running: list[tuple[Gateway, asyncio.Task[None]]] = []
     async with aiohttp.ClientSession() as http:
 
@@ -408,3 +409,34 @@ async def test_peers_that_are_switched_off_are_not_there(start: Start) -> None:
     world = await start(http={"peers": ["jasmin"]})
     assert (await world.kannel(to=GOOD))[0] == 404
     assert (await world.jasmin("/balance"))[0] == 200
+
+
+@pytest.mark.parametrize("held", sorted(SCOPES))
+async def test_their_calls_refuse_a_key_without_the_scope(
+    start: Start, database: Database, held: str
+) -> None:
+    world = await start()
+    [shop] = await accounts.list_accounts(database)
+    key = await keys.create_key(database, shop.account.id, scopes=SCOPES[held])
+    world.key = key.plaintext
+    to_send = {"to": GOOD, "from": "Shop", "content": "Hello"}
+    statuses = {
+        "send": [
+            (await world.kannel(to=GOOD, **{"from": "Shop"}))[0],
+            (await world.jasmin("/send", **to_send))[0],
+            (await world.call("/secure/send", "POST", basic=True, json=to_send))[0],
+            (
+                await world.call(
+                    "/secure/sendbatch", "POST", basic=True, json={"messages": [to_send]}
+                )
+            )[0],
+        ],
+        "read": [
+            (await world.jasmin("/rate", **to_send))[0],
+            (await world.jasmin("/balance"))[0],
+            (await world.call("/secure/rate", "GET", basic=True, params=to_send))[0],
+            (await world.call("/secure/balance", basic=True))[0],
+        ],
+    }
+    for scope, found in statuses.items():
+        assert all((status == 403) == (scope != held) for status in found), (scope, found)

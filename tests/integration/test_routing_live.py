@@ -15,7 +15,7 @@ from gateway.config_file import build_config
 from gateway.model import Account
 from gateway.routing.operator_files import Ported
 from gateway.routing.operators import Operator
-from gateway.store import accounts
+from gateway.store import keys
 from gateway.store.operators import import_ported, import_prefixes
 from gateway.store.postgres import Database
 
@@ -74,7 +74,7 @@ async def live(
     monkeypatch.delenv("DATABASE_URL", raising=False)
     monkeypatch.setattr(gateway.operators, "WATCH_S", 0.05)
     shop = await make_account("shop")
-    key = await accounts.create_key(database, shop.id)
+    key = await keys.create_key(database, shop.id)
     config = build_config(
         {
             "node": {"database_url": database_url},

@@ -12,16 +12,13 @@ from gateway.model import Account, AccountId
 from gateway.store.accounts import (
     Deposited,
     create_account,
-    create_key,
     deposit,
     fetch_account,
     find_account,
-    hash_key,
     list_accounts,
-    list_keys,
-    revoke_key,
     update_account,
 )
+from gateway.store.keys import create_key, hash_key, list_keys, revoke_key
 from gateway.store.postgres import Database
 
 MakeAccount = Callable[..., Awaitable[Account]]

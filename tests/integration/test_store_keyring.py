@@ -3,14 +3,17 @@ from __future__ import annotations
 import asyncio
 import datetime
 from collections.abc import Awaitable, Callable
+from ipaddress import ip_network
 
 import pytest
 
-from gateway.errors import StoreUnavailable
+from gateway.errors import Rejected, StoreUnavailable
 from gateway.model import Account
+from gateway.scopes import READ, SEND
 from gateway.store import keyring
-from gateway.store.accounts import create_key, revoke_key, update_account
+from gateway.store.accounts import update_account
 from gateway.store.keyring import FRESH_S, STALE_S, KeyRing
+from gateway.store.keys import create_key, list_keys, revoke_key, rotate_key
 from gateway.store.postgres import Database
 
 MakeAccount = Callable[..., Awaitable[Account]]
@@ -172,3 +175,60 @@ async def test_what_is_remembered_is_bounded(
     for key in keys:
         await ring.authenticate(key.plaintext)
     assert [ring.recall(key.plaintext) for key in keys] == [None, account, account]
+
+
+async def test_a_key_brings_its_scopes_and_networks(
+    database: Database, make_account: MakeAccount
+) -> None:
+    account = await make_account()
+    key = await create_key(database, account.id, scopes=READ, networks=["192.0.2.7", "::/0"])
+    found = await KeyRing(database).authenticate(key.plaintext)
+    assert found is not None
+    assert found.scopes == READ
+    assert found.networks == (ip_network("192.0.2.7/32"), ip_network("::/0"))
+
+
+async def test_two_keys_live_while_one_takes_the_other_s_place(
+    database: Database, make_account: MakeAccount
+) -> None:
+    account, now = await make_account(), datetime.datetime.now(datetime.UTC)
+    old = await create_key(database, account.id, "web", scopes=SEND, networks=["192.0.2.7"])
+    soon = now + datetime.timedelta(seconds=60)
+    rotated = await rotate_key(database, account.id, old.prefix, old_until=soon)
+    assert rotated.old_until == soon
+    ring = KeyRing(database)
+    first = await ring.authenticate(old.plaintext)
+    second = await ring.authenticate(rotated.made.plaintext)
+    assert first == second
+    assert second is not None and second.scopes == SEND and second.networks
+    # At once: the old one is refused, and the new one stays.
+    await rotate_key(database, account.id, rotated.made.prefix, old_until=now)
+    assert await KeyRing(database).authenticate(rotated.made.plaintext) is None
+
+
+async def test_a_rotation_never_prolongs_the_old_key_and_asks_for_the_new_one_s_end(
+    database: Database, make_account: MakeAccount
+) -> None:
+    account, now = await make_account(), datetime.datetime.now(datetime.UTC)
+    tomorrow, later = (now + datetime.timedelta(days=days) for days in (1, 90))
+    old = await create_key(database, account.id, expires_at=tomorrow)
+    with pytest.raises(Rejected, match="say when"):
+        await rotate_key(database, account.id, old.prefix, old_until=later)
+    assert len(await list_keys(database, account.id)) == 1
+    rotated = await rotate_key(database, account.id, old.prefix, old_until=later, expires_at=later)
+    assert rotated.old_until == tomorrow
+
+
+async def test_a_key_that_is_dead_or_another_s_is_not_rotated(
+    database: Database, make_account: MakeAccount
+) -> None:
+    shop, bank = await make_account("shop"), await make_account("bank")
+    now = datetime.datetime.now(datetime.UTC)
+    revoked = await create_key(database, shop.id)
+    await revoke_key(database, shop.id, revoked.prefix)
+    expired = await create_key(database, shop.id, expires_at=now)
+    theirs = await create_key(database, bank.id)
+    for key in (revoked, expired, theirs):
+        with pytest.raises(Rejected) as caught:
+            await rotate_key(database, shop.id, key.prefix, old_until=now, expires_at=now)
+        assert caught.value.status == 404

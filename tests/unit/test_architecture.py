@@ -1,6 +1,6 @@
 """The shape of the tree, held by its import lines: who decides, who waits, who may know whom.
 
-    errors model lifecycle  ←  ids views outcomes config
+    errors model scopes lifecycle  ←  ids views outcomes config
                             ←  rooms that decide: text smpp◆ throttle routing dlr credit
                             ←  use cases
                             ←  shells: store api hooks smpp.client … and what joins them
@@ -21,7 +21,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-INNERMOST = {"errors", "model", "lifecycle"}
+INNERMOST = {"errors", "model", "lifecycle", "scopes"}
 VALUES = {"ids", "views", "outcomes", "config", "config_file", "email_address"}
 DECIDING_ROOMS = {"text", "throttle", "routing", "dlr", "credit", "smpp"}
 SMPP_SHELLS = {"client", "link", "server"}

@@ -21,7 +21,7 @@ from gateway.app import Gateway
 from gateway.config_file import build_config
 from gateway.live.settings import Given
 from gateway.smpp.pdu import ShortMessage
-from gateway.store import accounts
+from gateway.store import accounts, keys
 from gateway.store.postgres import Database
 from gateway.store.settings import NodeInfo, list_nodes
 
@@ -243,7 +243,7 @@ async def node(
     node = Node(database, tmp_path)
     shop = await accounts.create_account(database, "shop", default_sender="Shop")
     await accounts.deposit(database, shop.id, 10**9, reason="test", author="test")
-    node.key = (await accounts.create_key(database, shop.id)).plaintext
+    node.key = (await keys.create_key(database, shop.id)).plaintext
     yield node
     await node.stop()
 

@@ -20,10 +20,11 @@ from gateway.api.document import operations
 from gateway.api.queries import seal_cursor
 from gateway.lifecycle import EventKind, Status
 from gateway.model import Account, MessageId
+from gateway.scopes import SCOPES
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import Value
-from gateway.store.accounts import create_key
 from gateway.store.backlog import Backlog
+from gateway.store.keys import create_key
 from gateway.store.postgres import Database
 from gateway.store.upstream_accounts import save_smpp_account
 
@@ -331,6 +332,36 @@ async def test_every_call_of_an_account_asks_for_a_key(world: World) -> None:
     for name, _, operation in operations(document):
         asks = bool(operation.get("security"))
         assert asks == (operation["operationId"] not in OPEN_CALLS), name
+
+
+@pytest.mark.parametrize("held", sorted(SCOPES))
+async def test_every_call_refuses_a_key_without_its_scope(
+    world: World, database: Database, shop: Account, held: str
+) -> None:
+    key = await create_key(database, shop.id, scopes=SCOPES[held])
+    document = await world.fetch_document()
+    needed = {
+        operation["operationId"]: operation["security"][0]["key"][0]
+        for _, _, operation in operations(document)
+        if operation["operationId"] not in OPEN_CALLS
+    }
+    assert set(needed.values()) == set(SCOPES)
+    before = await fetch_rows(database, shop)
+    refused = 0
+    for name, method, pair, build in build_calls(document, world.pairs[:1]):
+        path, options = build(pair.nobodys)
+        headers = options["headers"] | {"Authorization": f"Bearer {key.plaintext}"}
+        asked = await world.ask(method, path, **(options | {"headers": headers}))
+        if needed[name] == held:
+            assert asked.status != 403, (name, asked)
+            continue
+        problem = json.loads(asked.body)
+        assert (asked.status, problem["code"]) == (403, "scope_missing"), (name, asked)
+        assert problem["detail"].endswith(needed[name])
+        refused += 1
+    assert refused
+    if held == "read":
+        assert await fetch_rows(database, shop) == before
 
 
 async def test_smpp_calls_tell_anothers_messages_from_nobodys_in_nothing(

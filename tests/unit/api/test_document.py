@@ -18,6 +18,7 @@ from gateway.api.openapi import openapi_config
 from gateway.api.routes import build_routers
 from gateway.api.submit import SubmitCalls
 from gateway.config import Http
+from gateway.scopes import SCOPES
 
 ROUTES = {
     ("/v1/messages", "post"),
@@ -119,7 +120,7 @@ def test_every_account_route_asks_for_the_bearer_key(document: dict[str, Any]) -
         if path in OPEN_ROUTES:
             assert "security" not in operation
         else:
-            assert operation["security"] == [{scheme[0]: []}]
+            assert [list(requirement) for requirement in operation["security"]] == [[scheme[0]]]
             assert {"400", "401", "403", "429", "503"} <= operation["responses"].keys()
 
 
@@ -216,3 +217,26 @@ def test_pages_name_nothing_outside_the_gateway(document: dict[str, Any]) -> Non
     assert "validatorUrl: null" in docs._START
     assert "default-src 'none'" in docs._POLICY
     assert "http" not in docs._POLICY
+
+
+def test_every_call_of_an_account_says_which_scope_its_key_needs(
+    document: dict[str, Any],
+) -> None:
+    for path, method, operation in operations(document):
+        if path in OPEN_ROUTES:
+            assert "security" not in operation
+            continue
+        [requirement] = operation["security"]
+        [scope] = requirement["key"]
+        assert scope in SCOPES
+        assert f"`{scope}`" in operation["description"]
+        # Quoting shows prices and what could be spent; it changes nothing.
+        changes = method != "get" and path != "/v1/quote"
+        assert scope == ("send" if changes else "read"), (method, path)
+
+
+def test_in_30_the_words_alone_say_the_scope(document: dict[str, Any]) -> None:
+    for path, _, operation in operations(lower_to_30(document)):
+        if path not in OPEN_ROUTES:
+            assert operation["security"] == [{"key": []}]
+            assert "Needs a key with the scope" in operation["description"]

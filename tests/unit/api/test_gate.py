@@ -1,4 +1,4 @@
-"""Each account's own rate."""
+"""What a key may do and where it may come from, and each account's own rate."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import gateway.api.gate as gate_module
 from gateway.api.gate import Gate
 from gateway.errors import Rejected
 from gateway.model import Account, AccountId
+from gateway.scopes import ALL, READ, SEND, read_networks
 
 
 class Clock:
@@ -94,3 +95,78 @@ def test_the_rates_remembered_are_bounded(gate: Gate, monkeypatch: pytest.Monkey
     gate.take(account(1.0, 3), 1)
     gate.take(account(1.0, 1), 1)
     refusal(gate, account(1.0, 3))
+
+
+# ── what a key may do, and where it may come from ───────────────────────────────────────────
+
+FIELDS = {b"authorization": b"Bearer key"}
+
+
+class OneKey(NoKeys):
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    def recall(self, key: str) -> Account | None:
+        return self._account
+
+
+def key_of(scopes: int = ALL, *networks: str, active: bool = True) -> Gate:
+    held = Account(
+        id=AccountId(1),
+        name="shop",
+        scopes=scopes,
+        networks=read_networks(networks),
+        active=active,
+    )
+    return Gate(OneKey(held), 30, Clock())
+
+
+@pytest.mark.parametrize(
+    ("held", "asked", "missing"),
+    [(READ, SEND, "send"), (SEND, READ, "read"), (0, SEND, "send"), (0, READ, "read")],
+)
+def test_a_key_without_the_scope_is_told_which_it_lacks(
+    held: int, asked: int, missing: str
+) -> None:
+    with pytest.raises(Rejected) as caught:
+        key_of(held).admit_known(FIELDS, "192.0.2.1", asked)
+    assert (caught.value.status, caught.value.code) == (403, "scope_missing")
+    assert caught.value.detail.endswith(f" {missing}")
+
+
+@pytest.mark.parametrize(("held", "asked"), [(READ, READ), (SEND, SEND), (ALL, SEND), (ALL, READ)])
+def test_a_key_with_the_scope_is_let_in(held: int, asked: int) -> None:
+    assert key_of(held).admit_known(FIELDS, "192.0.2.1", asked) is not None
+
+
+@pytest.mark.parametrize(
+    ("networks", "address", "let_in"),
+    [
+        ((), "", True),
+        (("192.0.2.0/24",), "192.0.2.77", True),
+        (("192.0.2.0/24",), "192.0.3.1", False),
+        (("192.0.2.0/24",), "::ffff:192.0.2.77", True),
+        (("192.0.2.7",), "192.0.2.7", True),
+        (("192.0.2.7", "2001:db8::/32"), "2001:db8::9", True),
+        (("2001:db8::/32",), "2001:db9::9", False),
+        (("0.0.0.0/0",), "2001:db8::9", False),
+        (("0.0.0.0/0",), "", False),
+        (("0.0.0.0/0",), "unix:", False),
+    ],
+)
+def test_a_key_is_let_in_from_its_networks_alone(
+    networks: tuple[str, ...], address: str, let_in: bool
+) -> None:
+    gate = key_of(ALL, *networks)
+    if let_in:
+        assert gate.admit_known(FIELDS, address, SEND) is not None
+        return
+    with pytest.raises(Rejected) as caught:
+        gate.admit_known(FIELDS, address, SEND)
+    assert (caught.value.status, caught.value.code) == (403, "address_not_allowed")
+
+
+def test_a_key_that_is_no_accounts_learns_nothing_of_scopes() -> None:
+    with pytest.raises(Rejected) as caught:
+        key_of(0, "192.0.2.7").admit_known({}, "192.0.2.1", SEND)
+    assert caught.value.status == 401
