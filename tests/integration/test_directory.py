@@ -9,7 +9,7 @@ import msgspec
 from gateway.config import Plan
 from gateway.directory import Directory
 from gateway.metrics import Metrics
-from gateway.store import accounts
+from gateway.store import keys
 from gateway.store.keyring import KeyRing
 from gateway.store.postgres import Database
 
@@ -24,7 +24,7 @@ async def test_an_account_is_known_with_the_first_use_of_its_key(
         "UPDATE accounts SET webhook_url = 'https://shop.example/', plan = 'fair' WHERE id = $1",
         shop.id,
     )
-    key = (await accounts.create_key(database, shop.id)).plaintext
+    key = (await keys.create_key(database, shop.id)).plaintext
     assert not directory.wants_notice(shop.id)
     account = await KeyRing(database, on_account=directory.note).authenticate(key)
     assert account is not None
