@@ -77,6 +77,10 @@ class CarrierState:
     unwritten: int = 0
     """Submissions that it took and of which that is not committed yet."""
     breaker: Breaker = field(default_factory=Breaker)
+    answers_seen: int = 0
+    """By the breaker, when it was last looked whether the carrier is silent."""
+    silent_since: float | None = None
+    """When it was first seen so; None: nobody has looked yet."""
     bound: bool = False
     """Whether a bind can take submissions."""
     down_since: float | None = None
@@ -154,6 +158,16 @@ class CarrierState:
             if now >= failover_at:
                 return Away(now + FAILOVER_AFTER_S)
         return worst(USABLE, self.breaker.availability(now))
+
+    def note_silence(self, now: float) -> None:
+        """Tell the breaker how long nothing was answered; asked every second or so."""
+        answers = self.breaker.answers
+        since = self.silent_since
+        if since is None or self.in_flight <= self.prepared or answers != self.answers_seen:
+            self.answers_seen = answers
+            self.silent_since = now
+        else:
+            self.breaker.unanswered(now, now - since)
 
     def put(self, job: Job) -> None:
         """Put a job at the end of its lane, or aside while nothing new leaves this way."""

@@ -356,6 +356,10 @@ class CarrierDesk:
         metrics.received(status.wire)
         if status.final:
             metrics.receipt_seconds.observe(seconds)
+            deliveries = self._dispatcher.carriers[carrier_id].breaker.deliveries
+            if deliveries is not None:
+                now = self._loop.time()
+                deliveries.note(status is Status.DELIVERED, now - seconds, now)
 
     def receipt_parked(self, carrier_id: CarrierId) -> None:
         if (line := self._lines.get(carrier_id)) is not None:

@@ -5,14 +5,28 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from gateway.carriers import Line
 from gateway.dispatch import Dispatcher
+from gateway.logs import get_logger
 from gateway.metrics import Metrics
 from gateway.model import CarrierId, Lane
+from gateway.routing.health import BreakerState, Cause
 from gateway.store.intake_writer import IntakeWriter
 from gateway.store.outcome_writer import OutcomeWriter
 from gateway.views import CarrierView
+
+log = get_logger("condition")
+
+_HEALTH = {BreakerState.CLOSED: 0.0, BreakerState.HALF_OPEN: 1.0, BreakerState.OPEN: 2.0}
+
+
+def _note_health(line: Line, state: BreakerState, cause: Cause) -> None:
+    """Count and tell that a carrier is trusted, avoided or tried."""
+    line.metrics.health_changed(state.value, cause.value)
+    say = log.warning if state is BreakerState.OPEN else log.info
+    say("carrier_health", carrier=line.name, state=state.value, reason=cause.value)
 
 
 class Condition:
@@ -68,7 +82,9 @@ class Condition:
             window_size=lambda: float(sum(bind.settings.window_size for bind in line.binds)),
             in_flight=lambda: float(sum(bind.in_flight for bind in line.binds)),
             drained=lambda: float(self._dispatcher.carriers[line.id].gone is not None),
+            health=lambda: _HEALTH[self._condition_of(line)[0]],
         )
+        self._dispatcher.carriers[line.id].breaker.listen(partial(_note_health, line))
         for lane in Lane:
             self._watch_lane(line, lane, metrics)
 
@@ -87,8 +103,13 @@ class Condition:
             lane, waiting=lambda: float(state.lane_waiting(lane)), oldest_age_s=age_s
         )
 
+    def _condition_of(self, line: Line) -> tuple[BreakerState, Cause]:
+        now = asyncio.get_running_loop().time()
+        return self._dispatcher.carriers[line.id].breaker.condition(now)
+
     def _view(self, line: Line) -> CarrierView:
         bound = sum(bind.bound for bind in line.binds)
+        health, cause = self._condition_of(line)
         state = self._dispatcher.carriers[line.id]
         return CarrierView(
             name=line.name,
@@ -100,5 +121,7 @@ class Condition:
             rate_per_s=round(state.rate.rate_per_s, 3),
             held_back_by=[limit.wire for limit in state.limits.holding],
             state="up" if bound == len(line.binds) else "degraded" if bound else "down",
+            health=health.value,
+            health_reason=cause.value if health is BreakerState.OPEN else "",
             drained=state.gone.reason if state.gone is not None else "",
         )

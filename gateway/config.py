@@ -17,6 +17,7 @@ NonNegativeInt = Annotated[int, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(gt=0)]
 Octet = Annotated[int, Meta(ge=0, le=255)]
+Share = Annotated[float, Meta(gt=0, le=1)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 NumberType = Literal[
@@ -217,6 +218,37 @@ class NotBilled(Section, frozen=True, kw_only=True):
     """Receipts' `err`, whatever their state; zeros in front don't matter."""
 
 
+class Health(Section, frozen=True, kw_only=True):
+    """When a carrier is avoided, where its routes have another one."""
+
+    window_s: Seconds = 20.0
+    """Answers count for at least half of this and never longer."""
+    outcomes_min: PositiveInt = 20
+    """Fewer in the window say nothing."""
+    failed_share: Share = 0.5
+    """Of the submissions, by the carrier's own fault: system errors, lost sessions."""
+    slow_s: Annotated[float, Meta(ge=0)] = 10.0
+    """An answer that takes longer is slow; 0: none is."""
+    slow_share: Share = 0.5
+    """Of the answers: 0.5 is a bound on their median, 0.05 on the 95th percentile."""
+    silent_s: Annotated[float, Meta(ge=0)] = 15.0
+    """So long without any answer while something is in flight; 0: however long."""
+    pause_first_s: Seconds = 5.0
+    pause_max_s: Seconds = 300.0
+    """It is tried again after a pause that doubles as long as trials fail."""
+    trials: PositiveInt = 5
+    """Submissions that all have to succeed before it is trusted again."""
+    receipts_share: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    """Of the share that it used to deliver; 0: receipts are not judged. Off unless asked for: what
+    is not delivered may be the numbers' fault, and other carriers cost something else."""
+    receipts_min: PositiveInt = 200
+    """In the window, and in the past that it is compared with."""
+    receipts_window_s: Seconds = 600.0
+    receipts_pause_s: Seconds = 300.0
+    receipts_trials: PositiveInt = 50
+    """Receipts of trials by which it is trusted again."""
+
+
 class Carrier(Section, frozen=True, kw_only=True):
     name: Name
     host: str
@@ -289,6 +321,7 @@ class Carrier(Section, frozen=True, kw_only=True):
     constant_tlvs: dict[str, str] = {}
     """What goes with each submission that does not bring it itself, such as an entity's id:
     "0x1400" = "1101234567890". A text, or octets in hex behind 0x."""
+    health: Health = Health()
     statuses: dict[str, Literal["throttle", "retry", "reroute", "permanent"]] = {}
     """What this carrier's statuses mean where it differs from the table: "0x45" = "permanent"."""
     not_billed: NotBilled = NotBilled()

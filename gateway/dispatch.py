@@ -244,7 +244,7 @@ class Dispatcher:
         if status_class in (StatusClass.RETRY, StatusClass.SESSION_FAULT):
             carrier.breaker.failed(now)
         else:  # a refusal, too, is an answer of a carrier that works
-            carrier.breaker.succeeded(now)
+            carrier.breaker.answered(now, now - submission.sent_at)
         if status_class is StatusClass.OK:
             carrier.rate.succeeded(len(submission.indexes), now)
             carrier.unwritten += 1
@@ -288,6 +288,8 @@ class Dispatcher:
                 continue
             if carrier.policy.hold:
                 self._journal.waits(submission, EventKind.RETRY, wall, error=NOT_TAKEN)
+            else:
+                carrier.breaker.unsent(now)
             self._requeue(submission, now)
             if job.refused:
                 self._move_on(job, now, wall)
@@ -340,6 +342,7 @@ class Dispatcher:
     def fail_over(self, now: float) -> None:
         """Move what has not begun to leave from carriers that are away to those that are not."""
         for carrier in self.carriers.values():
+            carrier.note_silence(now)
             if not carrier.bound and carrier.down_since is None:
                 carrier.down_since = now
         usable = frozenset(c.id for c in self.carriers.values() if c.availability(now) is USABLE)
@@ -614,17 +617,24 @@ class Dispatcher:
         return job, carrier
 
     def _requeue(self, submission: Submission, now: float) -> None:
-        """Put back what was taken, in front of everything of its account."""
+        """Put back what was taken, in front of everything of its account; or with another carrier,
+        where its own is avoided."""
         job = submission.job
         carrier = self.carriers[job.carrier_id]
         submission.put_back()
-        if carrier.gone is not None and job.pristine and not (job.queued or job.refused):
+        if not (job.queued or job.refused) and self._turns_away(carrier, job, now):
             self._enqueue(job, now)
         elif not job.queued:
             carrier.returned.append(job)
             carrier.offered = NOBODY
             job.queued = True
         self.ready.add(job.carrier_id)
+
+    def _turns_away(self, carrier: CarrierState, job: Job, now: float) -> bool:
+        """Say whether a job that came back from a carrier is not to wait for it again."""
+        if not job.pristine or carrier.availability(now) is USABLE:
+            return False
+        return carrier.gone is not None or self._choose(job, now) != carrier.id
 
     def _arm(self, job: Job, at: float) -> None:
         heapq.heappush(self._timers, (at, next(self._ticket), job))

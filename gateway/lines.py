@@ -22,6 +22,8 @@ from gateway.metrics import Metrics
 from gateway.model import AccountId, CarrierId
 from gateway.outgoing import Writing
 from gateway.route_tables import build_floor, build_loss_accounts, build_routes, build_senders
+from gateway.routing.deliveries import DeliveryBreaker, DeliveryLimits
+from gateway.routing.health import Breaker, BreakerLimits
 from gateway.routing.operators import parse_code
 from gateway.routing.sender_rules import NO_RULES
 from gateway.smpp.client import CarrierBind
@@ -134,7 +136,36 @@ def build_state(carrier: Carrier, carrier_id: CarrierId, started_at: float) -> C
         window_size=carrier.window_size
         * sum(bind.count for bind in carrier.binds if bind.mode != "receiver"),
         destinations=build_destinations(carrier, started_at),
+        breaker=build_breaker(carrier),
     )
+
+
+def build_breaker(carrier: Carrier) -> Breaker:
+    """Return what judges a carrier by its answers and, where that is asked for, its receipts."""
+    health = carrier.health
+    limits = BreakerLimits(
+        window_s=health.window_s,
+        outcomes_min=health.outcomes_min,
+        failed_share=health.failed_share,
+        slow_s=health.slow_s,
+        slow_share=health.slow_share,
+        silent_s=health.silent_s,
+        open_first_s=health.pause_first_s,
+        open_max_s=health.pause_max_s,
+        trials=health.trials,
+        trial_timeout_s=max(BreakerLimits().trial_timeout_s, 1.5 * carrier.response_timeout_s),
+    )
+    if not health.receipts_share:
+        return Breaker(limits)
+    deliveries = DeliveryLimits(
+        share=health.receipts_share,
+        receipts_min=health.receipts_min,
+        window_s=health.receipts_window_s,
+        open_first_s=health.receipts_pause_s,
+        open_max_s=max(DeliveryLimits(share=0.0).open_max_s, health.receipts_pause_s),
+        trials=health.receipts_trials,
+    )
+    return Breaker(limits, DeliveryBreaker(deliveries))
 
 
 def build_destinations(carrier: Carrier, started_at: float) -> CarrierDestinations | None:

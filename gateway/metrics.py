@@ -124,6 +124,12 @@ class _Families:
             "oddity",
         )
         self.inbound_parts = gauge("inbound_parts_waiting", "Parts without the rest.", "carrier")
+        self.health = gauge("carrier_health", "0 trusted, 1 tried, 2 avoided.", "carrier")
+        self.health_changes = counter(
+            "carrier_health_changes_total",
+            "Breakers' changes, by new state and reason.",
+            *("carrier", "state", "reason"),
+        )
         self.drained = gauge("carrier_drained", "Whether it is drained by hand.", "carrier")
         self.bind_losses = counter("bind_losses_total", "Sessions lost.", "carrier", "reason")
         self.held_back = counter(
@@ -444,12 +450,18 @@ class CarrierMetrics:
         window_size: Reading,
         in_flight: Reading,
         drained: Reading,
+        health: Reading,
     ) -> None:
+        _watch(self._families.health.labels(self._name), health)
         _watch(self._families.drained.labels(self._name), drained)
         _watch(self._families.binds.labels(self._name), binds)
         _watch(self._families.bound.labels(self._name), bound)
         _watch(self._families.window_size.labels(self._name), window_size)
         _watch(self._families.in_flight.labels(self._name), in_flight)
+
+    def health_changed(self, state: str, reason: str) -> None:
+        """Count that its breaker has another state, and why."""
+        self._families.health_changes.labels(self._name, state, reason).inc()
 
     def unwatch(self) -> None:
         """Read none of the carrier's gauges any more; its counters stay."""
@@ -457,6 +469,7 @@ class CarrierMetrics:
         for gauge in (families.binds, families.bound, families.window_size, families.in_flight):
             gauge.remove(self._name)
         families.drained.remove(self._name)
+        families.health.remove(self._name)
         for gauge in (families.waiting, families.oldest):
             for lane in Lane:
                 gauge.remove(self._name, lane.wire)

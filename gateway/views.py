@@ -262,6 +262,10 @@ class CarrierView(msgspec.Struct, frozen=True, kw_only=True):
     store; account and destination, which hold some of them."""
     state: str
     """up, degraded (some binds are down) or down."""
+    health: str = "closed"
+    """Its breaker: closed (it is trusted), open (avoided where there is another), half_open."""
+    health_reason: str = ""
+    """failed, slow, silent or undelivered, while it is avoided."""
     drained: str = ""
     """Why it gets no new messages; empty: it does."""
 

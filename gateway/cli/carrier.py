@@ -28,8 +28,8 @@ HEARD_S = 5.0
 LOOK_S = 0.1
 
 COLUMNS = (
-    *("name", "state", "drained", "in flight", "waiting", "address", "system_id", "binds"),
-    *("window", "rate/s", "tls", "lost"),
+    *("name", "state", "health", "drained", "in flight", "waiting"),
+    *("address", "system_id", "binds", "window", "rate/s", "tls", "lost"),
 )
 
 
@@ -38,6 +38,8 @@ class CarrierRow(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     """up, degraded or down, where a gateway runs with it; else configured, new (never served yet)
     or removed (from the settings, messages name it still)."""
+    health: str = ""
+    """Why it is avoided by itself, and that it is tried again; empty: neither, or none runs."""
     drained: str = ""
     """By whom and why it gets no new messages; empty: it does."""
     in_flight: int = 0
@@ -88,6 +90,7 @@ def list_them(session: Session, as_json: bool) -> None:
             (
                 row.name,
                 row.state,
+                row.health,
                 row.drained,
                 row.in_flight or "",
                 row.waiting or "",
@@ -205,6 +208,12 @@ def build_rows(
     ]
 
 
+def _health(live: CarrierView | None) -> str:
+    if live is None or live.health == "closed":
+        return ""
+    return f"avoided: {live.health_reason}" if live.health_reason else "tried again"
+
+
 def _build_row(
     name: str, configured: Carrier | None, known: KnownCarrier | None, live: CarrierView | None
 ) -> CarrierRow:
@@ -217,6 +226,7 @@ def _build_row(
     row = CarrierRow(
         name=name,
         state=state,
+        health=_health(live),
         drained=str(known.drain) if known is not None and known.drain is not None else "",
         in_flight=live.in_flight if live is not None else 0,
         waiting=live.waiting if live is not None else 0,

@@ -57,7 +57,7 @@ NOT_ITS_FORM = frozenset(
             "ids",
             "not_billed",
         ),
-        "ceilings",
+        *("ceilings", "health"),
         # with other sessions
         *("host", "port", "system_id", "password", "system_type", "interface_version"),
         *("address_range", "binds", "tls", "enquire_link_s", "response_timeout_s"),
@@ -218,6 +218,7 @@ class LiveCarriers:
         carrier, state = wanted.carrier, self._fleet.carriers[line.id]
         now = asyncio.get_running_loop().time()
         agree_rate(carrier, state.rate, now)
+        state.breaker.use(wanted.state.breaker)
         if before.ceilings != carrier.ceilings:
             state.change_destinations(build_destinations(carrier, now))
         state.window_size = wanted.state.window_size

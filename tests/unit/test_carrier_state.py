@@ -118,3 +118,27 @@ def test_emptying_the_queue_leaves_out_what_has_ended_or_moved() -> None:
     state.returned = [returned]
     assert state.empty_queue() == [returned, waiting]
     assert len(state.queue) == 0
+
+
+def test_silence_counts_from_the_last_answer_while_something_is_in_flight() -> None:
+    state = carrier()
+    for second in range(100):  # nothing is in flight
+        state.note_silence(NOW + second)
+    state.in_flight = 2
+    state.note_silence(NOW + 100.0)
+    state.note_silence(NOW + 113.9)  # a look before it something was: a second may be too early
+    assert state.availability(NOW + 113.9) == USABLE
+    state.breaker.answered(NOW + 114.0)
+    state.note_silence(NOW + 114.1)
+    state.note_silence(NOW + 129.0)
+    assert state.availability(NOW + 129.0) == USABLE
+    state.note_silence(NOW + 129.1)
+    assert isinstance(state.availability(NOW + 129.1), Away)
+
+
+def test_what_is_only_prepared_waits_for_no_answer() -> None:
+    state = carrier()
+    state.in_flight = state.prepared = 3
+    for second in range(100):
+        state.note_silence(NOW + second)
+    assert state.availability(NOW + 100.0) == USABLE

@@ -1159,6 +1159,17 @@ def test_a_lost_bind_is_one_failure_however_much_was_in_flight() -> None:
     assert desk.take(B) == []
 
 
+def test_what_comes_back_from_a_carrier_that_is_avoided_takes_the_other_way() -> None:
+    desk = two()
+    desk.accept(*(message(number, routes=(A, B)) for number in range(1, 27)), message(27))
+    submissions = desk.take(A)
+    for submission in submissions[:20]:
+        desk.answer(submission, SYSTEM_ERROR)
+    desk.lose(*submissions[20:])
+    assert numbers(desk.take(B)) == [21, 22, 23, 24, 25, 26]
+    assert numbers(desk.take(A)) == [27], "which has no other way"
+
+
 # ── carriers that are configured no more ─────────────────────────────────────────────────────
 
 

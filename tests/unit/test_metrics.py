@@ -52,8 +52,10 @@ def metrics() -> Metrics:
         window_size=lambda: 20,
         in_flight=lambda: 7,
         drained=lambda: 1,
+        health=lambda: 2,
     )
     carrier.watch_lane(Lane.OTP, waiting=lambda: 4, oldest_age_s=lambda: 1.5)
+    carrier.health_changed("open", "slow")
     made.settings.applied()
     made.settings.refused()
     made.settings.watch(lambda: 3)
@@ -261,6 +263,13 @@ def test_every_metric_is_on_the_board(metrics: Metrics) -> None:
         if name.startswith("gateway_")
     }
     assert [name for name in sorted(names) if name not in board] == []
+
+
+def test_every_panel_of_the_board_has_an_id_and_a_place_of_its_own() -> None:
+    panels = json.loads(BOARD.read_text())["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    places = {(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}
+    assert len(places) == len(panels)
 
 
 def test_every_alert_has_its_paragraph_in_the_runbook() -> None:

@@ -43,6 +43,9 @@ class Operator:
 
     async def start(self) -> None:
         await self.smsc.start()
+        self._listen()
+
+    def _listen(self) -> None:
         intake = self.smsc.carrier.intake
         judge = intake.judge
 
@@ -66,6 +69,7 @@ class Operator:
 
     def follow(self, script: str) -> None:
         self.smsc.carrier.follow(parse_script(script))
+        self._listen()  # it judges by another script now
 
 
 class Load:

@@ -11,6 +11,7 @@ from gateway.routing.health import (
     Breaker,
     BreakerLimits,
     BreakerState,
+    Cause,
     Gone,
     worst,
 )
@@ -49,16 +50,16 @@ def test_a_new_breaker_is_closed_and_usable() -> None:
 def test_failures_below_the_share_keep_it_closed() -> None:
     breaker = Breaker(LIMITS)
     for now in range(100):
-        breaker.succeeded(now * 0.1)
-        breaker.succeeded(now * 0.1)
+        breaker.answered(now * 0.1)
+        breaker.answered(now * 0.1)
         breaker.failed(now * 0.1)
     assert breaker.state(10.0) is BreakerState.CLOSED
 
 
 def test_failures_at_the_share_open_it_for_the_first_pause() -> None:
     breaker = Breaker(LIMITS)
-    breaker.succeeded(100.0)
-    breaker.succeeded(100.0)
+    breaker.answered(100.0)
+    breaker.answered(100.0)
     breaker.failed(100.0)
     assert breaker.state(100.0) is BreakerState.CLOSED
     breaker.failed(101.0)
@@ -94,7 +95,7 @@ def test_outcomes_older_than_the_window_do_not_count() -> None:
     breaker = Breaker(LIMITS)
     for _ in range(3):
         breaker.failed(100.0)
-    breaker.succeeded(109.0)
+    breaker.answered(109.0)
     breaker.failed(110.5)
     assert breaker.state(110.5) is BreakerState.CLOSED
 
@@ -112,9 +113,9 @@ def test_it_closes_when_all_trials_succeed() -> None:
     breaker = _half_open(105.0)
     breaker.sent(105.0)
     breaker.sent(105.0)
-    breaker.succeeded(105.5)
+    breaker.answered(105.5)
     assert breaker.state(105.5) is BreakerState.HALF_OPEN
-    breaker.succeeded(105.6)
+    breaker.answered(105.6)
     assert breaker.state(105.6) is BreakerState.CLOSED
     assert breaker.availability(105.6) == USABLE
 
@@ -123,7 +124,7 @@ def test_a_breaker_that_closed_remembers_no_old_failures() -> None:
     breaker = _half_open(105.0)
     for _ in range(LIMITS.trials):
         breaker.sent(105.0)
-        breaker.succeeded(105.0)
+        breaker.answered(105.0)
     for _ in range(LIMITS.outcomes_min - 1):
         breaker.failed(105.0)
     assert breaker.state(105.0) is BreakerState.CLOSED
@@ -146,7 +147,7 @@ def test_the_pause_starts_small_again_once_it_was_closed() -> None:
     breaker.failed(105.0)
     for _ in range(LIMITS.trials):
         breaker.sent(115.0)
-        breaker.succeeded(115.0)
+        breaker.answered(115.0)
     for _ in range(LIMITS.outcomes_min):
         breaker.failed(116.0)
     assert breaker.availability(116.0) == Away(121.0)
@@ -154,10 +155,10 @@ def test_the_pause_starts_small_again_once_it_was_closed() -> None:
 
 def test_what_comes_in_late_from_before_the_pause_changes_nothing() -> None:
     breaker = _opened(100.0)
-    breaker.succeeded(101.0)
+    breaker.answered(101.0)
     breaker.failed(102.0)
     assert breaker.availability(102.0) == Away(105.0)
-    breaker.succeeded(105.0)
+    breaker.answered(105.0)
     breaker.failed(105.0)
     assert breaker.state(105.0) is BreakerState.HALF_OPEN
     assert breaker.availability(105.0) == USABLE
@@ -193,8 +194,8 @@ def test_a_clock_that_goes_back_neither_opens_nor_closes_it() -> None:
     breaker = _opened(100.0)
     assert breaker.availability(50.0) == Away(105.0)
     closed = Breaker(LIMITS)
-    closed.succeeded(100.0)
-    closed.succeeded(50.0)
+    closed.answered(100.0)
+    closed.answered(50.0)
     assert closed.state(50.0) is BreakerState.CLOSED
 
 
@@ -212,3 +213,115 @@ def test_the_worst_of_several_judgements_counts(
     parts: tuple[Availability, ...], joined: Availability
 ) -> None:
     assert worst(*parts) == joined
+
+
+# ── slow answers, and none ───────────────────────────────────────────────────────────────────
+
+QUICK_S, SLOW_S = 0.1, 3.0
+PATIENT = BreakerLimits(
+    window_s=10.0, outcomes_min=4, slow_s=2.0, slow_share=0.5, silent_s=8.0, trials=2
+)
+
+
+def _causes(breaker: Breaker) -> list[tuple[BreakerState, Cause]]:
+    told: list[tuple[BreakerState, Cause]] = []
+    breaker.listen(lambda state, cause: told.append((state, cause)))
+    return told
+
+
+@pytest.mark.parametrize(
+    ("answers", "opens"),
+    [
+        ([SLOW_S] * 4, True),
+        ([QUICK_S, QUICK_S, SLOW_S, SLOW_S], True),
+        ([QUICK_S, QUICK_S, QUICK_S, SLOW_S], False),
+        ([SLOW_S] * 3, False),
+        ([2.0] * 10, False),
+    ],
+)
+def test_answers_that_take_too_long_open_it(answers: list[float], opens: bool) -> None:
+    breaker = Breaker(PATIENT)
+    told = _causes(breaker)
+    for took_s in answers:
+        breaker.answered(100.0, took_s)
+    assert (breaker.state(100.0) is BreakerState.OPEN) == opens
+    assert told == ([(BreakerState.OPEN, Cause.SLOW)] if opens else [])
+
+
+def test_a_small_share_bounds_a_high_percentile() -> None:
+    breaker = Breaker(BreakerLimits(slow_s=2.0, slow_share=0.05, outcomes_min=20))
+    for _ in range(19):
+        breaker.answered(100.0, QUICK_S)
+    breaker.answered(100.0, SLOW_S)
+    assert breaker.state(100.0) is BreakerState.OPEN
+
+
+def test_without_a_bound_nothing_is_slow() -> None:
+    breaker = Breaker(BreakerLimits(slow_s=0.0, outcomes_min=1))
+    breaker.answered(100.0, 1_000.0)
+    assert breaker.state(100.0) is BreakerState.CLOSED
+
+
+def test_a_trial_that_is_slow_fails() -> None:
+    breaker = Breaker(PATIENT)
+    for _ in range(4):
+        breaker.failed(100.0)
+    told = _causes(breaker)
+    breaker.sent(105.0)
+    breaker.answered(108.0, SLOW_S)
+    assert told == [(BreakerState.HALF_OPEN, Cause.TIME), (BreakerState.OPEN, Cause.SLOW)]
+    assert breaker.availability(108.0) == Away(118.0)
+
+
+@pytest.mark.parametrize(("for_s", "state"), [(7.9, "closed"), (8.0, "open"), (100.0, "open")])
+def test_silence_opens_it(for_s: float, state: str) -> None:
+    breaker = Breaker(PATIENT)
+    breaker.sent(100.0)
+    breaker.unanswered(100.0, for_s)
+    assert breaker.state(100.0).value == state
+
+
+def test_silence_does_not_count_where_it_is_not_to() -> None:
+    breaker = Breaker(BreakerLimits(silent_s=0.0))
+    breaker.unanswered(100.0, 1e6)
+    assert breaker.state(100.0) is BreakerState.CLOSED
+
+
+def test_silence_is_a_trial_that_failed() -> None:
+    breaker = Breaker(PATIENT)
+    breaker.unanswered(100.0, 8.0)
+    breaker.unanswered(104.0, 12.0)
+    assert breaker.availability(104.0) == Away(105.0), "while it is open, silence is no news"
+    breaker.unanswered(105.0, 13.0)
+    assert breaker.state(105.0) is BreakerState.HALF_OPEN, "nothing was tried yet"
+    breaker.sent(105.0)
+    breaker.unanswered(113.0, 8.0)
+    assert breaker.availability(113.0) == Away(123.0)
+
+
+def test_every_change_is_told_with_its_reason() -> None:
+    breaker = Breaker(PATIENT)
+    told = _causes(breaker)
+    for _ in range(4):
+        breaker.failed(100.0)
+    assert breaker.condition(100.0) == (BreakerState.OPEN, Cause.FAILED)
+    breaker.sent(105.0)
+    breaker.sent(105.0)
+    breaker.answered(106.0, QUICK_S)
+    breaker.answered(106.0, QUICK_S)
+    assert told == [
+        (BreakerState.OPEN, Cause.FAILED),
+        (BreakerState.HALF_OPEN, Cause.TIME),
+        (BreakerState.CLOSED, Cause.RECOVERED),
+    ]
+
+
+def test_other_limits_hold_at_once_and_the_state_stays() -> None:
+    breaker = Breaker(PATIENT)
+    for _ in range(3):
+        breaker.failed(100.0)
+    breaker.use(Breaker(BreakerLimits(window_s=10.0, outcomes_min=3)))
+    breaker.failed(100.0)
+    assert breaker.state(100.0) is BreakerState.OPEN
+    breaker.use(Breaker(PATIENT))
+    assert breaker.state(100.0) is BreakerState.OPEN
