@@ -238,6 +238,7 @@ class Node:
     def _write(self) -> Process:
         while True:
             if self.book.wanted():
+                yield from self._try_again()
                 yield from self._look_up()
             if self._batch.empty:
                 yield 0.05 if not self._world.calm else 0.2
@@ -258,6 +259,16 @@ class Node:
     @property
     def _full(self) -> bool:
         return len(self._batch.events) >= WAITING_MAX
+
+    def _try_again(self) -> Process:
+        if not self._world.happens(self._world.plan.asked_again):
+            return
+        yield self._trip()
+        parked = list(self._store.parked)
+        yield self._trip()
+        kept = [receipt for receipt in parked if receipt not in self._batch.unparked]
+        self._world.seen["tried again"] += len(kept)
+        self.book.try_again(kept, self._world.wall)
 
     def _look_up(self) -> Process:
         keys: list[Key] = list(self.book.wanted())[:LOOKUP_KEYS_MAX]

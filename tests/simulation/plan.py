@@ -51,6 +51,9 @@ class Plan:
     late_announcements: float = 0.0
     """Commits that take a while to become known, because their connection broke."""
 
+    asked_again: float = 0.0
+    """Look-ups at which an operator has asked for all parked receipts to be tried again."""
+
     @classmethod
     def draw(cls, chance: Random) -> Plan:
         """Draw a world in which about half of everything that can go wrong does."""
@@ -87,4 +90,5 @@ class Plan:
             silent=sometimes(0.1),
             slow=sometimes(0.2),
             late_announcements=sometimes(0.2),
+            asked_again=sometimes(0.5),
         )

@@ -64,7 +64,7 @@ def test_the_worlds_are_as_bad_as_they_claim() -> None:
     seen = sum((World(seed).run().seen for seed in range(60)), Counter[str]())
     wanted = {
         *(kind.wire for kind in EventKind),
-        *("parked", "unparked", "looked up", "receipt repeated"),
+        *("parked", "unparked", "looked up", "tried again", "receipt repeated"),
         *("drained", "changed", "taken out"),
         *("bind dropped", "silence", "carrier removed", "taken whole"),
         *("refill", "late announcement"),
