@@ -20,6 +20,7 @@ COMPARE_ARGS ?=
 LOAD_ARGS ?=
 FUZZ_ARGS ?=
 SIMULATE_ARGS ?=
+LEDGER_ARGS ?=
 
 # The interpreter: the first of these that is 3.11 or later.
 PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -93,6 +94,10 @@ fuzz: $(STAMP) ## Feed hostile octets to every reader, and say how many (FUZZ_AR
 .PHONY: simulate
 simulate: $(STAMP) ## Draw 10,000 bad worlds and check every promise (SIMULATE_ARGS="--help")
 	@$(BIN)/python -m tests.simulation $(SIMULATE_ARGS)
+
+.PHONY: ledger
+ledger: $(STAMP) ## Let ten accounts live through kills and refunds, and compare every micro-unit
+	@$(BIN)/python -m bench.ledger $(LEDGER_ARGS)
 
 .PHONY: interop
 interop: $(STAMP) ## Speak SMPP with other implementations, and print what was shown with whom
