@@ -190,7 +190,8 @@ class CarrierDesk:
         self._arm_timer()
 
     def _pump_line(self, line: Line) -> None:
-        now, wall = self._loop.time(), time.time()
+        # The loop's own time is that of the beginning of its turn, and a turn may be long.
+        now, wall = time.monotonic(), time.time()
         state = self._dispatcher.carriers[line.id]
         if self._writer.full:
             self._stalled = True
@@ -216,7 +217,7 @@ class CarrierDesk:
             if pacer is not None:
                 room = min(room, line.spare(pacer, now))
                 if room <= 0:
-                    paced_until = min(paced_until, pacer.ready_at(now))
+                    paced_until = min(paced_until, pacer.ready_at(1, now))
                     continue
             taken, until = self._dispatcher.take(line.id, room, now, wall)
             if pacer is not None:
@@ -228,7 +229,7 @@ class CarrierDesk:
             if len(taken) < room:
                 return Limit.WINDOW
             if pacer is not None:
-                paced_until = min(paced_until, pacer.ready_at(now))
+                paced_until = min(paced_until, pacer.ready_at(1, now))
         if paced_until < math.inf:
             self._pump_at(line, paced_until)
             return Limit.BIND_RATE

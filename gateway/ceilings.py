@@ -66,7 +66,7 @@ class DestinationLine:
         """Return when so many segments of a message may leave; later while others go first."""
         if self._aside and job not in self._let_go:
             return math.inf
-        return self.pacer.ready_at(now, count)
+        return self.pacer.ready_at(count, now)
 
     def put_aside(self, job: Job) -> None:
         message = job.message
@@ -211,7 +211,7 @@ class Ceilings:
         """
         message = job.message
         account = self._accounts.get(message.account_id) if self._accounts else None
-        if account is not None and account.pacer.ready_at(now, count) > now:
+        if account is not None and account.pacer.ready_at(count, now) > now:
             carrier.queue.hold(message.account_id)
             account.holding[carrier.id] = None
             self._arm_account(message.account_id, account, now)
@@ -257,7 +257,7 @@ class Ceilings:
         if account is None or account.armed_at != at:
             return []
         account.armed_at = math.inf
-        if account.pacer.ready_at(now) > now:
+        if account.pacer.ready_at(1, now) > now:
             self._arm_account(account_id, account, now)
             return []
         urgencies = {
@@ -292,12 +292,12 @@ class Ceilings:
 
     def _arm_account(self, account_id: AccountId, account: _AccountCeiling, now: float) -> None:
         if account.holding and account.armed_at == math.inf:
-            account.armed_at = max(account.pacer.ready_at(now), now + STEP_S)
+            account.armed_at = max(account.pacer.ready_at(1, now), now + STEP_S)
             self._arm(account.armed_at, account_id)
 
     def _arm_line(self, carrier_id: CarrierId, line: DestinationLine, now: float) -> None:
         if line and line.armed_at == math.inf:
-            line.armed_at = max(line.pacer.ready_at(now), now + STEP_S)
+            line.armed_at = max(line.pacer.ready_at(1, now), now + STEP_S)
             self._arm(line.armed_at, (carrier_id, line))
 
     def _arm(self, at: float, held: _Held) -> None:

@@ -251,7 +251,7 @@ class Dispatcher:
             self._journal.submitted(submission, carrier_message_id, wall)
         else:
             if status_class is StatusClass.THROTTLE:
-                carrier.rate.throttled(now)
+                carrier.rate.throttled(now, submission.sent_at)
             else:
                 job.failed(submission.index)
             self._not_taken(submission, status_class, status, now, wall)

@@ -1,14 +1,25 @@
 """A carrier's rate as the carrier wants it: slower at once when it says so, faster slowly.
 
-ESME_RTHROTTLED and ESME_RMSGQFUL cut the rate of the whole carrier by a factor and pause it; then
-each second of success adds a fixed share of what it lost against, up to the agreed rate. This is
-the additive increase and multiplicative decrease that lets independent senders share a link.
+ESME_RTHROTTLED and ESME_RMSGQFUL cut the rate of the whole carrier by a factor and pause it. Then
+the rate comes back quickly to the knee, just below where the carrier complained, stays there, and
+only then feels its way up to the agreed rate:
+
+    agreed  ──┐complaint                                     ╭────
+              │             knee ┌──── patience ───┐      ╭──╯
+              │             ╱                        ╲complaint, or up
+              └─── pause ──╱
+
+A complaint before the knee was reached says that the carrier takes less now: the next knee is
+halfway down. One that comes while the rate feels its way up says that nothing has changed: patience
+doubles. So a carrier that takes less than agreed is used nearly to its limit and complains seldom,
+and one that takes all of it again is found out.
 
 Not here: that the throttled message stays first (`lanes.py`, `push_front`).
 """
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import msgspec
@@ -25,11 +36,28 @@ class AdaptiveLimits(msgspec.Struct, frozen=True, kw_only=True):
     pause_s: float = 1.0
     """Nothing leaves for so long. Complaints in this time answer what left before the cut, a
     whole window of them, and count as the same one."""
+    return_s: float = 2.0
+    """From the end of the pause to the knee."""
+    knee_share: float = 0.95
+    """Of the rate that the carrier complained about, where the knee is."""
+    patience_first_s: float = 5.0
+    patience_max_s: float = 60.0
     recover_share: float = 0.02
-    """Each second of success adds this share of the agreed rate: 25 s from half to full."""
+    """Past the knee each second of success adds this share of the agreed rate, and as much again
+    after every `PROBE_S`."""
     floor_share: float = 0.02
     """Never slower than this share of the agreed rate, or recovery would take for ever."""
 
+
+PROBE_S: Final = 2.5
+"""The longer a rate grows without a complaint, the faster."""
+
+MOVED_SHARE: Final = 1.25
+"""This far past the knee the carrier's limit is known to be another one now."""
+
+FORGET_S: Final = 60.0
+"""A complaint that comes so long after the agreed rate was reached is a new one. Sooner, the
+carrier's own burst had only hidden that its limit is where it was."""
 
 GROWTH_STEP_S: Final = 0.1
 """The rate grows at most this often: finer steps cost time on each response and change nothing."""
@@ -51,7 +79,22 @@ class AdaptiveRate:
     rate that was measured takes the agreed one's place, until the carrier takes twice as much.
     """
 
-    __slots__ = ("_agreed", "_grown_at", "_limits", "_meter", "_pacer", "_rate", "_reference")
+    __slots__ = (
+        "_agreed",
+        "_cut_at",
+        "_grown_at",
+        "_knee",
+        "_limits",
+        "_low",
+        "_meter",
+        "_pacer",
+        "_patience_s",
+        "_probed_s",
+        "_rate",
+        "_reference",
+        "_restored_at",
+        "_waited_s",
+    )
 
     def __init__(
         self,
@@ -69,7 +112,12 @@ class AdaptiveRate:
         self._reference = self._agreed
         """What cuts and growth are shares of: the agreed rate, else the measured one, else 0."""
         self._rate = self._agreed
-        self._grown_at = 0.0
+        self._cut_at = self._grown_at = self._restored_at = -math.inf
+        self._low = self._knee = 0.0
+        """Where the last complaint has left the rate, and where it comes back to; 0.0: none."""
+        self._patience_s = self._limits.patience_first_s
+        self._waited_s = self._probed_s = 0.0
+        """For how long it has been at the knee, and beyond."""
         self._meter = _Meter()
 
     @property
@@ -97,7 +145,7 @@ class AdaptiveRate:
 
     def ready_at(self, now: float) -> float:
         """Return when a segment may leave: `now`, or later. Takes nothing."""
-        return self._pacer.ready_at(now) if self._rate else now
+        return self._pacer.ready_at(1, now) if self._rate else now
 
     def agree(
         self,
@@ -114,19 +162,27 @@ class AdaptiveRate:
         elif agreed:
             self._reference = agreed
             self._rate = min(self._rate, agreed)
+            self._knee = min(self._knee, agreed)
         self._agreed = agreed
         self._pacer.change(self._rate, burst, now)
 
-    def throttled(self, now: float) -> None:
-        """Note ESME_RTHROTTLED or ESME_RMSGQFUL: cut the rate and pause, at most once a pause."""
-        if self.slowed and now < self._grown_at:
+    def throttled(self, now: float, sent_at: float = math.inf) -> None:
+        """Note ESME_RTHROTTLED or ESME_RMSGQFUL, for what was sent at a time: cut the rate and
+        pause, once for all that left before the cut."""
+        if self.slowed and (now < self._grown_at or sent_at < self._cut_at):
             return
         if not self._reference:
             self._reference = max(self._meter.rate(now), MEASURED_RATE_MIN)
             self._rate = self._reference
-        floor = self._reference * self._limits.floor_share
-        self._change_rate(max(self._rate * self._limits.cut, floor), now)
-        self._grown_at = now + self._limits.pause_s
+        if not self.slowed and now - self._restored_at > FORGET_S:
+            self._knee = 0.0
+        rate, limits = self._rate, self._limits
+        self._low = max(rate * limits.cut, self._reference * limits.floor_share)
+        self._bend(rate)
+        self._waited_s = self._probed_s = 0.0
+        self._cut_at = now
+        self._grown_at = now + limits.pause_s
+        self._change_rate(self._low, now)
         self._pacer.hold_until(self._grown_at)
 
     def succeeded(self, count: int, now: float) -> None:
@@ -139,16 +195,40 @@ class AdaptiveRate:
         if elapsed_s < GROWTH_STEP_S:
             return
         self._grown_at = now
-        grown = self._rate + self._reference * self._limits.recover_share * min(
-            elapsed_s, GROWTH_GAP_MAX_S
-        )
-        if self._agreed:
-            self._change_rate(min(grown, self._agreed), now)
-        elif grown < UNLIMITED_AGAIN * self._reference:
-            self._change_rate(grown, now)
+        self._grow(min(elapsed_s, GROWTH_GAP_MAX_S), now)
+
+    def _bend(self, rate: float) -> None:
+        """Put the knee where a complaint about this rate says."""
+        limits, knee = self._limits, self._knee
+        if rate < knee:  # it had not come back yet
+            self._knee = (self._low + rate) / 2
+            self._patience_s = limits.patience_first_s
+            return
+        if knee and rate < MOVED_SHARE * knee:
+            self._patience_s = min(2 * self._patience_s, limits.patience_max_s)
         else:
-            self._reference = 0.0
-            self._change_rate(0.0, now)
+            self._patience_s = limits.patience_first_s
+        self._knee = max(limits.knee_share * rate, self._low)
+
+    def _grow(self, elapsed_s: float, now: float) -> None:
+        limits, rate = self._limits, self._rate
+        if rate < self._knee:
+            rate += (self._knee - self._low) * elapsed_s / limits.return_s
+            self._change_rate(min(rate, self._knee), now)
+        elif self._waited_s < self._patience_s:
+            self._waited_s += elapsed_s
+        else:
+            self._probed_s += elapsed_s
+            share = limits.recover_share * (1.0 + self._probed_s / PROBE_S)
+            self._raise_to(rate + self._reference * share * elapsed_s, now)
+
+    def _raise_to(self, rate: float, now: float) -> None:
+        if self._agreed:
+            if rate >= self._agreed:
+                rate, self._restored_at = self._agreed, now
+        elif rate >= UNLIMITED_AGAIN * self._reference:
+            rate = self._reference = self._knee = 0.0
+        self._change_rate(rate, now)
 
     def _change_rate(self, rate_per_s: float, now: float) -> None:
         self._rate = rate_per_s

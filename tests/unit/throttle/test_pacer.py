@@ -49,6 +49,14 @@ def test_what_was_late_is_made_up_for() -> None:
     assert isinstance(bucket.take(1, 100.18), Wait), "a plain bucket had made it 50 a second"
 
 
+def test_idle_time_is_no_lateness() -> None:
+    late, idle = Pacer(1_000.0, burst=3), Pacer(1_000.0, burst=3)
+    for second in range(5):
+        assert _take_all(late, 100.0 + second, at_most=100) == (50 if second else 3)
+        assert [idle.take(1, 100.0 + second) for _ in range(3)] == [SEND] * 3
+        assert idle.spare(100.9 + second) == 3, "nobody has waited"
+
+
 def test_more_than_a_tolerable_lateness_is_lost() -> None:
     pacer = Pacer(1_000.0, burst=1)
     _take_all(pacer, 100.0)
@@ -75,7 +83,7 @@ def test_without_a_rate_everything_leaves_at_once(rate: float | None) -> None:
     pacer = Pacer(rate)
     assert _take_all(pacer, 1.0, at_most=1_000) == 1_000
     pacer.charge(1_000, 1.0)
-    assert pacer.ready_at(1.0) == 1.0
+    assert pacer.ready_at(1, 1.0) == 1.0
     assert pacer.rate_per_s == 0.0
 
 
@@ -90,11 +98,11 @@ def test_what_left_without_being_asked_for_is_waited_off() -> None:
     pacer = Pacer(10.0, burst=1)
     assert pacer.take(1, 100.0) == SEND
     pacer.charge(20, 100.0)
-    paid_at = pytest.approx(102.1 - LATE_S)
+    paid_at = pytest.approx(102.1)
     assert _until(pacer.take(1, 100.0)) == paid_at
-    assert pacer.ready_at(100.0) == paid_at
+    assert pacer.ready_at(1, 100.0) == paid_at
     assert pacer.spare(101.5) == 0
-    assert pacer.spare(102.1) == 1
+    assert pacer.spare(102.1 + 1e-6) == 1
 
 
 def test_a_long_message_leaves_once_all_before_it_is_paid_for() -> None:
@@ -135,6 +143,6 @@ def test_nearly_all_of_the_rate_is_used_however_late_every_turn_is(
     pacer, now, taken = Pacer(rate, burst), 1_000.0, 0
     for _ in range(400):
         taken += _take_all(pacer, now)
-        ready_at = pacer.ready_at(now)
+        ready_at = pacer.ready_at(1, now)
         now = ready_at + chance.uniform(0.0, late_max_s)
     assert taken >= share * rate * (ready_at - 1_000.0) - 1
