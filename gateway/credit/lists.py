@@ -106,7 +106,7 @@ def _check_columns(columns: Sequence[str], name: str, amount_name: str) -> None:
     known = [amount_name, *_COLUMNS]
     for column in columns:
         if column not in known:
-            near = difflib.get_close_matches(column, known, n=1, cutoff=0.5)
+            near = difflib.get_close_matches(column, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f": {', '.join(known)}"
             raise ConfigError(f"{name}:1", f"no column is called {column[:40]!r}{hint}")
         if columns.count(column) > 1:
