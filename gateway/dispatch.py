@@ -23,7 +23,7 @@ import msgspec
 from gateway.carrier_state import NOBODY, CarrierState
 from gateway.ceilings import Ceiling, Ceilings
 from gateway.expiry import Deadlines
-from gateway.jobs import NOT_TAKEN, PART_FAILED, Job, Journal, Submission, new_job
+from gateway.jobs import NOT_TAKEN, PART_FAILED, CostOf, Job, Journal, Submission, new_job
 from gateway.lifecycle import EventKind, Status
 from gateway.model import AccountId, CarrierId, Lane, Message, MessageId
 from gateway.outcomes import Event
@@ -75,6 +75,7 @@ class Dispatcher:
         past_carriers: Iterable[CarrierId] = (),
         states_of: Callable[[MessageId], list[Status] | None] = lambda message_id: None,
         reroute: Callable[[Message], Sequence[CarrierId]] = lambda message: (),
+        cost_of: CostOf | None = None,
     ) -> None:
         """`past_carriers` are configured no more; messages may still wait in their queues.
 
@@ -82,7 +83,7 @@ class Dispatcher:
         `reroute` the carriers of a message whose own are all configured no more.
         """
         self.carriers = {carrier.id: carrier for carrier in carriers}
-        self._journal = Journal(record)
+        self._journal = Journal(record, cost_of)
         self._states_of = states_of
         self._reroute = reroute
         self.limits = limits

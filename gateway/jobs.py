@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from gateway.lifecycle import SEGMENT_AFTER, EventKind, Status, aggregate, settle_segment
-from gateway.model import CarrierId, Message
+from gateway.model import CarrierId, Message, Micros
 from gateway.outcomes import Event
 from gateway.text.segment import Cut
 
@@ -171,20 +171,28 @@ def rebuild_job(message: Message, events: Iterable[Event]) -> Job:
     return job
 
 
+CostOf = Callable[[Message, CarrierId, float], Micros | None]
+"""Says what a carrier charges for a segment of a message at a time of day; None: nobody knows."""
+
+
 class Journal:
     """Turns what happens to segments into events: their states, the money, and who closes.
 
     Each segment is posted or voided once, and the event that ends a message's last one closes it.
     """
 
-    def __init__(self, record: Callable[[Event], None]) -> None:
+    def __init__(self, record: Callable[[Event], None], cost_of: CostOf | None = None) -> None:
         self._record = record
+        self._cost_of = cost_of
 
     def submitted(self, submission: Submission, carrier_message_id: str, wall: float) -> None:
         """Record that the carrier took what was submitted; the last event may close."""
         job, indexes = submission.job, submission.indexes
         done = not (job.in_flight or job.unsent)
         job.closed = job.closed or done
+        cost_micros = None
+        if self._cost_of is not None:
+            cost_micros = self._cost_of(job.message, submission.carrier_id, wall)
         for index in indexes:
             job.states[index] = Status.SUBMITTED
             self._record(
@@ -200,6 +208,7 @@ class Journal:
                     submission.carrier_id,
                     carrier_message_id,
                     posted_micros=job.segment_price_micros,
+                    cost_micros=cost_micros,
                 )
             )
 

@@ -41,7 +41,7 @@ from gateway.live.watch import Watch
 from gateway.logs import get_logger
 from gateway.lookups import ReceiptLookups, key_under_present_rule
 from gateway.metrics import Metrics
-from gateway.model import AccountId, CarrierId, Lane, Message
+from gateway.model import AccountId, CarrierId, Lane, Message, Micros
 from gateway.operators import OperatorKeeper
 from gateway.outcomes import Event
 from gateway.owner import Owner
@@ -222,6 +222,7 @@ class Parts:
             past_carriers=past_carriers,
             states_of=lambda message_id: self.book.references.find_states(message_id),
             reroute=lambda message: self.intake.reroute(message),
+            cost_of=self._find_cost,
         )
         self.refunds = Refunds(self._refund_rules(config, carrier_ids), self.outcome_writer.refund)
         self.book = ReceiptBook(
@@ -264,6 +265,12 @@ class Parts:
         former = await adopt_id_rules(self._database, rules, time.time())
         for line in lines:
             line.former_ids = former[line.id]
+
+    def _find_cost(self, message: Message, carrier_id: CarrierId, wall: float) -> Micros | None:
+        costs = self.intake.tables.costs
+        if not costs:
+            return None
+        return costs.cost(carrier_id, message.recipient, message.operator, int(wall))
 
     def _refund_rules(self, config: Config, carrier_ids: Mapping[str, CarrierId]) -> RefundRules:
         return build_refund_rules(config, carrier_ids, self.directory.pays_on_delivery)

@@ -1,6 +1,6 @@
 """Many accounts in a random life, killed again and again, and whether every micro-unit adds up.
 
-    python -m bench.ledger                                  200,000 messages, some ten minutes
+    python -m bench.ledger                                  240,000 messages, some ten minutes
     python -m bench.ledger --messages 5000 --seed 7 --quick
 
 Ten accounts (prepaid with little, postpaid with a limit, paying on delivery, by tiers) send through
@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.ledger", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("--messages", type=int, default=200_000, help="sent by all accounts (%(default)s)")
+    add("--messages", type=int, default=240_000, help="that all accounts send (%(default)s)")
     add("--seed", type=int, default=1, help="of everything that is drawn (%(default)s)")
     add("--gateway-kills", type=int, default=10, help="(%(default)s)")
     add("--database-kills", type=int, default=5, help="(%(default)s)")

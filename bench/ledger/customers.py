@@ -152,5 +152,5 @@ class Customers:
 
 def draw_amount(chance: Random) -> str:
     """Draw a top-up, or now and then a correction."""
-    micros = chance.randint(1, 5_000_000)
+    micros = chance.randint(1, 20_000_000)
     return format_micros(-micros if chance.random() < 0.2 else micros)

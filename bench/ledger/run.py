@@ -41,7 +41,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    messages: int = 200_000
+    messages: int = 240_000
     seed: int = 1
     gateway_kills: int = 10
     database_kills: int = 5
@@ -79,13 +79,13 @@ async def _run(world: World, options: Options, say: Say) -> Result:
         database = await Database.open(server.url, 4)
         try:
             await _live(world, books, database, options, result, say)
+            await world.stop_gateway()
             say("everything has come to its end; comparing")
             await _compare(world, books, database, result)
         finally:
             await database.close()
     finally:
         await asyncio.to_thread(server.stop)
-    await world.stop_gateway()
     return result
 
 
@@ -117,7 +117,7 @@ async def _live(
             await asyncio.sleep(RECEIPT_TIMEOUT_S + SWEEP_S)
         await wait_until_settled(database, SETTLE_S, books.accepted)
         if options.silent:
-            await asyncio.sleep(max(0.0, LATE_S - RECEIPT_TIMEOUT_S - SWEEP_S) + 10.0)
+            await asyncio.sleep(LATE_S)
     finally:
         for task in (*others, kills):
             task.cancel()

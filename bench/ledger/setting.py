@@ -188,7 +188,7 @@ ACCOUNTS: Final = (
     _account("bank", "100000", 6, plan="delivered"),
     _account("tiers", "100000", 4, plan="tiers"),
     _account("euro", "100000", 3, currency="EUR", bill="delivered"),
-    _account("owing", "0", 2, floor="-200"),
+    _account("owing", "0", 2, floor="-700"),
     _account("owing-little", "0", 1, floor="-5.000001", topped_up=True),
     _account("poor", "3", 2, topped_up=True),
     _account("poor-delivered", "3", 2, plan="delivered", topped_up=True),

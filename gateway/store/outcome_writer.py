@@ -308,6 +308,7 @@ _EVENT = (
     Column("error", "text"),
     Column("posted_micros", "bigint", varies=True),
     Column("voided_micros", "bigint"),
+    Column("cost_micros", "bigint"),
 )
 """In the order of `_event_columns`."""
 _EVENTS_FIRST = 3
@@ -383,4 +384,5 @@ def _event_columns(events: Sequence[Event]) -> tuple[list[Any], ...]:
         [e.error for e in events],
         [e.posted_micros for e in events],
         [e.voided_micros for e in events],
+        [e.cost_micros for e in events],
     )

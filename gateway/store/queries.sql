@@ -867,6 +867,32 @@ WHERE NOT EXISTS (
     WHERE e.account_id = m.account_id AND e.message_id = m.id AND e.closes)
 GROUP BY account_id
 
+-- ── What was earned (margins.py): an operator's question, which may take seconds ────────────
+
+-- name: fetch_margins
+-- Of messages in a range of ids, by $3: segments that carriers took, what they brought and cost.
+WITH segment AS (
+    SELECT account_id, message_id, segment,
+           max(carrier_id) FILTER (WHERE kind = 1) AS carrier_id,
+           sum(posted_micros) - coalesce(sum(refunded_micros), 0) AS earned,
+           sum(cost_micros) AS cost, bool_or(kind = 11 AND error = 'not billed') AS unbilled
+    FROM events
+    WHERE message_id >= $1 AND message_id < $2 AND kind IN (1, 11)
+    GROUP BY account_id, message_id, segment
+)
+SELECT CASE $3::text WHEN 'account' THEN a.name WHEN 'carrier' THEN c.name
+                     WHEN 'country' THEN m.country WHEN 'operator' THEN coalesce(m.operator, '')
+                     ELSE usage_day(m.id)::text END AS key,
+       a.currency, count(*) AS segments, sum(s.earned)::bigint AS earned,
+       coalesce(sum(s.cost) FILTER (WHERE NOT s.unbilled), 0)::bigint AS cost,
+       count(*) FILTER (WHERE s.cost IS NULL) AS uncosted
+FROM segment s
+JOIN messages m ON m.account_id = s.account_id AND m.id = s.message_id
+               AND m.id >= $1 AND m.id < $2
+JOIN accounts a ON a.id = s.account_id
+LEFT JOIN carriers c ON c.id = s.carrier_id
+GROUP BY 1, 2 ORDER BY 2, 1
+
 -- ── Balances that are low (low_balances.py) ─────────────────────────────────────────────────
 
 -- name: set_low_balance

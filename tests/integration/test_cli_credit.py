@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli.root import cli
+from gateway.lifecycle import EventKind
 
 Run = Callable[..., Awaitable[Result]]
 
@@ -194,3 +195,18 @@ async def test_a_low_balance_is_set_shown_and_taken_away(run: Run) -> None:
     assert (await run("account", "low-balance", "shop", "3", "--off")).exit_code == 2
     told = await load(run("account", "low-balance", "shop", "--off", "--json"))
     assert told["threshold"] is None
+
+
+async def test_margins_are_reported_for_operators(
+    run: Run, make_account: Any, put_message: Any, put_event: Any
+) -> None:
+    account = await make_account("shop")
+    message_id = await put_message(account)
+    await put_event(account, message_id, EventKind.SUBMITTED, cost_micros=9_000)
+    (line,) = await load(run("report", "margins", "--json"))
+    assert (line["account"], line["earned"], line["cost"], line["margin"]) == (
+        *("shop", "0.0075"),
+        *("0.009", "-0.0015"),
+    )
+    assert "-0.0015" in (await run("report", "margins", "--by", "country")).stdout
+    assert (await run("report", "margins", "--to", "2020-01-01", "--from", "2020-01-02")).exit_code

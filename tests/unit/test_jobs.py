@@ -236,7 +236,7 @@ def test_attempts_are_those_with_the_carrier_that_was_asked_last() -> None:
 
 def journal() -> tuple[Journal, list[Event]]:
     events: list[Event] = []
-    return Journal(events.append), events
+    return Journal(events.append, lambda message, carrier_id, wall: Micros(30)), events
 
 
 def test_a_submitted_segment_is_posted_and_the_last_one_closes() -> None:
@@ -249,6 +249,7 @@ def test_a_submitted_segment_is_posted_and_the_last_one_closes() -> None:
         (e.segment, e.carrier_message_id, e.posted_micros, e.voided_micros, e.status, e.closes)
         for e in events
     ] == [(1, "a", 70, 0, Status.SENDING, False), (2, "b", 70, 0, Status.SUBMITTED, True)]
+    assert [e.cost_micros for e in events] == [30, 30]
     assert job.closed
 
 
