@@ -63,6 +63,8 @@ class CarrierState:
     rate: AdaptiveRate
     window_size: int = 0
     """Submissions that may be unanswered over all of its binds; 0: as many as they take."""
+    queue_max: int = 0
+    """Messages of one lane that may wait, in memory and in the database; 0: any number."""
     queue: LaneQueue[Job] = field(default_factory=lambda: LaneQueue(_segments))
     destinations: CarrierDestinations | None = None
     """Its ceilings for parts of the world, and what they hold; None: it has none."""

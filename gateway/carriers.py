@@ -378,8 +378,12 @@ class CarrierDesk:
 
     async def watch(self) -> None:
         """Look now and then for what time alone changes, until cancelled."""
+        looked_at = self._loop.time()
         while True:
-            self._dispatcher.fail_over(self._loop.time())
+            now = self._loop.time()
+            self._dispatcher.shelves.note_drain(now - looked_at)
+            looked_at = now
+            self._dispatcher.fail_over(now)
             self._dispatcher.expire(time.time())
             self._count_limits()
             self.pump_soon()

@@ -100,8 +100,14 @@ class Condition:
             return 0.0 if oldest is None else max(0.0, time.time() - oldest)
 
         metrics.carrier(line.name).watch_lane(
-            lane, waiting=lambda: float(state.lane_waiting(lane)), oldest_age_s=age_s
+            lane,
+            waiting=lambda: float(state.lane_waiting(lane) + self._stored(line, lane)),
+            oldest_age_s=age_s,
         )
+
+    def _stored(self, line: Line, lane: Lane) -> int:
+        """Return how many messages wait in the database alone."""
+        return self._dispatcher.shelves[line.id, lane].stored
 
     def _condition_of(self, line: Line) -> tuple[BreakerState, Cause]:
         now = asyncio.get_running_loop().time()
@@ -117,7 +123,7 @@ class Condition:
             bound=bound,
             window_size=sum(bind.settings.window_size for bind in line.binds),
             in_flight=sum(bind.in_flight for bind in line.binds),
-            waiting=state.waiting,
+            waiting=state.waiting + sum(self._stored(line, lane) for lane in Lane),
             rate_per_s=round(state.rate.rate_per_s, 3),
             held_back_by=[limit.wire for limit in state.limits.holding],
             state="up" if bound == len(line.binds) else "degraded" if bound else "down",

@@ -268,6 +268,9 @@ class Carrier(Section, frozen=True, kw_only=True):
     """Segments above the rate that any one second may see."""
     throttle_pause_s: Seconds = 1.0
     """Nothing is sent for so long after ESME_RTHROTTLED or ESME_RMSGQFUL."""
+    queue_max: Count = 0
+    """Messages of one lane that may wait for it; beyond it submissions are told to come back. 0:
+    any number, in the database."""
     ceilings: tuple[CarrierCeiling, ...] = ()
     """How fast it takes messages for parts of the world."""
     enquire_link_s: Seconds = 30.0

@@ -38,7 +38,7 @@ from gateway.retry import (
 )
 from gateway.routing.choose import Use, choose_carrier
 from gateway.routing.health import USABLE
-from gateway.shelves import Shelf
+from gateway.shelves import Shelves
 from gateway.smpp.status import StatusClass, classify
 from gateway.throttle.bucket import Wait
 
@@ -93,7 +93,7 @@ class Dispatcher:
         self._timers: list[tuple[float, int, Job]] = []
         self._ticket = itertools.count()
         self.held_max = held_max
-        self.shelves: dict[tuple[CarrierId, Lane], Shelf] = {}
+        self.shelves = Shelves()
         self.make_shelves({*self.carriers, *past_carriers})
         self._stranded: list[Job] = []
         """What no configured carrier may have: it waits for one, or for its end."""
@@ -118,7 +118,7 @@ class Dispatcher:
             if message.send_at is not None:
                 self.restore([new_job(message)], now, wall)
                 continue
-            shelf = self._shelf_of(message)
+            shelf = self.shelves.of(message)
             if shelf is None:
                 # A carrier that this node never knew: it goes by what is left of its route.
                 self._admit(new_job(message), now)
@@ -137,7 +137,7 @@ class Dispatcher:
             message = job.message
             if message.id in self._jobs or message.id in self._ended:
                 continue
-            shelf = self._shelf_of(message)
+            shelf = self.shelves.of(message)
             if shelf is not None:
                 shelf.put_read(message)
             self._know(job)
@@ -329,6 +329,16 @@ class Dispatcher:
             self._journal.end_rest(job, EventKind.EXPIRED, wall, error="validity ended")
         self._drop_stale()
 
+    def queue_wait_s(self, message: Message) -> float:
+        """Return in how many seconds the message's queue has room for it; 0.0: it has some."""
+        carrier = self.carriers.get(message.routes[0])
+        if carrier is None or not carrier.queue_max:
+            return 0.0
+        shelf = self.shelves.of(message)
+        if shelf is None or shelf.depth < carrier.queue_max:
+            return 0.0
+        return shelf.drain.wait_s(shelf.depth - carrier.queue_max + 1)
+
     def set_bound(self, carrier_id: CarrierId, bound: bool, now: float, wall: float) -> None:
         """Note that a carrier has its first bind that can submit, or has lost its last."""
         carrier = self.carriers[carrier_id]
@@ -382,12 +392,8 @@ class Dispatcher:
 
     def make_shelves(self, carrier_ids: Iterable[CarrierId]) -> None:
         """Have shelves for these carriers too, and share out what is held in memory."""
-        for carrier_id in carrier_ids:
-            for lane in Lane:
-                self.shelves.setdefault((carrier_id, lane), Shelf(carrier_id, lane, 0))
-        per_shelf = max(500, self.held_max // max(1, len(self.carriers) * len(Lane)))
-        for shelf in self.shelves.values():
-            shelf.held_max = per_shelf
+        each_max = max(500, self.held_max // max(1, len(self.carriers) * len(Lane)))
+        self.shelves.make(carrier_ids, each_max)
 
     def cancel(self, message_id: MessageId, wall: float) -> Canceled | TooLate | NotHere:
         """Withdraw a message of which nothing has left."""
@@ -447,8 +453,8 @@ class Dispatcher:
     def release(self, message: Message, now: float, wall: float) -> None:
         """Let a held message go on as it is now; it stands at the end of its queue."""
         old = self._jobs.pop(message.id).message
-        shelf = self._shelf_of(old)
-        if shelf is not None and self._shelf_of(message) is not shelf:
+        shelf = self.shelves.of(old)
+        if shelf is not None and self.shelves.of(message) is not shelf:
             shelf.remove(old)  # it has an hour now, and is read by that
         if message.send_at is not None and message.send_at > wall:
             job = new_job(message)
@@ -469,7 +475,7 @@ class Dispatcher:
             if job is None or not event.closes:
                 continue
             del self._jobs[event.message_id]
-            shelf = self._shelf_of(job.message)
+            shelf = self.shelves.of(job.message)
             if shelf is not None:
                 shelf.remove(job.message)
             if self._refills or event.message_id > self._announced:
@@ -477,10 +483,6 @@ class Dispatcher:
 
     def find(self, message_id: MessageId) -> Job | None:
         return self._jobs.get(message_id)
-
-    def refills(self) -> list[Shelf]:
-        """Return the shelves that have room again and more to read."""
-        return [shelf for shelf in self.shelves.values() if shelf.wants_refill]
 
     def open_from(self) -> dict[tuple[CarrierId, Lane], int]:
         """Return, for each shelf that holds messages, the oldest id that is still open."""
@@ -495,15 +497,9 @@ class Dispatcher:
 
     # ── decisions ────────────────────────────────────────────────────────────────────────────
 
-    def _shelf_of(self, message: Message) -> Shelf | None:
-        """Return the shelf that counts a message; scheduled ones are read by their hour."""
-        if message.send_at is not None:
-            return None
-        return self.shelves.get((message.routes[0], message.lane))
-
     def _keep(self, job: Job) -> None:
         """Have a job in memory that no page has brought: its shelf's cursor does not pass it."""
-        shelf = self._shelf_of(job.message)
+        shelf = self.shelves.of(job.message)
         if shelf is not None:
             shelf.put_read(job.message)
         self._know(job)

@@ -22,8 +22,12 @@ from gateway.store.backlog import Backlog
 
 log = get_logger("feeding")
 
-PAGE_MAX = 2_000
-"""Messages a query: 20 ms of PostgreSQL's time, 2 MB of memory."""
+START_PAGE_MAX = 2_000
+"""Messages a query at a start: 20 ms of PostgreSQL's time, 2 MB of memory."""
+PAGE_MAX = 400
+"""The same later on: the loop is held up for 5 ms, which a one-time password hardly notices."""
+PAGES_MAX = 20
+"""Of each shelf, one after another, before anything else is looked after: 30,000 a second."""
 DUE_AHEAD_S = 30.0
 """Scheduled messages are in memory so long before their time."""
 DUE_HELD_MAX = 5_000
@@ -99,8 +103,11 @@ class Feeder:
         while True:
             await asyncio.sleep(CHECK_S)
             try:
-                for shelf in self._dispatcher.refills():
-                    await self._refill(shelf)
+                for _ in range(PAGES_MAX):
+                    for shelf in (shelves := self._dispatcher.shelves.wanting()):
+                        await self._refill(shelf)
+                    if not shelves:
+                        break
                 if loop.time() >= due_at:
                     due_at = loop.time() + DUE_CHECK_S
                     await self._load_due()
@@ -115,7 +122,7 @@ class Feeder:
         """Read a shelf's backlog as far as it goes, and whose messages wait past that."""
         shelf.unread = True
         while shelf.unread and shelf.room:
-            at_most = min(PAGE_MAX, shelf.room)
+            at_most = min(START_PAGE_MAX, shelf.room)
             shelf.begin_refill(at_most)
             self._dispatcher.begin_refill()
             try:

@@ -91,8 +91,11 @@ class Intake:
         operators: OperatorBook | None = None,
         on_ineligible: OnIneligible = lambda account_id, code, country: None,
         on_forgotten: Callable[[int], None] = lambda count: None,
+        queue_wait_s: Callable[[Message], float] = lambda message: 0.0,
     ) -> None:
-        """`on_forgotten` as in `Recipients`."""
+        """`on_forgotten` as in `Recipients`; `queue_wait_s` says in how many seconds a message's
+        queue has room for it."""
+        self._queue_wait_s = queue_wait_s
         self.settings = settings
         self.recipients = Recipients(_per_recipient(settings), on_forgotten)
         self.ways = Ways(settings, tables, operators=operators, volumes=volumes)
@@ -172,7 +175,15 @@ class Intake:
         return tuple([c for c in found if fits(message, self._style(c), first)])
 
     def _fence(self, message: Message, now: float) -> Message:
-        """Refuse what is too much for one number, once nothing else is wrong with it."""
+        """Refuse what is too much for its carrier or its number, once nothing else is wrong."""
+        wait_s = self._queue_wait_s(message)
+        if wait_s:
+            raise Rejected(
+                "queue_full",
+                "as many messages wait for this number's carrier as may",
+                status=503,
+                retry_after_s=wait_s,
+            )
         if self.recipients.active:
             wait_s = self.recipients.admit(message.account_id, message.recipient, now)
             if wait_s:

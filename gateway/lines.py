@@ -135,6 +135,7 @@ def build_state(carrier: Carrier, carrier_id: CarrierId, started_at: float) -> C
         AdaptiveRate(carrier.rate_per_s, carrier.burst, _limits_of(carrier), started_at=started_at),
         window_size=carrier.window_size
         * sum(bind.count for bind in carrier.binds if bind.mode != "receiver"),
+        queue_max=carrier.queue_max,
         destinations=build_destinations(carrier, started_at),
         breaker=build_breaker(carrier),
     )

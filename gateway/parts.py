@@ -294,6 +294,7 @@ class Parts:
             operators=self.operators.book,
             on_ineligible=self.ineligible.note,
             on_forgotten=self._metrics.recipients_forgotten,
+            queue_wait_s=self.dispatcher.queue_wait_s,
             volumes=volumes,
         )
         self.directory.tell_ceilings(self._set_ceilings)

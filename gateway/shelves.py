@@ -21,11 +21,15 @@ from typing import Final
 import msgspec
 
 from gateway.model import AccountId, CarrierId, Lane, Message
+from gateway.throttle.drain import Drain
 
 KEPT_SHARE: Final = 0.3
 """Of a shelf, what is kept for accounts that have little on it."""
 KEPT_EACH_SHARE: Final = KEPT_SHARE / 20
 """Of a shelf, as much of that as one of them gets."""
+
+DRAIN_MEMORY_S: Final = 10.0
+"""Longer than a carrier's pause after a complaint, shorter than anybody waits for an answer."""
 
 
 class Wanted(msgspec.Struct, frozen=True, gc=False):
@@ -61,10 +65,12 @@ class Shelf:
     __slots__ = (
         "_behind",
         "_expected",
+        "_gone",
         "_held_by",
         "_missed",
         "carrier_id",
         "cursor",
+        "drain",
         "held",
         "held_max",
         "lane",
@@ -89,6 +95,10 @@ class Shelf:
         self.loading = False
         self._expected = 0
         """How many messages the read under way may bring."""
+        self.drain = Drain(DRAIN_MEMORY_S)
+        """How fast its messages leave."""
+        self._gone = 0
+        """How many have left since that was last noted."""
         self._missed: dict[AccountId, int] = {}
         """The lowest id of each account that was left in the database since the read began."""
 
@@ -133,11 +143,22 @@ class Shelf:
         """Count a message that is in memory no more."""
         account_id = message.account_id
         self.held -= 1
+        self._gone += 1
         left = self._held_by[account_id] - 1
         if left:
             self._held_by[account_id] = left
         else:
             del self._held_by[account_id]
+
+    @property
+    def depth(self) -> int:
+        """How many messages wait, in memory and in the database."""
+        return self.held + self.stored
+
+    def note_drain(self, seconds: float) -> None:
+        """Note the speed at which messages left within the last `seconds`."""
+        self.drain.passed(self._gone, seconds)
+        self._gone = 0
 
     # ── reads ────────────────────────────────────────────────────────────────────────────────
 
@@ -240,3 +261,30 @@ def _before(missed: Iterable[int], last_id: int) -> int:
     """Return where to read on: what was left out while a read was under way may have a lower id
     than the last one that it saw."""
     return min((last_id, *(each - 1 for each in missed)))
+
+
+class Shelves(dict[tuple[CarrierId, Lane], Shelf]):
+    """All shelves of a node, by carrier and lane."""
+
+    def of(self, message: Message) -> Shelf | None:
+        """Return the shelf that counts a message; scheduled ones are read by their hour."""
+        if message.send_at is not None:
+            return None
+        return self.get((message.routes[0], message.lane))
+
+    def make(self, carrier_ids: Iterable[CarrierId], each_max: int) -> None:
+        """Have shelves for these carriers too, and give each room for so many."""
+        for carrier_id in carrier_ids:
+            for lane in Lane:
+                self.setdefault((carrier_id, lane), Shelf(carrier_id, lane, 0))
+        for shelf in self.values():
+            shelf.held_max = each_max
+
+    def wanting(self) -> list[Shelf]:
+        """Return those that have room again and more to read."""
+        return [shelf for shelf in self.values() if shelf.wants_refill]
+
+    def note_drain(self, seconds: float) -> None:
+        """Note how fast queues have emptied within the last `seconds`."""
+        for shelf in self.values():
+            shelf.note_drain(seconds)

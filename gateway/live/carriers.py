@@ -57,7 +57,7 @@ NOT_ITS_FORM = frozenset(
             "ids",
             "not_billed",
         ),
-        *("ceilings", "health"),
+        *("ceilings", "health", "queue_max"),
         # with other sessions
         *("host", "port", "system_id", "password", "system_type", "interface_version"),
         *("address_range", "binds", "tls", "enquire_link_s", "response_timeout_s"),
@@ -222,6 +222,7 @@ class LiveCarriers:
         if before.ceilings != carrier.ceilings:
             state.change_destinations(build_destinations(carrier, now))
         state.window_size = wanted.state.window_size
+        state.queue_max = wanted.state.queue_max
         for bind in line.binds:
             if bind.settings.window_size != carrier.window_size:
                 bind.resize_window(carrier.window_size)

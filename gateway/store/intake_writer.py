@@ -32,10 +32,13 @@ from gateway.store.intake_statements import (
     WITHOUT_KEYS_AND_FALLBACKS,
     message_columns,
 )
+from gateway.throttle.drain import Drain
 
 BATCH_MESSAGES_MAX = 5_000
 """About 2 MB of parameters and 50 ms of PostgreSQL's time: longer makes others wait for no gain."""
 OVERDRAFT = "GW001"
+SPEED_MEMORY_S = 1.0
+"""Of how fast commits go: with many waiting each is a tenth of a second."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -101,6 +104,7 @@ class IntakeWriter:
         self._timeout_s = timeout_s
         self._waiting: list[_Waiting] = []
         self._count = 0
+        self._speed = Drain(SPEED_MEMORY_S)
         self._wake = asyncio.Event()
         self._doubtful: list[Entry] = []
         self._away = False
@@ -130,7 +134,10 @@ class IntakeWriter:
         if self._away or self._stopping:
             raise StoreUnavailable("the database is away", retry_after_s=2.0)
         if self._count + len(entries) > self._waiting_max:
-            raise StoreUnavailable("too many messages wait for their commit", retry_after_s=1.0)
+            raise StoreUnavailable(
+                "too many messages wait for their commit",
+                retry_after_s=self._speed.wait_s(self._count),
+            )
         self._waiting.append(_Waiting(entries, settle))
         self._count += len(entries)
         self._wake.set()
@@ -189,7 +196,9 @@ class IntakeWriter:
         except StoreUnavailable:
             self._doubtful = entries
             raise
-        self._on_batch(len(entries), asyncio.get_running_loop().time() - started)
+        seconds = asyncio.get_running_loop().time() - started
+        self._speed.passed(len(entries), seconds)
+        self._on_batch(len(entries), seconds)
         stored = [e.message for e, f in zip(entries, fates, strict=True) if f is Fate.STORED]
         if stored:
             self._on_stored(stored)

@@ -46,6 +46,7 @@ STATUS_OF_CODE: Final[Mapping[str, int]] = MappingProxyType(
         "validity_out_of_range": v.ESME_RINVEXPIRY,
         "no_credit": v.ESME_RSUBMITFAIL,
         "recipient_rate_exceeded": v.ESME_RTHROTTLED,
+        "queue_full": v.ESME_RMSGQFUL,
         "not_found": v.ESME_RINVMSGID,
         "replacement_not_possible": v.ESME_RREPLACEFAIL,
     }

@@ -103,7 +103,7 @@ def _send(dispatcher: Dispatcher, count: int) -> list[MessageId]:
 
 async def _feed(feeder: Feeder, dispatcher: Dispatcher) -> None:
     """Read what may be read, as the feeder does four times a second."""
-    for shelf in dispatcher.refills():
+    for shelf in dispatcher.shelves.wanting():
         await feeder._refill(shelf)
 
 

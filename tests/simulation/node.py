@@ -310,7 +310,7 @@ class Node:
     def _feed(self) -> Process:
         while True:
             yield 0.25
-            for shelf in self.dispatcher.refills():
+            for shelf in self.dispatcher.shelves.wanting():
                 self._world.seen["refill"] += 1
                 yield from self._refill(shelf)
             yield from self._load_due()

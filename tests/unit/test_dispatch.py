@@ -20,6 +20,7 @@ from gateway.retry import SESSION_FAULT_PAUSE_S, RetryLimits
 from gateway.shelves import Progress
 from gateway.smpp.status import StatusClass
 from gateway.throttle.adaptive import AdaptiveRate
+from gateway.throttle.drain import WAIT_MAX_S
 from gateway.throttle.pacer import LATE_S
 
 A, B, C = CarrierId(1), CarrierId(2), CarrierId(3)
@@ -1258,20 +1259,47 @@ def test_what_does_not_fit_waits_in_the_store_and_is_read_when_half_is_free() ->
     shelf.held_max = 2
     messages = [message(number) for number in range(1, 5)]
     desk.accept(*messages)
-    assert (len(desk.dispatcher), desk.dispatcher.refills()) == (2, [])
+    assert (len(desk.dispatcher), desk.dispatcher.shelves.wanting()) == (2, [])
     for submission in desk.take():
         desk.answer(submission)
     desk.commit()
-    assert desk.dispatcher.refills() == [shelf]
+    assert desk.dispatcher.shelves.wanting() == [shelf]
     (wanted,) = shelf.wanted(10)
     shelf.begin_refill(wanted.at_most)
     desk.dispatcher.begin_refill()
-    assert desk.dispatcher.refills() == []
+    assert desk.dispatcher.shelves.wanting() == []
     desk.restore(*(new_job(m) for m in messages if m.id > wanted.after_id))
     shelf.end_refill({wanted.account_id: Progress(4, complete=True)})
     desk.dispatcher.end_refill()
     assert numbers(desk.take()) == [3, 4]
     assert shelf.stored == 0
+
+
+def test_a_full_queue_says_when_it_has_room_by_how_fast_it_empties() -> None:
+    desk = Desk(carrier())
+    desk.dispatcher.carriers[A].queue_max = 10
+    offered = message(99)
+    desk.accept(*(message(number) for number in range(9)))
+    assert desk.dispatcher.queue_wait_s(offered) == 0.0
+    desk.accept(*(message(number) for number in range(10, 31)))
+    assert desk.dispatcher.queue_wait_s(offered) == WAIT_MAX_S, "nothing is known yet"
+    for submission in desk.take(room=12):
+        desk.answer(submission)
+    desk.commit()
+    desk.dispatcher.shelves.note_drain(6.0)
+    # 18 wait and 9 may: what is one too many is gone in five seconds at two a second
+    assert desk.dispatcher.queue_wait_s(offered) == pytest.approx(9 / 2)
+    assert desk.dispatcher.queue_wait_s(message(99, lane=Lane.OTP)) == 0.0
+    assert desk.dispatcher.queue_wait_s(message(99, send_at=WALL + 9.0)) == 0.0
+    assert desk.dispatcher.queue_wait_s(message(99, routes=(B,))) == 0.0
+
+
+def test_what_waits_in_the_store_fills_the_queue_as_well() -> None:
+    desk = Desk(carrier())
+    desk.dispatcher.carriers[A].queue_max = 10
+    desk.dispatcher.shelves[A, Lane.TRANSACTIONAL].held_max = 4
+    desk.accept(*(message(number) for number in range(12)))
+    assert desk.dispatcher.queue_wait_s(message(99)) > 0.0
 
 
 def test_a_full_lane_keeps_no_other_lane_out() -> None:

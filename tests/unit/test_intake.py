@@ -460,3 +460,17 @@ def test_other_settings_raise_the_fence_at_once() -> None:
     decide(by)
     by.use(SETTINGS, by.tables)
     decide(by)
+
+
+def test_a_full_queue_is_told_with_the_time_at_which_it_has_room() -> None:
+    table = RouteTable([Route(carriers=(PLAIN,), countries=("GB",))])
+    by = Intake(
+        msgspec.structs.replace(SETTINGS, recipient_per_hour=1),
+        Tables(table, None, STYLES),
+        IdGenerator(0),
+        text_chars_max=2_000,
+        queue_wait_s=lambda message: 7.5 if message.lane is Lane.MARKETING else 0.0,
+    )
+    rejected = refuse(by, priority="marketing")
+    assert (rejected.code, rejected.status, rejected.retry_after_s) == ("queue_full", 503, 7.5)
+    decide(by, priority="otp")  # what was refused is not counted for its number
