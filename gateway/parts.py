@@ -64,6 +64,7 @@ from gateway.store.outbox import PostgresOutbox
 from gateway.store.outcome_writer import OutcomeWriter
 from gateway.store.postgres import Database, connect_single
 from gateway.store.reader import Reader
+from gateway.store.treasury import Treasury
 from gateway.store.unmatched import AskedAgain
 from gateway.store.upstream_reader import fetch_last_delivery_id
 from gateway.store.usage import LAG_S
@@ -342,6 +343,7 @@ class Parts:
             submissions=intakes,
             reading=reader,
             dead_events=self._outbox,
+            treasury=Treasury(self._database),
             keys=KeyRing(self._database, on_account=self.directory.note),
             condition=self.condition,
             metrics_text=self._metrics.render,

@@ -21,8 +21,11 @@ SEND: Final = 1
 READ: Final = 2
 """See messages, events, prices and money."""
 ALL: Final = SEND | READ
+"""What a key may do that is made without saying more."""
+ADMIN: Final = 4
+"""Add credit to any account; only said so."""
 
-SCOPES: Final = {"send": SEND, "read": READ}
+SCOPES: Final = {"send": SEND, "read": READ, "admin": ADMIN}
 """By the words that the API, the store and the command line use."""
 NETWORKS_MAX: Final = 64
 

@@ -204,6 +204,34 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     """Corrections of these days that took credit back."""
 
 
+class DepositMade(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account has after a top-up or a correction."""
+
+    account: str
+    available: str
+    currency: str
+    replayed: bool
+    """True when an earlier call with the same key already did this: nothing was added."""
+
+
+class DepositView(msgspec.Struct, frozen=True, kw_only=True):
+    """A top-up, or with a negative amount a correction."""
+
+    at: str
+    amount: str
+    currency: str
+    reason: str
+    author: str
+    key: str
+    """What it can be repeated by without doing it twice; "" for none."""
+
+
+class DepositList(msgspec.Struct, frozen=True, kw_only=True):
+    """An account's deposits, newest first."""
+
+    deposits: list[DepositView]
+
+
 class QuoteItem(msgspec.Struct, frozen=True, kw_only=True):
     to: str
     country: str = ""

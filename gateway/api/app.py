@@ -20,7 +20,7 @@ from gateway.api.document import complete_document, lower_to_30
 from gateway.api.gate import Gate
 from gateway.api.openapi import openapi_config
 from gateway.api.peers import PeerCalls, Peers, build_peer_routes
-from gateway.api.ports import Condition, DeadEvents, Keys, Reading, Submissions
+from gateway.api.ports import Condition, DeadEvents, Keys, Reading, Submissions, Treasury
 from gateway.api.problems import (
     answer_fault,
     answer_problem,
@@ -43,6 +43,7 @@ def build_api(
     submissions: Submissions,
     reading: Reading,
     dead_events: DeadEvents,
+    treasury: Treasury,
     keys: Keys,
     condition: Condition,
     metrics_text: Callable[[], bytes],
@@ -70,6 +71,7 @@ def build_api(
             submissions=submissions,
             reading=reading,
             dead_events=dead_events,
+            treasury=treasury,
             condition=condition,
             metrics_text=metrics_text,
         )

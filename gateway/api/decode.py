@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from gateway.api.requests import BatchRequest, QuoteRequest, ReplayRequest
+from gateway.api.requests import BatchRequest, DepositRequest, QuoteRequest, ReplayRequest
 from gateway.errors import Rejected
 from gateway.model import SendRequest
 
@@ -24,6 +24,7 @@ _single = msgspec.json.Decoder(SendRequest)
 _batch = msgspec.json.Decoder(BatchRequest)
 _quote = msgspec.json.Decoder(QuoteRequest)
 _replay = msgspec.json.Decoder(ReplayRequest)
+_deposit = msgspec.json.Decoder(DepositRequest)
 
 _NAME_SHOWN_MAX = 64
 """Characters of a client's own words that an error repeats."""
@@ -63,6 +64,11 @@ def decode_quote(body: bytes) -> QuoteRequest:
 def decode_replay(body: bytes) -> ReplayRequest:
     """Return which dead events are meant; raises Rejected (400 not JSON, 422 not such a wish)."""
     return _decode(_replay, body)
+
+
+def decode_deposit(body: bytes) -> DepositRequest:
+    """Return what is to be deposited; raises Rejected (400 not JSON, 422 not a deposit)."""
+    return _decode(_deposit, body)
 
 
 def nearest(word: str, known: list[str]) -> str:

@@ -167,6 +167,16 @@ _FIELDS: dict[str, dict[str, Json]] = {
     "ReplayedView": {
         "more": {"description": "Whether there are others that were asked for: ask again."}
     },
+    "DepositRequest": {
+        "amount": {
+            "description": "A decimal text of the account's unit; negative: a correction.",
+            "examples": ["100", "-2.5"],
+        },
+        "author": {"description": "Who decided it; the key's account unless said."},
+    },
+    "DepositMade": {
+        "replayed": {"description": "Whether an earlier call with the same key did this already."}
+    },
     "ReplayRequest": {
         "ids": {"description": "Ids of dead events, at most 1,000."},
         "since": {"description": "Those that happened then or later.", "format": "date-time"},
@@ -206,6 +216,7 @@ _FIELDS: dict[str, dict[str, Json]] = {
 _STRICT = (
     *("SendRequest", "Content", "BatchRequest", "QuoteRequest"),
     *("FallbackRequest", "EmailRequest", "ReplayRequest"),
+    "DepositRequest",
 )
 """Requests whose unknown fields are refused."""
 

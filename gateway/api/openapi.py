@@ -16,6 +16,7 @@ from gateway.api.problems import Problem, ReadinessProblem, title_of
 BEARER = "key"
 NEEDS_SEND = [{BEARER: ["send"]}]
 NEEDS_READ = [{BEARER: ["read"]}]
+NEEDS_ADMIN = [{BEARER: ["admin"]}]
 """What a route asks of a key: described in the document, and enforced by `routes.py` as it stands
 there."""
 

@@ -17,6 +17,8 @@ from gateway.views import (
     CarrierView,
     DeadPage,
     DeadSearch,
+    DepositList,
+    DepositMade,
     InboundPage,
     InboundSearch,
     MessageView,
@@ -58,6 +60,18 @@ class Submissions(Protocol):
     async def cancel(self, account: Account, message_id: MessageId) -> MessageView:
         """Withdraw a message that has not begun to leave; 404 unknown, 409 too late."""
         ...
+
+
+class Treasury(Protocol):
+    """Operators' side of accounts' money."""
+
+    async def deposit(
+        self, name: str, amount_micros: int, *, reason: str, author: str, key: str | None
+    ) -> DepositMade:
+        """Add credit to an account, or take it back; once only for each key."""
+        ...
+
+    async def list_deposits(self, name: str, limit: int) -> DepositList: ...
 
 
 class Reading(Protocol):

@@ -64,6 +64,16 @@ class QuoteRequest(Content, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     defaults: Content | UnsetType = UNSET
 
 
+class DepositRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Credit for an account, or to be taken back from it."""
+
+    amount: str
+    """A decimal text of the account's unit, at most six places; negative: a correction."""
+    reason: str
+    author: str = ""
+    """Who decided it; the key's account unless said."""
+
+
 class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which dead events are delivered again: one of the three."""
 

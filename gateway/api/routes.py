@@ -16,6 +16,7 @@ from litestar.datastructures import ResponseHeader
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.params import Body, HeaderParameter, PathParameter, QueryParameter
 
+from gateway.api.admin import build_admin_handlers
 from gateway.api.answers import Alive, Answer, BatchAnswer, CarrierList, Ready, Submitted, encode
 from gateway.api.asgi import Receive, Scope, address_of, read_body
 from gateway.api.decode import decode_batch, decode_quote, decode_single
@@ -32,7 +33,7 @@ from gateway.api.openapi import (
     not_ready_response,
     problem_responses,
 )
-from gateway.api.ports import Condition, DeadEvents, Reading, Submissions
+from gateway.api.ports import Condition, DeadEvents, Reading, Submissions, Treasury
 from gateway.api.problems import answer_not_ready
 from gateway.api.queries import (
     SEARCH_LIMIT_DEFAULT,
@@ -112,6 +113,7 @@ def build_routers(
     submissions: Submissions,
     reading: Reading,
     dead_events: DeadEvents,
+    treasury: Treasury,
     condition: Condition,
     metrics_text: Callable[[], bytes],
 ) -> list[Router]:
@@ -124,6 +126,7 @@ def build_routers(
             build_inbound_handler(reading),
             build_statement_handler(reading),
             *build_webhook_handlers(dead_events, config.body_bytes_max, _guard_json),
+            *build_admin_handlers(treasury, config.body_bytes_max, _guard_json),
             *_account_handlers(reading, condition),
         ],
         guards=[_guard_key(gate)],

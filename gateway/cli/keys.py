@@ -43,7 +43,7 @@ def key() -> None:
     "scopes",
     multiple=True,
     type=click.Choice(list(SCOPES)),
-    help="What it may do; both unless said. May be repeated.",
+    help="What it may do; send and read unless said. May be repeated.",
 )
 @click.option(
     "--network",

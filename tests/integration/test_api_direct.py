@@ -74,6 +74,7 @@ class Bench:
             submissions=fake,
             reading=fake,
             dead_events=fake,
+            treasury=fake,
             keys=fake,
             condition=fake,
             metrics_text=lambda: b"",

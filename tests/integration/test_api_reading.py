@@ -19,12 +19,16 @@ from gateway.api.serve import HttpServer
 from gateway.config import Http
 from gateway.errors import Rejected, StoreUnavailable
 from gateway.model import Account, AccountId, MessageId, SendRequest
+from gateway.scopes import ADMIN
 from gateway.views import (
     Balance,
     CarrierView,
     DeadEventView,
     DeadPage,
     DeadSearch,
+    DepositList,
+    DepositMade,
+    DepositView,
     InboundPage,
     InboundSearch,
     InboundView,
@@ -81,6 +85,7 @@ DEAD = DeadEventView(
     event='{"type":"message.delivered"}',
 )
 SHOP = Account(id=AccountId(7), name="shop", currency="EUR")
+OPERATOR = Account(id=AccountId(8), name="operators", scopes=ADMIN)
 
 
 class FakeGateway:
@@ -93,11 +98,33 @@ class FakeGateway:
         self.replays: list[tuple[Sequence[int] | None, float | None]] = []
         self.quoted: list[Sequence[SendRequest]] = []
         self.stated: list[tuple[date, date, str]] = []
+        self.deposited: list[tuple[str, int, str, str, str | None]] = []
         self.not_ready: list[str] = []
         self.away = False
 
     def recall(self, key: str) -> Account | None:
-        return SHOP if key == "good" else None
+        return {"good": SHOP, "operator": OPERATOR}.get(key)
+
+    async def deposit(
+        self, name: str, amount_micros: int, *, reason: str, author: str, key: str | None
+    ) -> DepositMade:
+        self._answer()
+        if name != "shop":
+            raise Rejected("account_unknown", "there is no such account", field="name", status=404)
+        self.deposited.append((name, amount_micros, reason, author, key))
+        return DepositMade(account=name, available="1", currency="EUR", replayed=False)
+
+    async def list_deposits(self, name: str, limit: int) -> DepositList:
+        self._answer()
+        made = DepositView(
+            at="2026-01-31T08:00:00Z",
+            amount="-2.5",
+            currency="EUR",
+            reason=f"{name} {limit}",
+            author="Ann",
+            key="",
+        )
+        return DepositList(deposits=[made])
 
     async def authenticate(self, key: str) -> Account | None:
         return None
@@ -245,6 +272,7 @@ class Harness:
             submissions=self.gateway,
             reading=self.gateway,
             dead_events=self.gateway,
+            treasury=self.gateway,
             keys=self.gateway,
             condition=self.gateway,
             metrics_text=lambda: b"# HELP gateway_up Up.\n",
@@ -447,6 +475,68 @@ async def test_a_statement_of_no_days_is_refused(
 async def test_a_statement_by_what_there_is_not_is_refused(api: Harness) -> None:
     assert (await api.refusal("GET", "/v1/statement?by=weather"))[0] == 422
     assert (await api.refusal("GET", "/v1/statement?format=xml"))[0] == 422
+
+
+DEPOSITS = "/v1/admin/accounts/shop/deposits"
+
+
+async def test_an_operator_adds_credit_with_a_reason_and_an_author(api: Harness) -> None:
+    api.gateway.deposited.clear()
+    body = {"amount": "100", "reason": "invoice 7", "author": "Ann"}
+    status, _, answer = await api.ask("POST", DEPOSITS, key="operator", json=body)
+    assert (status, json.loads(answer)["available"]) == (200, "1")
+    body = {"amount": "-2.5", "reason": "wrong rate"}
+    await api.ask("POST", DEPOSITS, key="operator", json=body)
+    assert api.gateway.deposited == [
+        ("shop", 100_000_000, "invoice 7", "Ann", None),
+        ("shop", -2_500_000, "wrong rate", "key:operators", None),
+    ]
+
+
+async def test_an_operator_sees_deposits(api: Harness) -> None:
+    _, _, answer = await api.ask("GET", f"{DEPOSITS}?limit=7", key="operator")
+    (made,) = json.loads(answer)["deposits"]
+    assert (made["amount"], made["reason"]) == ("-2.5", "shop 7")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "field"),
+    [
+        ({"amount": 100, "reason": "x"}, 422, "invalid_type", "amount"),
+        ({"amount": "1e3", "reason": "x"}, 422, "invalid_amount", "amount"),
+        ({"amount": "0.0000001", "reason": "x"}, 422, "invalid_amount", "amount"),
+        ({"amount": "1"}, 422, "missing_field", "reason"),
+        ({"amount": "1", "reason": "x", "auther": "y"}, 422, "unknown_field", "auther"),
+    ],
+)
+async def test_a_deposit_that_can_not_be_read_is_refused(
+    api: Harness, body: dict[str, Any], status: int, code: str, field: str
+) -> None:
+    api.gateway.deposited.clear()
+    refused = await api.refusal("POST", DEPOSITS, key="operator", json=body)
+    assert refused == (status, code, field)
+    assert api.gateway.deposited == []
+
+
+async def test_a_deposit_for_nobody_is_refused(api: Harness) -> None:
+    body = {"amount": "1", "reason": "x"}
+    path = "/v1/admin/accounts/nobody/deposits"
+    refused = await api.refusal("POST", path, key="operator", json=body)
+    assert refused == (404, "account_unknown", "name")
+
+
+@pytest.mark.parametrize(("method", "body"), [("GET", None), ("POST", {"amount": "1"})])
+async def test_a_customers_key_does_nothing_of_an_operators(
+    api: Harness, method: str, body: Any
+) -> None:
+    api.gateway.deposited.clear()
+    assert (await api.refusal(method, DEPOSITS, json=body))[:2] == (403, "scope_missing")
+    assert (await api.refusal(method, DEPOSITS, key=None, json=body))[0] == 401
+    assert api.gateway.deposited == []
+
+
+async def test_an_operators_key_alone_sends_and_reads_nothing(api: Harness) -> None:
+    assert (await api.refusal("GET", "/v1/balance", key="operator"))[:2] == (403, "scope_missing")
 
 
 async def test_the_carriers_are_listed(api: Harness) -> None:

@@ -141,6 +141,7 @@ class Harness:
             submissions=self.gateway,
             reading=absent,
             dead_events=absent,
+            treasury=absent,
             keys=self.keys,
             condition=absent,
             metrics_text=absent,

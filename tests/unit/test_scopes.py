@@ -6,6 +6,7 @@ import pytest
 
 from gateway.errors import Rejected
 from gateway.scopes import (
+    ADMIN,
     ALL,
     NETWORKS_MAX,
     READ,
@@ -25,12 +26,14 @@ def test_words_and_bits_say_the_same(words: list[str], bits: int) -> None:
     assert sorted(write_scopes(bits)) == sorted(words)
 
 
-def test_all_is_every_scope_and_each_has_a_bit_of_its_own() -> None:
-    assert read_scopes(SCOPES) == ALL == sum(SCOPES.values())
+def test_all_is_every_scope_of_customers_and_each_has_a_bit_of_its_own() -> None:
+    assert read_scopes(SCOPES) == sum(SCOPES.values())
+    assert read_scopes(SCOPES) == ALL | ADMIN
+    assert not ALL & ADMIN, "no key is an operator's unless it was made so"
 
 
 def test_a_word_that_is_unknown_allows_nothing() -> None:
-    assert read_scopes(["sent", "SEND", "admin"]) == 0
+    assert read_scopes(["sent", "SEND", "root"]) == 0
 
 
 @pytest.mark.parametrize("text", ["", "shop.example", "192.0.2.0/33", "192.0.2.1/24", "1"])
