@@ -41,8 +41,8 @@ from bench.peers.sink import Sink
 from bench.peers.system import HttpLoader, ReceiptsEnd, Running, System
 from bench.report import describe_run, show_rows
 
-LATENCY_S: Final = 0.2
-"""Of the carrier's answers: with a window of 100 it takes at most 500 a second."""
+LATENCY_S: Final = 1.0
+"""Of the carrier's answers: it takes at most one window (500) a second."""
 RECEIPT_DELAY_S: Final = 3.0
 CONNECTIONS: Final = 64
 QUIET_S: Final = 15.0

@@ -24,7 +24,8 @@ async def test_a_small_run_delivers_everything_and_says_what_it_cost(tmp_path: P
     for figures in (single, batch):
         assert figures["final"] == {"delivered": 500}
         assert figures["received_per_s"] <= figures["submitted_per_s"]
-        assert figures["gateway_cpu_us"] > 0 and figures["database_cpu_us"] > 0
+        # The kernel counts in hundredths of a second, and 500 messages may take PostgreSQL less.
+        assert figures["gateway_cpu_us"] + figures["database_cpu_us"] > 0
     assert "every message was delivered" in out.decode()
     for mode in ("single", "batch"):
         picture = (tmp_path / f"hot-{mode}.svg").read_text()
