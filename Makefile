@@ -99,6 +99,10 @@ simulate: $(STAMP) ## Draw 10,000 bad worlds and check every promise (SIMULATE_A
 ledger: $(STAMP) ## Let ten accounts live through kills and refunds, and compare every micro-unit
 	@$(BIN)/python -m bench.ledger $(LEDGER_ARGS)
 
+.PHONY: throttle
+throttle: $(STAMP) ## Measure how rates and lanes hold, and draw docs/throttle-*.svg
+	@$(BIN)/python -m bench.throttle
+
 .PHONY: interop
 interop: $(STAMP) ## Speak SMPP with other implementations, and print what was shown with whom
 	@ops/install-peers
