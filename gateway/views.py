@@ -29,6 +29,10 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
     receipt_state: str = ""
     error: str = ""
     """The receipt's `err` or network error, or the reason in a word."""
+    posted: str = ""
+    voided: str = ""
+    refunded: str = ""
+    """What of the message's price it moved; empty for nothing."""
 
 
 class SegmentView(msgspec.Struct, frozen=True, kw_only=True):

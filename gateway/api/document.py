@@ -137,6 +137,9 @@ _FIELDS: dict[str, dict[str, Json]] = {
         "status": {"description": "The message's status after this event."},
         "command_status": {"description": "The SMPP command_status by name."},
         "error": {"description": "The receipt's err or network error, or the reason in a word."},
+        "posted": {"description": "What of the price it charged; empty for nothing."},
+        "voided": {"description": "What of it is not charged, as it was not sent."},
+        "refunded": {"description": "What was charged and is given back."},
     },
     "Balance": {
         "available": {"description": "What is neither spent nor reserved; below 0 it is owed."},

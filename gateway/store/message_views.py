@@ -171,7 +171,14 @@ def _event_view(event: Row, names: Names) -> EventView:
         command_status=status_name(code) if kind in _RESPONSES and code is not None else "",
         receipt_state=_state_name(code) if kind is EventKind.RECEIPT and code is not None else "",
         error=event["error"] or "",
+        posted=_moved(event["posted_micros"]),
+        voided=_moved(event["voided_micros"]),
+        refunded=_moved(event["refunded_micros"]),
     )
+
+
+def _moved(micros: int | None) -> str:
+    return format_micros(micros) if micros else ""
 
 
 def _parts(count: int, ordered: Iterable[Row], names: Names) -> list[SegmentView]:

@@ -142,7 +142,8 @@ SELECT id, carrier_id, lane, sender, recipient, country, body, data, udh, encodi
 FROM messages WHERE account_id = $1 AND id = $2
 
 -- name: fetch_events
-SELECT at, kind, segment, segment_status, status, carrier_id, carrier_message_id, code, error
+SELECT at, kind, segment, segment_status, status, carrier_id, carrier_message_id, code, error,
+       posted_micros, voided_micros, refunded_micros
 FROM events WHERE account_id = $1 AND message_id = $2
 
 -- name: fetch_scan_end

@@ -45,11 +45,29 @@ def event(kind: EventKind, after: Status, at: float = NOW, **columns: Any) -> di
         "carrier_message_id": None,
         "code": None,
         "error": None,
+        "posted_micros": 0,
+        "voided_micros": 0,
+        "refunded_micros": None,
     } | columns
 
 
 def whole(row: dict[str, Any], *events: dict[str, Any]) -> MessageView:
     return whole_message_view(row, events, now=NOW, currency="EUR", names=NAMES)
+
+
+def test_events_say_what_they_moved_and_a_refund_comes_after_its_receipt() -> None:
+    view = whole(
+        message(),
+        event(EventKind.REFUND, Status.UNDELIVERED, NOW + 2, refunded_micros=7_500),
+        event(EventKind.RECEIPT, Status.UNDELIVERED, NOW + 2, error="045"),
+        event(EventKind.SUBMITTED, Status.SUBMITTED, posted_micros=7_500),
+    )
+    assert [(e.kind, e.posted, e.voided, e.refunded) for e in view.events] == [
+        ("submitted", "0.0075", "", ""),
+        ("receipt", "", "", ""),
+        ("refund", "", "", "0.0075"),
+    ]
+    assert view.parts[0].error == "045"
 
 
 def test_times_are_utc_with_milliseconds() -> None:
