@@ -156,8 +156,12 @@ class Shelf:
         return self.held + self.stored
 
     def note_drain(self, seconds: float) -> None:
-        """Note the speed at which messages left within the last `seconds`."""
-        self.drain.passed(self._gone, seconds)
+        """Note the speed at which messages left within the last `seconds`.
+
+        With nothing waiting it is that at which they came, and says nothing.
+        """
+        if self.held or self.stored:
+            self.drain.passed(self._gone, seconds)
         self._gone = 0
 
     # ── reads ────────────────────────────────────────────────────────────────────────────────

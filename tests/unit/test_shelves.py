@@ -198,6 +198,19 @@ def test_what_was_committed_behind_a_read_is_read_by_the_next_one() -> None:
     assert shelf_.wanted(10)[0].after_id == 84
 
 
+def test_how_fast_it_empties_is_learned_while_something_waits() -> None:
+    shelf_ = shelf(100)
+    for _ in range(10):
+        shelf_.note_drain(1.0)
+    bring(shelf_, *range(1, 61))
+    leave(shelf_, *range(1, 21))
+    shelf_.note_drain(2.0)
+    assert shelf_.drain.per_s == 10.0
+    leave(shelf_, *range(21, 61))
+    shelf_.note_drain(1.0)
+    assert shelf_.drain.per_s == 10.0, "it was empty before the time was over"
+
+
 # ── a start ──────────────────────────────────────────────────────────────────────────────────
 
 
