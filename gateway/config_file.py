@@ -14,7 +14,7 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -36,6 +36,7 @@ from gateway.email_address import BadAddress, parse_address, parse_mailbox
 from gateway.errors import ConfigError
 
 S = TypeVar("S", bound=Section)
+T = TypeVar("T")
 
 BLANK = "•••"
 
@@ -68,18 +69,38 @@ def parse_config(raw: dict[str, Any]) -> Config:
 
     That is for reading settings where the gateway that will use them does not run.
     """
-    _refuse_unknown_keys(raw, Config, "")
-    try:
-        config = msgspec.convert(raw, Config)
-    except msgspec.ValidationError as error:
-        text = str(error)
-        where = re.search(r" - at `\$\.?(.*)`$", text)
-        key = where.group(1) if where else ""
-        raise ConfigError(key, text[: where.start()] if where else text) from error
-    _check_references(config)
-    _check_listening(config.smpp)
-    _check_email(config.email)
+    for problem in _find_unknown_keys(raw, Config, ""):
+        raise problem
+    config = _convert(raw, Config, "")
+    for problem in _find_contradictions(config):
+        raise problem
     return config
+
+
+def find_problems(raw: dict[str, Any]) -> list[ConfigError]:
+    """Return everything that `build_config` could raise, one after the other.
+
+    What settings have to do with each other is looked at only where each by itself can be read.
+    """
+    problems = [*_find_unknown_keys(raw, Config, ""), *_find_wrong_values(raw, Config, "")]
+    if problems:
+        return problems
+    try:
+        config = _convert(raw, Config, "")
+    except ConfigError as error:
+        return [error]
+    # One that concerns two places is found at both.
+    problems = [*{str(problem): problem for problem in _find_contradictions(config)}.values()]
+
+    def read(value: str, key: str) -> str:
+        try:
+            return _read_secret(value, key)
+        except ConfigError as error:
+            problems.append(error)
+            return ""
+
+    _change_secrets(config, "", read)
+    return problems
 
 
 def resolve_secrets(config: Config) -> Config:
@@ -99,92 +120,92 @@ def printable_config(config: Config) -> dict[str, Any]:
     return tree
 
 
-def _check_listening(smpp: Smpp) -> None:
+def _check_listening(smpp: Smpp) -> Iterator[ConfigError]:
     if not smpp.enabled:
         return
     if not smpp.plain and not smpp.tls.enabled:
-        raise ConfigError("smpp.plain", "neither plain nor with TLS, nobody could bind")
+        yield ConfigError("smpp.plain", "neither plain nor with TLS, nobody could bind")
     if smpp.tls.enabled and not (smpp.tls.cert_file and smpp.tls.key_file):
-        raise ConfigError("smpp.tls.cert_file", "TLS needs cert_file and key_file")
+        yield ConfigError("smpp.tls.cert_file", "TLS needs cert_file and key_file")
     if smpp.login_wait_max_s >= smpp.session_init_s:
-        raise ConfigError(
+        yield ConfigError(
             "smpp.login_wait_max_s", "must end before session_init_s, or no bind is ever answered"
         )
 
 
-def _check_email(email: Email) -> None:
+def _check_email(email: Email) -> Iterator[ConfigError]:
     if not email.host:
         return
     sender = parse_mailbox(email.sender)
     if isinstance(sender, BadAddress):
-        raise ConfigError("email.sender", f"{email.sender!r} {sender.detail}")
+        yield ConfigError("email.sender", f"{email.sender!r} {sender.detail}")
     bounces = parse_address(email.bounce_address.replace("{id}", "1"))
     if email.bounce_address and isinstance(bounces, BadAddress):
-        raise ConfigError("email.bounce_address", f"{email.bounce_address!r} {bounces.detail}")
+        yield ConfigError("email.bounce_address", f"{email.bounce_address!r} {bounces.detail}")
     if email.username and email.security == "plain":
-        raise ConfigError("email.security", "a password would travel in the clear")
+        yield ConfigError("email.security", "a password would travel in the clear")
     if email.hello_name and not email.hello_name.isascii():
-        raise ConfigError("email.hello_name", f"{email.hello_name!r} is no host's name")
+        yield ConfigError("email.hello_name", f"{email.hello_name!r} is no host's name")
 
 
-def _check_references(config: Config) -> None:
+def _check_references(config: Config) -> Iterator[ConfigError]:
     names = [carrier.name for carrier in config.carrier]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(f"carrier.{name}", "two carriers have this name")
+            yield ConfigError(f"carrier.{name}", "two carriers have this name")
     for index, route in enumerate(config.route):
         for name in route.carriers:
             if name not in names:
                 hint = _nearest(name, names)
-                raise ConfigError(f"route[{index}].carriers", f"no carrier {name!r}{hint}")
-    _check_names_differ("route", [route.name for route in config.route])
-    _check_names_differ("sender", [rule.name for rule in config.sender])
+                yield ConfigError(f"route[{index}].carriers", f"no carrier {name!r}{hint}")
+    yield from _check_names_differ("route", [route.name for route in config.route])
+    yield from _check_names_differ("sender", [rule.name for rule in config.sender])
     for carrier in config.carrier:
-        _check_numbers(carrier.statuses, f"carrier.{carrier.name}.statuses")
-        _check_numbers(carrier.data_codings, f"carrier.{carrier.name}.data_codings")
+        yield from _check_numbers(carrier.statuses, f"carrier.{carrier.name}.statuses")
+        yield from _check_numbers(carrier.data_codings, f"carrier.{carrier.name}.data_codings")
         if carrier.alphabet != "gsm7" and (carrier.national or carrier.packed):
             key = "national" if carrier.national else "packed"
-            raise ConfigError(f"carrier.{carrier.name}.{key}", 'goes with alphabet = "gsm7" alone')
+            yield ConfigError(f"carrier.{carrier.name}.{key}", 'goes with alphabet = "gsm7" alone')
         if all(bind.mode == "receiver" for bind in carrier.binds):
-            raise ConfigError(f"carrier.{carrier.name}.binds", "no bind can transmit")
-        _check_ceilings(carrier)
-    _check_price_lists(config)
+            yield ConfigError(f"carrier.{carrier.name}.binds", "no bind can transmit")
+        yield from _check_ceilings(carrier)
+    yield from _check_price_lists(config)
 
 
-def _check_ceilings(carrier: Carrier) -> None:
+def _check_ceilings(carrier: Carrier) -> Iterator[ConfigError]:
     named: set[str] = set()
     for index, ceiling in enumerate(carrier.ceilings):
         where = f"carrier.{carrier.name}.ceilings[{index}]"
         names = [*ceiling.prefixes, *ceiling.countries]
         names += [f"operator {code.replace('-', '')}" for code in ceiling.operators]
         if not names:
-            raise ConfigError(where, "name prefixes, operators or countries that it is for")
+            yield ConfigError(where, "name prefixes, operators or countries that it is for")
         for name in names:
             if name in named:
-                raise ConfigError(where, f"{name} has a ceiling already")
+                yield ConfigError(where, f"{name} has a ceiling already")
             named.add(name)
 
 
-def _check_names_differ(section: str, names: Sequence[str]) -> None:
+def _check_names_differ(section: str, names: Sequence[str]) -> Iterator[ConfigError]:
     for index, name in enumerate(names):
         if name and name in names[:index]:
-            raise ConfigError(f"{section}[{index}].name", f"there is a {name!r} already")
+            yield ConfigError(f"{section}[{index}].name", f"there is a {name!r} already")
 
 
-def _check_price_lists(config: Config) -> None:
+def _check_price_lists(config: Config) -> Iterator[ConfigError]:
     plans = [plan.name for plan in config.plan]
     for name in plans:
         if plans.count(name) > 1:
-            raise ConfigError(f"plan.{name}", "two plans have this name")
+            yield ConfigError(f"plan.{name}", "two plans have this name")
     priced: list[tuple[str, Price | PriceList]] = [
         *((f"price[{index}]", price) for index, price in enumerate(config.price)),
         *((f"price_list[{index}]", listed) for index, listed in enumerate(config.price_list)),
     ]
     for where, each in priced:
         if each.plan and each.plan not in plans:
-            raise ConfigError(f"{where}.plan", f"no plan {each.plan!r}{_nearest(each.plan, plans)}")
+            yield ConfigError(f"{where}.plan", f"no plan {each.plan!r}{_nearest(each.plan, plans)}")
         if sum(map(bool, (each.account, each.plan, each.currency))) > 1:
-            raise ConfigError(where, "is for an account, a plan or a currency, not for two of them")
+            yield ConfigError(where, "is for an account, a plan or a currency, not for two of them")
     carriers = [carrier.name for carrier in config.carrier]
     charged: list[tuple[str, Cost | CostList]] = [
         *((f"cost[{index}]", cost) for index, cost in enumerate(config.cost)),
@@ -193,25 +214,65 @@ def _check_price_lists(config: Config) -> None:
     for where, charge in charged:
         if charge.carrier not in carriers:
             hint = _nearest(charge.carrier, carriers)
-            raise ConfigError(f"{where}.carrier", f"no carrier {charge.carrier!r}{hint}")
+            yield ConfigError(f"{where}.carrier", f"no carrier {charge.carrier!r}{hint}")
 
 
-def _check_numbers(table: Mapping[str, object], where: str) -> None:
+def _check_numbers(table: Mapping[str, object], where: str) -> Iterator[ConfigError]:
     for number in table:
         try:
             int(number, 0)
         except ValueError:
-            raise ConfigError(where, f"{number!r} is not a number like 0x45") from None
+            yield ConfigError(where, f"{number!r} is not a number like 0x45")
 
 
-def _refuse_unknown_keys(raw: object, kind: Any, path: str) -> None:
+def _find_contradictions(config: Config) -> Iterator[ConfigError]:
+    yield from _check_references(config)
+    yield from _check_listening(config.smpp)
+    yield from _check_email(config.email)
+
+
+def _convert(raw: object, kind: type[T], path: str) -> T:
+    """Return a value of the file as its type says; raises ConfigError with its key."""
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        where = re.search(r" - at `\$\.?(.*)`$", text)
+        inside = where.group(1) if where else ""
+        joint = "." if path and inside and not inside.startswith("[") else ""
+        key = f"{path}{joint}{inside}"
+        raise ConfigError(key, text[: where.start()] if where else text) from error
+
+
+def _find_wrong_values(raw: object, kind: Any, path: str) -> Iterator[ConfigError]:
+    """Yield what can't be converted, setting by setting: msgspec stops at the first."""
+    section, many = _section_of(kind)
+    if section is not None and many and isinstance(raw, list) and raw:
+        for index, item in enumerate(raw):
+            yield from _find_wrong_values(item, section, f"{path}[{index}]")
+        return
+    if section is None or not isinstance(raw, dict):
+        try:
+            _convert(raw, kind, path)
+        except ConfigError as error:
+            yield error
+        return
+    for field in msgspec.structs.fields(section):
+        where = f"{path}.{field.encode_name}" if path else field.encode_name
+        if field.encode_name in raw:
+            yield from _find_wrong_values(raw[field.encode_name], field.type, where)
+        elif field.required:
+            yield ConfigError(path, f"Object missing required field `{field.encode_name}`")
+
+
+def _find_unknown_keys(raw: object, kind: Any, path: str) -> Iterator[ConfigError]:
     """Walk the file beside the types; msgspec's own message would not name the nearest key."""
     kind, many = _section_of(kind)
     if kind is None:
         return
     if many:
         for index, item in enumerate(raw if isinstance(raw, list) else []):
-            _refuse_unknown_keys(item, kind, f"{path}[{index}]")
+            yield from _find_unknown_keys(item, kind, f"{path}[{index}]")
         return
     if not isinstance(raw, dict):
         return
@@ -220,8 +281,9 @@ def _refuse_unknown_keys(raw: object, kind: Any, path: str) -> None:
     for key, value in raw.items():
         where = f"{path}.{key}" if path else key
         if key not in known:
-            raise ConfigError(where, f"unknown key{_nearest(key, known)}")
-        _refuse_unknown_keys(value, hints[key], where)
+            yield ConfigError(where, f"unknown key{_nearest(key, known)}")
+        else:
+            yield from _find_unknown_keys(value, hints[key], where)
 
 
 def _section_of(kind: Any) -> tuple[type[Section] | None, bool]:

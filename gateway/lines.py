@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import random
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,14 @@ from gateway.intake import Tables
 from gateway.metrics import Metrics
 from gateway.model import AccountId, CarrierId
 from gateway.outgoing import Writing
-from gateway.route_tables import build_floor, build_loss_accounts, build_routes, build_senders
+from gateway.route_tables import (
+    assume_accounts,
+    build_floor,
+    build_loss_accounts,
+    build_routes,
+    build_senders,
+    find_route_problems,
+)
 from gateway.routing.deliveries import DeliveryBreaker, DeliveryLimits
 from gateway.routing.health import Breaker, BreakerLimits
 from gateway.routing.operators import parse_code
@@ -84,6 +92,27 @@ def build_id_rule(carrier: Carrier) -> IdRule:
     named = IdRule(IdForm(ids.response), IdForm(ids.receipt), ids.strip_zeros)
     dialect = DIALECTS.get(carrier.dialect)
     return dialect.ids if named == IdRule() and dialect is not None else named
+
+
+def find_table_problems(config: Config) -> list[ConfigError]:
+    """Return what can be seen to be wrong with carriers, routes, senders, prices and costs where
+    there is no database: every problem of those, and of each list of prices the first."""
+    carrier_ids = {each.name: CarrierId(id) for id, each in enumerate(config.carrier, start=1)}
+    account_ids = assume_accounts(config)
+    problems = [*find_route_problems(config, carrier_ids, account_ids)]
+    checks: list[Callable[[], object]] = [
+        *(partial(check_carrier, carrier) for carrier in config.carrier),
+        lambda: build_prices(config, account_ids),
+        lambda: build_costs(config, carrier_ids),
+        lambda: build_floor(config),
+        lambda: build_loss_accounts(config, account_ids),
+    ]
+    for check in checks:
+        try:
+            check()
+        except ConfigError as error:
+            problems.append(error)
+    return problems
 
 
 def check_carrier(carrier: Carrier) -> None:

@@ -5,7 +5,7 @@ Not here: how they decide (`routing/`), prices and costs (`tariffs.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from gateway import config as settings
 from gateway.config import Config
@@ -36,6 +36,31 @@ def build_routes(
         _build_route(f"route[{index}]", route, carrier_ids, account_ids)
         for index, route in enumerate(config.route)
     )
+
+
+def find_route_problems(
+    config: Config, carrier_ids: Mapping[str, CarrierId], account_ids: Mapping[str, AccountId]
+) -> Iterator[ConfigError]:
+    """Yield what is wrong with each route and each rule of senders, then with all of them."""
+    found = False
+    for index, route in enumerate(config.route):
+        try:
+            _build_route(f"route[{index}]", route, carrier_ids, account_ids)
+        except ConfigError as error:
+            found = True
+            yield error
+    for index, rule in enumerate(config.sender):
+        try:
+            _build_sender_rule(f"sender[{index}]", rule, account_ids)
+        except ConfigError as error:
+            found = True
+            yield error
+    if not found:
+        try:
+            build_routes(config, carrier_ids, account_ids)
+            build_senders(config, account_ids)
+        except ConfigError as error:
+            yield error
 
 
 def build_senders(config: Config, account_ids: Mapping[str, AccountId]) -> SenderRules:

@@ -7,15 +7,16 @@ from typing import Any
 
 import click
 
-from gateway.cli.output import moment, print_json, print_line, print_table
+from gateway.cli.output import moment, print_json, print_line, print_note, print_table
 from gateway.cli.session import Session, pass_session
 from gateway.cli.values import config_option, examples, json_option
-from gateway.config_file import printable_config
-from gateway.lines import build_tables, check_carrier
-from gateway.model import CarrierId
-from gateway.route_tables import assume_accounts
+from gateway.config_file import find_problems, printable_config
+from gateway.errors import ConfigError
+from gateway.lines import find_table_problems
 from gateway.store.postgres import Database
 from gateway.store.settings import NodeInfo, VersionInfo, list_nodes, list_versions
+
+MISCONFIGURED = 2
 
 
 @click.group()
@@ -30,13 +31,16 @@ def config() -> None:
 @config_option
 @pass_session
 def check(session: Session, as_json: bool) -> None:
-    """Say whether the settings can be used; status 2 if not."""
-    settings = session.config
-    carrier_ids = {each.name: CarrierId(id) for id, each in enumerate(settings.carrier, start=1)}
-    build_tables(settings, carrier_ids, assume_accounts(settings))
-    for carrier in settings.carrier:
-        check_carrier(carrier)
+    """Say whether the settings can be used, and all that is wrong with them; status 2 if not."""
     source = str(session.config_file or "")
+    problems = _find_problems(session)
+    if problems:
+        if as_json:
+            print_json({"file": source, "problems": [_json_of(problem) for problem in problems]})
+        for problem in problems:
+            print_note(f"gateway: {problem}")
+        raise click.exceptions.Exit(MISCONFIGURED)
+    settings = session.config
     counts = {
         "carriers": len(settings.carrier),
         "routes": len(settings.route),
@@ -47,6 +51,18 @@ def check(session: Session, as_json: bool) -> None:
         return
     name = source or "no file: every setting has its default"
     print_line(f"{name}: {', '.join(f'{count} {what}' for what, count in counts.items())}")
+
+
+def _find_problems(session: Session) -> list[ConfigError]:
+    try:
+        problems = find_problems(session.tree or {})
+    except ConfigError as error:  # there is no reading on
+        return [error]
+    return problems or find_table_problems(session.config)
+
+
+def _json_of(problem: ConfigError) -> dict[str, str]:
+    return {"key": problem.key, "detail": problem.detail}
 
 
 @config.command(

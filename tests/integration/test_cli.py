@@ -214,6 +214,36 @@ async def test_a_database_without_a_schema_is_to_be_migrated_first(
     assert await load(run("account", "list", "--json")) == []
 
 
+async def test_a_check_reports_every_problem(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "wrong.toml"
+    file.write_text("[htpp]\n[http]\nport = 99999\n[log]\nlevel = 'loud'\n")
+    result = await run("config", "check", "--config", str(file))
+    assert result.exit_code == 2
+    assert [line.split()[1] for line in result.stderr.splitlines()] == [
+        "htpp:",
+        "http.port:",
+        "log.level:",
+    ]
+    file.write_text(
+        SETTINGS + '[[route]]\ncarriers = ["north"]\npattern = "("\n'
+        '[[route]]\ncarriers = ["north"]\nhours = ["always"]\n'
+        '[[price]]\nprice = "cheap"\n'
+    )
+    result = await run("config", "check", "--json", "--config", str(file))
+    assert result.exit_code == 2
+    found = json.loads(result.stdout)
+    assert found["file"] == str(file)
+    assert [problem["key"] for problem in found["problems"]] == [
+        "route[1].pattern",
+        "route[2].hours",
+        "price[1].price",
+    ]
+    file.write_text("not = toml = at all")
+    result = await run("config", "check", "--config", str(file))
+    assert result.exit_code == 2
+    assert "is not TOML" in result.stderr
+
+
 @pytest.mark.parametrize("arguments", [["serve"], ["account", "list"], ["config", "check"]])
 async def test_a_wrong_setting_is_named_wherever_the_file_is_given(
     run: Run, tmp_path: Path, arguments: list[str]

@@ -12,7 +12,13 @@ import msgspec
 import pytest
 
 from gateway.config import Carrier, Config, NumberType
-from gateway.config_file import build_config, load_config, parse_config, printable_config
+from gateway.config_file import (
+    build_config,
+    find_problems,
+    load_config,
+    parse_config,
+    printable_config,
+)
 from gateway.errors import ConfigError
 from gateway.routing.numbers import NumberType as RoutedType
 
@@ -316,3 +322,60 @@ def test_settings_can_be_read_where_their_secrets_are_not() -> None:
 
 def test_the_types_of_numbers_are_those_that_routing_knows() -> None:
     assert set(typing.get_args(NumberType)) == set(RoutedType) - {RoutedType.UNKNOWN}
+
+
+def test_everything_that_is_wrong_is_found() -> None:
+    raw = {
+        "htpp": {},
+        "http": {"port": 99_999, "prot": 1},
+        "messages": {"validity_s": "long", "retention_days": 0},
+        "carrier": [carrier(window_size=0), {"name": "beta"}, carrier(binds=[{"mode": "both"}])],
+    }
+    assert [problem.key for problem in find_problems(raw)] == [
+        "htpp",
+        "http.prot",
+        "http.port",
+        "messages.validity_s",
+        "messages.retention_days",
+        "carrier[0].window_size",
+        "carrier[1]",
+        "carrier[1]",
+        "carrier[2].binds[0].mode",
+    ]
+    assert {problem.detail for problem in find_problems(raw) if problem.key == "carrier[1]"} == {
+        "Object missing required field `host`",
+        "Object missing required field `system_id`",
+    }
+
+
+def test_everything_that_contradicts_something_is_found(tmp_path: Path) -> None:
+    raw = {
+        "carrier": [
+            carrier(password=f"file:{tmp_path}/absent", statuses={"x": "retry"}),
+            carrier(binds=[{"mode": "receiver"}]),
+        ],
+        "route": [{"carriers": ["aplha"]}, {"carriers": ["gamma"]}],
+        "smpp": {"enabled": True, "plain": False},
+    }
+    keys = [problem.key for problem in find_problems(raw)]
+    assert keys == [
+        "carrier.alpha",
+        "route[0].carriers",
+        "route[1].carriers",
+        "carrier.alpha.statuses",
+        "carrier.alpha.binds",
+        "smpp.plain",
+        "carrier.alpha.password",
+    ]
+
+
+@pytest.mark.parametrize("raw", [{}, {"carrier": []}, {"http": {"port": 1}}])
+def test_where_nothing_is_wrong_nothing_is_found(raw: dict[str, Any]) -> None:
+    assert find_problems(raw) == []
+
+
+def test_the_first_problem_is_the_one_that_ends_a_start() -> None:
+    raw = {"http": {"port": 0.5}, "log": {"level": "loud"}}
+    with pytest.raises(ConfigError) as raised:
+        build_config(raw)
+    assert str(raised.value) == str(find_problems(raw)[0])
