@@ -45,6 +45,16 @@ class Writing(msgspec.Struct, frozen=True, kw_only=True):
     """What it wants instead of a data_coding, whoever chose that."""
     send_validity: bool = True
     tlvs: TlvRule = TlvRule()
+    former: TextStyle | None = None
+    """How texts were written before: for what was counted so and does not fit `style`."""
+
+    def after(self, before: Writing) -> Writing:
+        """Return this one as it takes the place of another."""
+        former = before.former if before.style == self.style else before.style
+        whole = self.style.long is LongForm.PAYLOAD
+        if former is None or (former.long is LongForm.PAYLOAD) is not whole:
+            return self  # what leaves whole has to be cut whole
+        return msgspec.structs.replace(self, former=former)
 
 
 def build_cut(message: Message, style: TextStyle) -> Cut:
@@ -57,6 +67,15 @@ def build_cut(message: Message, style: TextStyle) -> Cut:
         return _cut(message, style)
     except TextError as error:
         raise InvalidField("short_message", str(error)) from error
+
+
+def _cut_as_counted(message: Message, writing: Writing) -> Cut:
+    try:
+        return build_cut(message, writing.style)
+    except InvalidField:
+        if writing.former is None:
+            raise
+        return build_cut(message, writing.former)
 
 
 def _cut(message: Message, style: TextStyle) -> Cut:
@@ -88,7 +107,7 @@ def build_submission(job: Job, index: int, writing: Writing, wall: float) -> byt
     """
     message, cut = job.message, job.cut
     if cut is None:
-        cut = job.cut = build_cut(message, writing.style)
+        cut = job.cut = _cut_as_counted(message, writing)
     ton, npi = writing.source_ton, writing.source_npi
     if ton < 0 or npi < 0:
         natural_ton, natural_npi = _address_type(message.sender)

@@ -281,7 +281,9 @@ class Parts:
 
         Raises ConfigError; changes nothing.
         """
-        return build_tables(config, carrier_ids, await _fetch_account_ids(self._database))
+        account_ids = await _fetch_account_ids(self._database)
+        # In a thread: price lists of a hundred thousand lines take a second.
+        return await asyncio.to_thread(build_tables, config, carrier_ids, account_ids)
 
     def _build_intake(self, tables: Tables) -> None:
         """Build who takes messages in."""

@@ -108,7 +108,8 @@ class LiveCarriers:
         self._drained: Mapping[CarrierId, str] = {}
         self._work: dict[CarrierId, asyncio.Task[None]] = {}
         self._words: dict[CarrierId, str] = {}
-        self._stop_timeout_s = 0.0
+        self.stop_timeout_s = 0.0
+        """How long answers are awaited before a session ends."""
         self._group: asyncio.TaskGroup
 
     @property
@@ -118,7 +119,7 @@ class LiveCarriers:
 
     def begin(self, group: asyncio.TaskGroup, stop_timeout_s: float) -> None:
         """Start the sessions, as tasks of this group."""
-        self._group, self._stop_timeout_s = group, stop_timeout_s
+        self._group, self.stop_timeout_s = group, stop_timeout_s
         for line in self._lines.values():
             for bind in line.binds:
                 self._start(bind)
@@ -236,7 +237,7 @@ class LiveCarriers:
 
     async def _change(self, line: Line, wanted: Prepared) -> None:
         await self._speak_anew(line, wanted)
-        async for words in exchange_binds(line, wanted.line, self._start, self._stop_timeout_s):
+        async for words in exchange_binds(line, wanted.line, self._start, self.stop_timeout_s):
             self._words[line.id] = words
 
     async def _speak_anew(self, line: Line, wanted: Prepared) -> None:
@@ -247,7 +248,7 @@ class LiveCarriers:
         self._fleet.pause(line.id)
         self._words[line.id] = f"waits for {state.in_flight} answers to change its form"
         await _until(lambda: self._fleet.quiet(line.id))
-        line.writing, line.hold = wanted.line.writing, wanted.line.hold
+        line.writing, line.hold = wanted.line.writing.after(line.writing), wanted.line.hold
         self._forms[line.id] = form
         self._fleet.change(line.id, wanted.state.policy)
         self._desk.pump_soon()
@@ -266,7 +267,7 @@ class LiveCarriers:
         state = self._fleet.carriers[line.id]
         self._words[line.id] = "is taken out once all is answered"
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._stop_timeout_s
+        deadline = loop.time() + self.stop_timeout_s
         await _until(lambda: self._fleet.idle(line.id) or loop.time() >= deadline)
         left_s = max(deadline - loop.time(), 1.0)
         await asyncio.gather(*(bind.stop(left_s) for bind in line.binds))

@@ -5,6 +5,7 @@ Not here: hearing that others are applied (`watch.py`), the carriers' part (`car
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -76,6 +77,7 @@ class Live:
         tables = await self._build_tables(config, ids)
         plan = self.carriers.plan(config.carrier, ids)
         await self._adopt([each.line for each in (*plan.added, *plan.changed)])
+        self.carriers.stop_timeout_s = config.dispatch.stop_timeout_s
         await self.carriers.add(plan.added)
         self._intake.use(config.messages, tables)
         self.carriers.change(plan.changed)
@@ -83,7 +85,7 @@ class Live:
         self._use(config, ids)
         self._reroute()
         self.config = config
-        changes = compare_settings(self._at_start, config)
+        changes = await asyncio.to_thread(compare_settings, self._at_start, config)
         self.waiting = [f"{each.where}.{each.key}" for each in changes if each.at_start]
 
 

@@ -141,7 +141,8 @@ class Watch:
         if applied is None or applied.version == self._version:
             return
         try:
-            await self._live.apply(resolve_secrets(parse_config(applied.tree)))
+            config = await asyncio.to_thread(parse_config, applied.tree)
+            await self._live.apply(resolve_secrets(config))
         except StoreUnavailable:
             raise
         except Exception as error:

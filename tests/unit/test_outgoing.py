@@ -339,3 +339,41 @@ def test_a_carrier_may_be_spared_the_validity() -> None:
 def test_what_does_not_fit_its_field_is_named() -> None:
     with pytest.raises(InvalidField, match="source_addr"):
         submission(message("a", sender="x" * 30))
+
+
+# ── a carrier that is written to in another way from now on ──────────────────────────────────
+
+
+def test_what_does_not_fit_the_new_style_goes_as_it_was_counted() -> None:
+    before = Writing(template=SubmitTemplate())
+    alone = Writing(template=SubmitTemplate(), style=LATIN1_STYLE)
+    writing = alone.after(before)
+    long, short = message("x" * 150), message("é")
+    bodies = [build_submission(new_job(each), 0, writing, 0.0) for each in (long, short)]
+    pdus = [decode_submit_sm(body) for body in bodies]
+    assert pdus[0].short_message == b"x" * 150, "one segment of GSM 7-bit, two of Latin-1"
+    assert pdus[1].short_message == b"\xe9"
+    with pytest.raises(InvalidField):
+        build_submission(
+            new_job(long), 0, Writing(template=SubmitTemplate(), style=LATIN1_STYLE), 0
+        )
+
+
+@pytest.mark.parametrize(
+    ("styles", "former"),
+    [
+        ([PLAIN, PLAIN], None),
+        ([PLAIN, LATIN1_STYLE], PLAIN),
+        ([PLAIN, LATIN1_STYLE, LATIN1_STYLE], PLAIN),
+        ([PLAIN, LATIN1_STYLE, TURKISH], LATIN1_STYLE),
+        ([PLAIN, PAYLOAD], None),
+        ([PAYLOAD, PLAIN], None),
+    ],
+)
+def test_the_style_before_is_remembered_where_it_can_be_used(
+    styles: list[TextStyle], former: TextStyle | None
+) -> None:
+    writing = Writing(template=SubmitTemplate(), style=styles[0])
+    for style in styles[1:]:
+        writing = Writing(template=SubmitTemplate(), style=style).after(writing)
+    assert writing.former == former

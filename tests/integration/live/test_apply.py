@@ -338,3 +338,45 @@ async def test_a_node_with_settings_of_its_own_follows_no_others(
     await node.post("447400123456")
     assert await node.until_final() == {Status.DELIVERED: 1}
     assert [each.name for each in await list_carriers(node.database)] == ["alpha"]
+
+
+async def test_without_a_gateway_settings_wait_for_a_start_without_a_file(
+    node: Any, operators: Operators, settings: Settings
+) -> None:
+    (alpha,) = await operators(QUICK)
+    file = node.folder / "gateway.toml"
+    file.write_text(settings({"alpha": alpha}, [["alpha"]]))
+    said = await node.run("apply", file, "--yes")
+    assert "version 1 is stored; no gateway runs on this database" in said.output
+    await node.start(None)
+    await node.post("447400123456")
+    assert await node.until_final() == {Status.DELIVERED: 1}
+
+
+async def test_files_that_settings_name_are_read_anew_on_demand(
+    node: Any, operators: Operators, settings: Settings
+) -> None:
+    (alpha,) = await operators(QUICK)
+    secret = node.folder / "secret"
+    secret.write_text("one\n")
+    text = settings({"alpha": alpha}, [["alpha"]], alpha=f'password = "file:{secret}"')
+    await node.start(text)
+    await node.until(lambda: alpha.stats["binds"]["bound"] == 1)
+    secret.write_text("two\n")
+    assert (await node.apply(text))["version"] == 0
+    said = await node.apply(text, "--again")
+    assert said["so"] and said["changes"] == []
+    assert alpha.stats["binds"] | {"bound": 2, "unbound": 1} == alpha.stats["binds"]
+
+
+async def test_what_waits_in_one_alphabet_is_not_lost_to_another(
+    node: Any, operators: Operators, settings: Settings
+) -> None:
+    (alpha,) = await operators(QUICK)
+    await node.start(settings({"alpha": alpha}, [["alpha"]], alpha="rate_per_s = 1"))
+    for number in range(6):
+        await node.post(f"44740055500{number}", text="x" * 150)
+    said = await node.apply(settings({"alpha": alpha}, [["alpha"]], alpha='alphabet = "latin-1"'))
+    assert said["so"]
+    assert await node.until_final() == {Status.DELIVERED: 6}
+    assert len(alpha.came) == 6
