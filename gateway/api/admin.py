@@ -13,7 +13,7 @@ from litestar.params import Body, HeaderParameter, PathParameter, QueryParameter
 from litestar.types import Guard
 
 from gateway.api.decode import decode_deposit
-from gateway.api.openapi import NEEDS_ADMIN, problem_responses
+from gateway.api.openapi import DEPOSIT_EXAMPLES, NEEDS_ADMIN, problem_responses
 from gateway.api.ports import Treasury
 from gateway.api.queries import check_parameters
 from gateway.api.requests import DepositRequest
@@ -50,7 +50,7 @@ def build_admin_handlers(
     async def make_deposit(
         request: Request[Account, Any, Any],
         name: AccountName,
-        data: Annotated[DepositRequest, Body()],
+        data: Annotated[DepositRequest, Body(examples=DEPOSIT_EXAMPLES)],
         idempotency_key: Annotated[
             str | None,
             HeaderParameter(

@@ -61,6 +61,10 @@ REPLAY_EXAMPLES = [
     Example(summary="Since a time", value={"since": "2026-01-31T08:00:00Z"}),
     Example(summary="All", value={"all": True}),
 ]
+DEPOSIT_EXAMPLES = [
+    Example(summary="Credit that was paid", value={"amount": "250", "reason": "invoice 2041"}),
+    Example(summary="A correction", value={"amount": "-2.5", "reason": "invoice 2041, paid less"}),
+]
 
 
 def problem_responses(*statuses: int) -> dict[int, ResponseSpec]:

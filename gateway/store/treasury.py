@@ -53,7 +53,8 @@ class Treasury:
 
     @unavailable_as_503()
     async def _find(self, name: str) -> Account:
-        standing = await find_account(self._database, name)
+        # A name comes from a path, where it may be anything; PostgreSQL's text holds no NUL.
+        standing = None if "\0" in name else await find_account(self._database, name)
         if standing is None:
             raise Rejected("account_unknown", "there is no such account", field="name", status=404)
         return standing.account

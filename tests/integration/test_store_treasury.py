@@ -49,6 +49,7 @@ async def test_nobody_gets_nothing(database: Database) -> None:
     treasury = Treasury(database)
     for asked in (
         treasury.deposit("nobody", 5, reason="a", author="", key=None),
+        treasury.deposit("no\0body", 5, reason="a", author="", key=None),
         treasury.list_deposits("nobody", 1),
     ):
         with pytest.raises(Rejected) as caught:

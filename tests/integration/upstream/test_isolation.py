@@ -59,8 +59,10 @@ class Asked(NamedTuple):
     headers: tuple[tuple[str, str], ...]
 
 
-PATHS: dict[str, Callable[[list[Pair]], list[Pair]]] = {"id": lambda pairs: pairs}
-"""For each name in a path, which of the pairs it is tried with."""
+PATHS = {"id", "name"}
+"""The names in paths for which there are pairs."""
+OPERATORS_CALLS = {"deposit", "listDeposits"}
+"""What customers' keys may not ask at all, of no account."""
 
 BODIES: dict[str, Callable[[str], Any]] = {
     "submitMessage": lambda value: {
@@ -81,6 +83,7 @@ BODIES: dict[str, Callable[[str], Any]] = {
         "client_ref": value,
     },
     "replayDeadEvents": lambda value: {"ids": [value]},
+    "deposit": lambda value: {"amount": "1", "reason": value, "author": value},
 }
 """For each call with a body, that body with the value wherever it may stand."""
 
@@ -312,6 +315,7 @@ async def test_no_call_tells_anothers_values_from_nobodys(world: World, database
     assert tried["fetchMessage"] >= {404}
     assert tried["cancelMessage"] >= {404}
     assert {status for name in ("submitMessage", "submitBatch") for status in tried[name]} == {202}
+    assert all(tried.pop(name) == {403} for name in OPERATORS_CALLS)
     for name in set(tried) - {"fetchMessage", "cancelMessage", "submitMessage", "submitBatch"}:
         assert 200 in tried[name], name
 
