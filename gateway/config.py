@@ -112,6 +112,12 @@ class Messages(Section, frozen=True, kw_only=True):
     """Kinds of numbers that no text is sent to: no phone shows it, or somebody earns by it."""
 
 
+class Privacy(Section, frozen=True, kw_only=True):
+    hash_key: Secret = ""
+    """What erased numbers are hashed with in the list of erasures; empty: a key that the database
+    made and keeps."""
+
+
 class Dispatch(Section, frozen=True, kw_only=True):
     queue_messages_max: Annotated[int, Meta(ge=1_000)] = 50_000
     """Waiting messages held in memory, about 1 KB each; the rest waits in the database."""
@@ -511,6 +517,7 @@ class Config(Section, frozen=True, kw_only=True):
     smpp: Smpp = Smpp()
     log: Log = Log()
     messages: Messages = Messages()
+    privacy: Privacy = Privacy()
     dispatch: Dispatch = Dispatch()
     webhooks: Webhooks = Webhooks()
     email: Email = Email()

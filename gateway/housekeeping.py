@@ -30,6 +30,7 @@ DIRECTORY_S = 2.0
 DEPTH_S = 15.0
 SWEEP_S = 60.0
 REMATCH_S = 2.0
+ERASE_S = 2.0
 DAILY_S = 900.0
 SWEEP_MESSAGES_MAX = 5_000
 SWEEP_MARK = "unanswered"
@@ -53,7 +54,9 @@ class Housekeeper:
         measure_emails: Callable[[], Awaitable[None]],
         asked_again: AskedAgain,
         try_taken_again: Callable[[], None],
+        erase: Callable[[], Awaitable[None]],
     ) -> None:
+        self._erase = erase
         self._measure_emails = measure_emails
         self._settings = settings
         self._maintenance = maintenance
@@ -80,6 +83,7 @@ class Housekeeper:
             group.create_task(repeat("email_depth", DEPTH_S, self._measure_emails))
             group.create_task(repeat("sweep", SWEEP_S, self._sweep))
             group.create_task(repeat("rematch", REMATCH_S, self._rematch))
+            group.create_task(repeat("erase", ERASE_S, self._erase))
             group.create_task(repeat("daily", DAILY_S, self._daily))
 
     async def _measure_outbox(self) -> None:

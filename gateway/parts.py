@@ -21,6 +21,7 @@ from gateway.credit.refunds import RefundRules
 from gateway.credit.volumes import MonthVolumes
 from gateway.directory import Directory
 from gateway.dispatch import Dispatcher
+from gateway.erasing import Eraser, GatewayMemory, log_advance
 from gateway.fallback.decide import Fallbacks
 from gateway.fallback.depth import EmailDepth
 from gateway.fallback.sender import EmailSender
@@ -53,6 +54,7 @@ from gateway.store.backlog import Backlog
 from gateway.store.carriers import list_carriers, register_carriers
 from gateway.store.ceilings import AccountCeilings
 from gateway.store.commit_line import CommitLine
+from gateway.store.erasures import Erasures
 from gateway.store.fallbacks import FallbackStore
 from gateway.store.id_rules import adopt_id_rules
 from gateway.store.inbound import InboundStore
@@ -258,6 +260,11 @@ class Parts:
             measure_emails=self._email_depth.measure,
             asked_again=AskedAgain(self._database),
             try_taken_again=lookups.try_taken_again,
+            erase=Eraser(
+                Erasures(self._database),
+                GatewayMemory(self.dispatcher, self.book, self.outcome_writer, self.backlog),
+                log_advance,
+            ).advance_all,
         )
 
     async def _adopt_id_rules(self, lines: Collection[Line]) -> None:

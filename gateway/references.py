@@ -5,6 +5,8 @@ What a receipt changes is `receipts.py`'s.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from gateway.lifecycle import Status
@@ -74,3 +76,13 @@ class References:
     def find_states(self, message_id: MessageId) -> list[Status] | None:
         """Return the states of a long message of which any reference is remembered."""
         return self._long.get(message_id) or self._long_old.get(message_id)
+
+    def forget(self, message_ids: Collection[MessageId]) -> None:
+        """Let go of messages; a receipt for one of them is looked up in the store. What is known
+        of them must be committed. Looks at everything there is: some milliseconds."""
+        for generation in (self._young, self._old):
+            for key in [k for k, r in generation.items() if r.message_id in message_ids]:
+                del generation[key]
+        for states in (self._long, self._long_old):
+            for message_id in message_ids:
+                states.pop(message_id, None)

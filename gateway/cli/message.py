@@ -149,7 +149,7 @@ async def _collect(reader: Reader, account_id: AccountId, search: Search) -> Pag
 
 
 def _row(view: MessageSummary) -> tuple[object, ...]:
-    text = view.text or view.data
+    text = view.text or view.data or "erased" * view.text_erased
     return (
         view.id,
         _time(view.accepted_at),
@@ -169,7 +169,7 @@ def _print_message(view: MessageView) -> None:
         "status": view.status,
         "to": f"{view.to} {view.country}".strip(),
         "from": view.sender,
-        "text": view.text,
+        "text": "erased" if view.text_erased else view.text,
         "data": view.data,
         "header": view.udh,
         "encoding": f"{view.encoding}, {view.segments} segment{'s' * (view.segments > 1)}",

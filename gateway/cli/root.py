@@ -18,6 +18,7 @@ from gateway.cli.number import number
 from gateway.cli.operator import operator
 from gateway.cli.output import visible
 from gateway.cli.price import price
+from gateway.cli.privacy import privacy
 from gateway.cli.receipts import receipts
 from gateway.cli.report import report
 from gateway.cli.route import route
@@ -106,6 +107,7 @@ for command in (
     route,
     webhook,
     receipts,
+    privacy,
     audit,
     config,
     migrate,

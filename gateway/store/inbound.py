@@ -257,6 +257,7 @@ def build_page(rows: Sequence[Row], next_cursor: str, names: Mapping[int, str]) 
                 sender=row["sender"],
                 to=row["recipient"],
                 text=row["body"],
+                text_erased=row["body"] is None,
                 data=visible_data(row["exact"], row["content"]),
                 udh=row["udh"].hex(),
                 encoding=row["encoding"],

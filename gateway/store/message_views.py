@@ -72,6 +72,7 @@ def summary_view(
         to=row["recipient"],
         sender=row["sender"],
         text=row["body"],
+        text_erased=row["body"] is None,
         data=(row["data"] or b"").hex(),
         udh=(row["udh"] or b"").hex(),
         encoding=Encoding(row["encoding"]).wire,

@@ -1113,3 +1113,228 @@ UPDATE carriers c SET drained_at = NULL, drained_by = NULL, drain_reason = NULL
 FROM (SELECT id, drained_at FROM carriers WHERE name = $1 FOR UPDATE) AS was
 WHERE c.id = was.id
 RETURNING was.drained_at IS NOT NULL
+
+-- ── Erasing what belongs to a number (erasures.py) ──────────────────────────────────────────
+--
+-- A number has no index, as that would cost every message: a day is read whole. What is written
+-- goes in small batches by primary key. An account that is NULL stands for all of them.
+
+-- name: find_whose_number
+-- The account that a number is the own one of.
+SELECT a.name FROM accounts a
+WHERE a.default_sender IN ($1, '+' || $1)
+   OR EXISTS (SELECT FROM numbers n WHERE n.account_id = a.id AND n.number = $1)
+ORDER BY a.id LIMIT 1
+
+-- name: fetch_number_key
+SELECT key FROM number_key
+
+-- name: insert_erasure
+INSERT INTO erasures (account_id, number, number_hash, reason, author, withdraw, requested_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+RETURNING id
+
+-- name: fetch_unfinished_erasures
+SELECT id, account_id, number, withdraw FROM erasures WHERE finished_at IS NULL ORDER BY id
+
+-- name: fetch_erasures
+-- One, or the latest of all, or of a number by its hash.
+SELECT e.id, coalesce(a.name, '') AS account, e.number_hash, e.reason, e.author, e.withdraw,
+       e.requested_at, e.looked_at, e.finished_at,
+       (SELECT count(*) FROM erasure_messages w WHERE w.erasure_id = e.id) AS waiting,
+       coalesce((SELECT json_object_agg(c.what, c.count) FROM erasure_counts c
+                 WHERE c.erasure_id = e.id)::text, '{}') AS counts
+FROM erasures e LEFT JOIN accounts a ON a.id = e.account_id
+WHERE ($1::bigint IS NULL OR e.id = $1) AND ($2::bytea IS NULL OR e.number_hash = $2)
+ORDER BY e.id DESC LIMIT $3
+
+-- name: fetch_searched_to
+SELECT searched_to, searched FROM erasures WHERE id = $1
+
+-- name: search_day
+-- Reads a day's messages, some 0.2 µs each.
+INSERT INTO erasure_messages
+SELECT $1, account_id, id FROM messages
+WHERE id >= $2 AND id < $3 AND (recipient = $4 OR sender IN ($4, '+' || $4))
+  AND ($5::int IS NULL OR account_id = $5)
+ON CONFLICT DO NOTHING
+
+-- name: save_searched_to
+UPDATE erasures SET searched_to = $2 WHERE id = $1
+
+-- name: save_searched
+UPDATE erasures SET searched = true WHERE id = $1
+
+-- name: fetch_found_messages
+-- The next ones in order, with what may still need them.
+SELECT w.account_id, w.message_id, coalesce(e.status, 1::smallint) AS status,
+       m.id IS NULL AS dropped, f.state, f.content_id
+FROM (
+    SELECT account_id, message_id FROM erasure_messages
+    WHERE erasure_id = $1 AND (account_id, message_id) > ($2, $3)
+    ORDER BY account_id, message_id LIMIT $4
+) w
+LEFT JOIN LATERAL (
+    SELECT id FROM messages WHERE account_id = w.account_id AND id = w.message_id LIMIT 1
+) m ON true
+LEFT JOIN LATERAL (
+    SELECT status FROM events WHERE account_id = w.account_id AND message_id = w.message_id
+    ORDER BY (status >= 10) DESC, at DESC, status DESC LIMIT 1
+) e ON true
+LEFT JOIN email_fallbacks f ON f.account_id = w.account_id AND f.message_id = w.message_id
+ORDER BY w.account_id, w.message_id
+
+-- name: erase_messages
+-- $4 and $5 are the first and the last id, which leave few partitions to look at.
+UPDATE messages m SET
+    recipient = CASE WHEN m.recipient = $3 THEN 'erased' ELSE m.recipient END,
+    sender = CASE WHEN m.sender IN ($3, '+' || $3) THEN 'erased' ELSE m.sender END,
+    body = NULL, data = NULL, udh = NULL, tlvs = NULL, client_ref = NULL, callback_url = NULL
+FROM unnest($1::int[], $2::bigint[]) AS k(account_id, id)
+WHERE m.account_id = k.account_id AND m.id = k.id AND m.id >= $4 AND m.id <= $5
+  AND (m.recipient = $3 OR m.sender IN ($3, '+' || $3))
+
+-- name: erase_event_errors
+-- What carriers wrote beside a status.
+UPDATE events e SET error = replace(e.error, $3, 'erased')
+FROM unnest($1::int[], $2::bigint[]) AS k(account_id, id)
+WHERE e.account_id = k.account_id AND e.message_id = k.id
+  AND e.message_id >= $4 AND e.message_id <= $5 AND strpos(e.error, $3) > 0
+
+-- name: erase_emails
+UPDATE email_fallbacks f SET address = 'erased', reply = ''
+FROM unnest($1::int[], $2::bigint[]) AS k(account_id, id)
+WHERE f.account_id = k.account_id AND f.message_id = k.id AND f.address <> 'erased'
+
+-- name: erase_email_contents
+-- Those that no other message's email has.
+DELETE FROM email_contents c
+USING unnest($1::int[], $2::bytea[]) AS k(account_id, id)
+WHERE c.account_id = k.account_id AND c.id = k.id AND NOT EXISTS (
+    SELECT FROM email_fallbacks f
+    WHERE f.account_id = c.account_id AND f.content_id = c.id AND f.address <> 'erased')
+
+-- name: erase_keys
+DELETE FROM idempotency i
+USING unnest($1::int[], $2::bigint[]) AS k(account_id, id)
+WHERE i.account_id = k.account_id AND i.message_id = k.id
+  AND i.message_id >= $3 AND i.message_id <= $4
+
+-- name: settle_found_messages
+DELETE FROM erasure_messages w
+USING unnest($2::int[], $3::bigint[]) AS k(account_id, id)
+WHERE w.erasure_id = $1 AND w.account_id = k.account_id AND w.message_id = k.id
+
+-- name: add_erased
+INSERT INTO erasure_counts AS c VALUES ($1, $2, $3)
+ON CONFLICT (erasure_id, what) DO UPDATE SET count = c.count + excluded.count
+
+-- name: erase_inbound
+UPDATE inbound_messages SET sender = 'erased', content = '', body = NULL, udh = '', tlvs = NULL
+WHERE (account_id, id) IN (
+    SELECT account_id, id FROM inbound_messages
+    WHERE sender = $1 AND ($2::int IS NULL OR account_id = $2) LIMIT $3)
+
+-- name: erase_inbound_parts
+DELETE FROM inbound_parts WHERE id IN (
+    SELECT p.id FROM inbound_parts p
+    WHERE p.sender = $1 AND p.message_id IS NOT NULL
+      AND ($2::int IS NULL OR EXISTS (
+          SELECT FROM inbound_messages i WHERE i.account_id = $2 AND i.id = p.message_id))
+    LIMIT $3)
+
+-- name: erase_unmatched
+-- They belong to no account.
+UPDATE parked_receipts SET recipient = '', tlvs = NULL WHERE id IN (
+    SELECT id FROM parked_receipts
+    WHERE recipient IN ($1, '+' || $1, '00' || $1) AND $2::int IS NULL LIMIT $3)
+
+-- name: erase_told
+-- Events for customers' endpoints: those that were given up and, if $4 says so, those that wait.
+DELETE FROM outbox WHERE id IN (
+    SELECT id FROM outbox
+    WHERE (dead OR $4) AND ($2::int IS NULL OR account_id = $2)
+      AND (strpos(body, $1) > 0 AND body ~ ('(^|[^0-9])' || $1 || '([^0-9]|$)')
+           OR strpos(url, $1) > 0)
+    LIMIT $3)
+
+-- name: find_deliveries_of
+SELECT account_id, id, body FROM deliveries
+WHERE ($2::int IS NULL OR account_id = $2) AND position(convert_to($1, 'SQL_ASCII') IN body) > 0
+ORDER BY account_id, id LIMIT $3
+
+-- name: erase_deliveries
+DELETE FROM deliveries d USING unnest($1::int[], $2::bigint[]) AS k(account_id, id)
+WHERE d.account_id = k.account_id AND d.id = k.id
+
+-- name: count_unerased
+-- What ends by itself: events that are being delivered, and parts that wait for others.
+SELECT (SELECT count(*) FROM erasure_messages WHERE erasure_id = $1) AS messages,
+       (SELECT count(*) FROM outbox
+        WHERE ($3::int IS NULL OR account_id = $3)
+          AND (strpos(body, $2) > 0 AND body ~ ('(^|[^0-9])' || $2 || '([^0-9]|$)')
+               OR strpos(url, $2) > 0)) AS webhooks,
+       (SELECT count(*) FROM inbound_parts
+        WHERE sender = $2 AND message_id IS NULL AND $3::int IS NULL) AS inbound_parts
+
+-- name: fetch_waiting_ids
+SELECT message_id FROM erasure_messages WHERE erasure_id = $1
+ORDER BY account_id, message_id LIMIT $2
+
+-- name: note_erasure
+UPDATE erasures SET looked_at = $2 WHERE id = $1
+
+-- name: finish_erasure
+UPDATE erasures SET number = NULL, looked_at = $2, finished_at = $2
+WHERE id = $1 AND finished_at IS NULL
+
+-- ── What is known of a number (number_export.py) ────────────────────────────────────────────
+
+-- name: fetch_account_names
+SELECT id, name FROM accounts
+
+-- name: find_messages_of_number
+-- Reads a day's messages, as search_day.
+SELECT account_id, id, callback_url FROM messages
+WHERE id >= $1 AND id < $2 AND (recipient = $3 OR sender IN ($3, '+' || $3))
+  AND ($4::int IS NULL OR account_id = $4)
+ORDER BY id
+
+-- name: fetch_email_content
+SELECT f.address AS "to", c.subject, c.body_text AS text, c.body_html AS html, c.reply_to
+FROM email_fallbacks f
+JOIN email_contents c ON c.account_id = f.account_id AND c.id = f.content_id
+WHERE f.account_id = $1 AND f.message_id = $2
+
+-- name: fetch_inbound_of_number
+SELECT account_id, id, carrier_id, received_at, sender, recipient, udh, content, body, encoding,
+       exact, segments, missing
+FROM inbound_messages
+WHERE sender = $1 AND ($2::int IS NULL OR account_id = $2) AND id > $3
+ORDER BY id LIMIT $4
+
+-- name: fetch_parts_of_number
+-- Those of an account only as far as their message is there.
+SELECT p.* FROM inbound_parts p
+WHERE p.sender = $1 AND p.id > $3 AND ($2::int IS NULL OR EXISTS (
+    SELECT FROM inbound_messages i WHERE i.account_id = $2 AND i.id = p.message_id))
+ORDER BY p.id LIMIT $4
+
+-- name: fetch_unmatched_of_number
+-- They belong to no account.
+SELECT * FROM parked_receipts
+WHERE recipient IN ($1, '+' || $1, '00' || $1) AND $2::int IS NULL AND id > $3
+ORDER BY id LIMIT $4
+
+-- name: fetch_told_of_number
+SELECT id, account_id, message_id, url, body, dead, created_at FROM outbox
+WHERE ($2::int IS NULL OR account_id = $2) AND id > $3
+  AND (strpos(body, $1) > 0 AND body ~ ('(^|[^0-9])' || $1 || '([^0-9]|$)')
+       OR strpos(url, $1) > 0)
+ORDER BY id LIMIT $4
+
+-- name: fetch_deliveries_of_number
+SELECT account_id, id, message_id, body, created_at FROM deliveries
+WHERE ($2::int IS NULL OR account_id = $2) AND id > $3
+  AND position(convert_to($1, 'SQL_ASCII') IN body) > 0
+ORDER BY id LIMIT $4

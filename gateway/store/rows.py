@@ -20,7 +20,7 @@ def read_message(row: asyncpg.Record) -> Message:
         recipient=row["recipient"],
         country=row["country"],
         operator=row["operator"] or "",
-        text=row["body"],
+        text=row["body"] or "",
         data=row["data"] or b"",
         udh=row["udh"] or b"",
         encoding=Encoding(row["encoding"]),

@@ -87,3 +87,13 @@ def test_short_messages_need_no_shared_list() -> None:
     references = References(4)
     references.put(key(), reference([SUBMITTED]))
     assert references.find_states(MESSAGE) is None
+
+
+def test_a_message_that_is_forgotten_leaves_the_others() -> None:
+    references = References(4)
+    other = Reference(MessageId(1002), ACCOUNT, 0, [SUBMITTED], PARTY, 1_000.0)
+    for name, one in (("a", reference([SUBMITTED, SUBMITTED])), ("b", other), ("c", reference())):
+        references.put(key(name), one)  # the first two are of the older generation
+    references.forget({MESSAGE})
+    assert [name for name in "abc" if key(name) in references] == ["b"]
+    assert references.find_states(MESSAGE) is None
