@@ -31,9 +31,12 @@ if TYPE_CHECKING:
 
 Rows = list[asyncpg.Record]
 
+# OFFSET 0 keeps this a look at the index for each message. As a join, PostgreSQL plans it over all
+# events of a partition that it has not analysed yet: 400 messages of a new day's flood took 0.8 s
+# and take 1 ms.
 _STILL_OPEN = """NOT EXISTS (
     SELECT FROM events e
-    WHERE e.account_id = m.account_id AND e.message_id = m.id AND e.closes)"""
+    WHERE e.account_id = m.account_id AND e.message_id = m.id AND e.closes OFFSET 0)"""
 
 # In the order of ids, from one shelf's cursor on; ended messages in between are stepped over.
 _SHELF_PAGE = f"""
@@ -63,7 +66,10 @@ ORDER BY m.send_at, m.id LIMIT $4"""  # noqa: S608
 
 _EVENTS_OF = """
 SELECT e.* FROM unnest($1::int[], $2::bigint[]) AS k(account_id, message_id)
-JOIN events e ON e.account_id = k.account_id AND e.message_id = k.message_id
+CROSS JOIN LATERAL (
+    SELECT * FROM events e
+    WHERE e.account_id = k.account_id AND e.message_id = k.message_id OFFSET 0
+) e
 ORDER BY e.at"""
 
 _SUBMISSIONS = """

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from gateway.store.postgres import AnyConnection, Row
 
 PAGE_MESSAGES_MAX = 500
-SCAN_MESSAGES_MAX = 10_000
+SCAN_MESSAGES_MAX = 5_000
 """Messages that one page looks at for `to`, `tag` or `client_ref`."""
-SCAN_STATUSES_MAX = 1_000
+SCAN_STATUSES_MAX = 500
 """The same for a status, which takes a look at each message's events."""
 ID_END = 2**63 - 1
 

@@ -17,7 +17,7 @@ from gateway.model import Account, CarrierId, Lane, MessageId
 from gateway.outcomes import Event
 from gateway.retry import RetryLimits
 from gateway.shelves import Wanted
-from gateway.store.backlog import Backlog
+from gateway.store.backlog import _EVENTS_OF, _SHELF_PAGE, _WANTED_PAGE, Backlog
 from gateway.store.maintenance import Maintenance
 from gateway.store.postgres import Database
 from gateway.throttle.adaptive import AdaptiveRate
@@ -181,3 +181,21 @@ async def test_a_page_of_an_account_does_not_walk_past_anothers_flood(
     assert '"Rows Removed by Filter": 20000' not in plan
     assert "messages_by_queue" not in plan
     assert len(of_bank) == 3
+
+
+async def test_pages_of_a_partition_that_was_never_analysed_are_read_by_the_index(
+    database: Database, make_account: MakeAccount, flood: Flood
+) -> None:
+    account = await make_account()
+    ids = await flood.store(account, 2_000)
+    async with database.acquire() as connection:
+        await connection.execute("SET plan_cache_mode = force_generic_plan")
+        for statement, arguments in (
+            (_WANTED_PAGE, (A, Lane.MARKETING, [account.id], [ids[0]], [400])),
+            (_SHELF_PAGE, (A, Lane.MARKETING, ids[0], 400)),
+            (_EVENTS_OF, ([account.id] * 400, ids[:400])),
+        ):
+            rows = await connection.fetch(f"EXPLAIN (COSTS OFF) {statement}", *arguments)
+            plan = "\n".join(row[0] for row in rows)
+            assert "Join Filter" not in plan and "Anti Join" not in plan, plan
+            assert "Seq Scan on events" not in plan, plan
