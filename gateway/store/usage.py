@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
+import asyncpg
 import msgspec
 
+from gateway.errors import StoreUnavailable
 from gateway.ids import accepted_at, id_at
 from gateway.model import AccountId, Message
 from gateway.store import partitions
@@ -82,11 +84,22 @@ class Counter:
         self._span_s = SPAN_MIN_S
 
     async def count_up(self, now: float) -> int:
-        """Count everything that is old enough; return how many spans that took."""
+        """Count everything that is old enough; return how many spans that took.
+
+        Raises StoreUnavailable, also when not even the shortest span can be counted in time.
+        """
         spans = 0
-        while await self._count_span(now - self._lag_s):
-            spans += 1
-        return spans
+        while True:
+            try:
+                if not await self._count_span(now - self._lag_s):
+                    return spans
+                spans += 1
+            except StoreUnavailable as error:
+                # A quiet time let the span grow, and then came more than can be counted at once.
+                too_long = isinstance(error.__cause__, asyncpg.QueryCanceledError | TimeoutError)
+                if not too_long or self._span_s == SPAN_MIN_S:
+                    raise
+                self._span_s = max(self._span_s / 16, SPAN_MIN_S)
 
     @unavailable_as_503()
     async def _count_span(self, until: float) -> bool:

@@ -14,11 +14,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.errors import Rejected
+from gateway.errors import Rejected, StoreUnavailable
 from gateway.ids import IdGenerator, accepted_at
 from gateway.lifecycle import EventKind, Status
 from gateway.model import Account, AccountId, CarrierId, MessageId
 from gateway.outcomes import Event
+from gateway.store import partitions
 from gateway.store.audit import audit
 from gateway.store.backlog import Backlog
 from gateway.store.commit_line import CommitLine
@@ -216,6 +217,40 @@ async def test_of_a_dropped_day_the_statement_stays_without_its_tags(
     used = await fetch_usage(database, account.id, day, day, "tag")
     assert lines(used) == {"": (3, 3, 30, 30, 0)}
     assert (await audit(database, now)).findings == []
+
+
+TOO_MANY_AT_ONCE = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'canceling statement due to statement timeout'
+  USING ERRCODE = '57014'; END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON usage_days FOR EACH ROW WHEN (NEW.messages > 5)
+EXECUTE FUNCTION refuse();
+"""
+
+
+async def test_a_flood_after_a_quiet_time_is_counted_in_shorter_spans(
+    database: Database, make_account: MakeAccount, put_message: PutMessage
+) -> None:
+    account = await make_account()
+    noon = partitions.midnight(today() - timedelta(days=1)) + 12 * HOUR_S
+    for at in (noon, *(noon + 2 * HOUR_S + 2 * n for n in range(20))):
+        await put_message(account, at=at)
+    await database.pool.execute(TOO_MANY_AT_ONCE)
+    counter = Counter(database)
+    assert await counter.count_up(time.time()) > 4
+    assert lines(await usage(database, account))["DE"][0] == 21
+
+
+async def test_what_no_span_can_count_is_said(
+    database: Database, make_account: MakeAccount, put_message: PutMessage
+) -> None:
+    account = await make_account()
+    an_hour_ago = time.time() - HOUR_S
+    for _ in range(6):
+        await put_message(account, at=an_hour_ago)
+    await database.pool.execute(TOO_MANY_AT_ONCE)
+    with pytest.raises(StoreUnavailable, match="statement timeout"):
+        await Counter(database).count_up(time.time())
 
 
 async def test_volumes_are_the_segments_of_a_month(
