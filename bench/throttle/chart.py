@@ -59,8 +59,11 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
     """Then `low` has to be above 0."""
 
 
-def write_svg(panels: Sequence[Panel], seconds: float) -> str:
-    """Return the picture of what happened from second 0 on."""
+def write_svg(panels: Sequence[Panel], seconds: float, axis: str = "seconds") -> str:
+    """Return the picture of what happened from second 0 on.
+
+    `axis` is what the time is counted in, if that is something else.
+    """
     height = len(panels) * (PANEL_HEAD + PLOT_HEIGHT + PANEL_FOOT)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}"'
@@ -70,19 +73,20 @@ def write_svg(panels: Sequence[Panel], seconds: float) -> str:
     ]
     for place, panel in enumerate(panels):
         top = place * (PANEL_HEAD + PLOT_HEIGHT + PANEL_FOOT) + PANEL_HEAD
-        lines += _Plot(panel, seconds, top).draw()
+        lines += _Plot(panel, seconds, top, axis).draw()
     return "\n".join([*lines, "</svg>", ""])
 
 
 class _Plot:
     """One panel with its scales."""
 
-    def __init__(self, panel: Panel, seconds: float, top: int) -> None:
+    def __init__(self, panel: Panel, seconds: float, top: int, axis: str) -> None:
         self._panel = panel
+        self._axis = axis
         self._seconds = seconds
         self._top = top
         self._bottom = top + PLOT_HEIGHT
-        most = max((value for s in panel.series for _, value in s.points), default=1.0)
+        most = max((value for s in panel.series for _, value in s.points), default=1.0) or 1.0
         self._high = panel.high or (_next_power(most) if panel.logarithmic else most * 1.08)
 
     def draw(self) -> list[str]:
@@ -158,7 +162,7 @@ class _Plot:
         middle = (self._top + self._bottom) / 2
         lines.append(
             f'<text x="{(PLOT_LEFT + PLOT_RIGHT) / 2}" y="{self._bottom + 34}"'
-            ' text-anchor="middle">seconds</text>'
+            f' text-anchor="middle">{escape(self._axis)}</text>'
         )
         lines.append(
             f'<text x="16" y="{middle}" text-anchor="middle"'
