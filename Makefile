@@ -21,6 +21,8 @@ LOAD_ARGS ?=
 FUZZ_ARGS ?=
 SIMULATE_ARGS ?=
 LEDGER_ARGS ?=
+SOAK_ARGS ?=
+BACKLOG_ARGS ?=
 
 # The interpreter: the first of these that is 3.11 or later.
 PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -98,6 +100,14 @@ simulate: $(STAMP) ## Draw 10,000 bad worlds and check every promise (SIMULATE_A
 .PHONY: ledger
 ledger: $(STAMP) ## Let ten accounts live through kills and refunds, and compare every micro-unit
 	@$(BIN)/python -m bench.ledger $(LEDGER_ARGS)
+
+.PHONY: soak
+soak: $(STAMP) ## Load a gateway for an hour and see what grows (SOAK_ARGS="--help")
+	@$(BIN)/python -m bench.soak $(SOAK_ARGS)
+
+.PHONY: backlog
+backlog: $(STAMP) ## Start a gateway with a million of anything waiting (BACKLOG_ARGS="--help")
+	@$(BIN)/python -m bench.backlog $(BACKLOG_ARGS)
 
 .PHONY: throttle
 throttle: $(STAMP) ## Measure how rates and lanes hold, and draw docs/throttle-*.svg

@@ -31,6 +31,9 @@ PARKED_KEYS_MAX = 100_000
 """Ids whose parked receipts are held in memory, some 50 MB. Past it the oldest wait in the store
 alone, as do those that were given up: a carrier that floods us with strangers' receipts must not
 cost more."""
+PARKED_EACH_MAX = 50
+"""Receipts of one id held in memory, more than a message has segments that share one: a carrier
+that repeats a stranger's receipt for ever must not cost more either."""
 
 
 class ArrivedReceipt(msgspec.Struct, frozen=True, gc=False):
@@ -247,7 +250,10 @@ class ReceiptBook:
             self._acknowledge(receipt)
 
     def _keep_parked(self, key: Key, parked: ParkedReceipt) -> None:
-        self._parked.setdefault(key, []).append(parked)
+        kept = self._parked.setdefault(key, [])
+        kept.append(parked)
+        if len(kept) > PARKED_EACH_MAX:
+            del kept[0]
         if len(self._parked) > self._parked_max:
             del self._parked[next(iter(self._parked))]
 

@@ -4,6 +4,5 @@ fill        messages and their events, straight into the real schema
 place       a gateway whose database outlives its restarts, and a carrier
 flat        the cost of a message, of reading and of retention beside many others
 idle        binds to carriers and of customers that do nothing
-backlog     a start with many messages waiting
 goals       what is asked of each figure
 """

@@ -21,7 +21,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.growth.backlog import measure_backlog
+from bench.backlog.kinds import measure_messages
 from bench.growth.flat import measure_flat
 from bench.growth.goals import Figure
 from bench.growth.idle import measure_carriers, measure_customers
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ),
         "carriers": lambda folder: measure_carriers(folder, 100, 5, options.seconds),
         "customers": lambda folder: measure_customers(folder, options.binds, options.seconds),
-        "backlog": lambda folder: measure_backlog(
+        "backlog": lambda folder: measure_messages(
             folder, options.waiting, options.seconds / 2, console.print
         ),
     }

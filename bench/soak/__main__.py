@@ -87,7 +87,7 @@ def _count(run: Soak) -> list[Verdict]:
     ended = sum(run.states.values())
     unsettled = len(run.ended_early)
     return [
-        _exactly("loads that ended early", unsettled, 0),
+        _exactly("stalls of a load", unsettled, 0),
         _exactly("refused", sum((run.http.rejected + run.smpp.rejected).values()), 0),
         _exactly("stored, of those accepted", run.stored, accepted),
         _exactly("with an end", ended, accepted),
@@ -117,7 +117,7 @@ def _tell(run: Soak, minutes: dict[str, list[Minute]]) -> list[str]:
     cost = fit_slope(run.watch.cpu_s)
     lines.append(f"CPU of the gateway and its PostgreSQL: {cost:.3f} of a core")
     lines.append(f"calls to the webhook: {run.called_back:,}; ends: {run.states}")
-    lines += [f"ended early: {reason}" for reason in run.ended_early]
+    lines += [f"stalled: {reason}" for reason in run.ended_early]
     return lines
 
 

@@ -29,7 +29,6 @@ from bench.generator.smpp import Login, SmppLoad
 from bench.peers.carrier import SimulatedCarrier, start_carrier
 from bench.peers.processes import find_free_ports
 from bench.peers.sink import Sink
-from bench.soak.judge import MINUTE_S
 from bench.soak.watch import StoppedClock, Watch
 from gateway.lifecycle import Status
 
@@ -37,6 +36,7 @@ RECEIPT_DELAY_S: Final = 2.0
 CONNECTIONS: Final = 16
 SMPP_WINDOW: Final = 100
 SMPP_SHARE: Final = 0.25
+SLICE_S: Final = 10.0
 SETTLE_MAX_S: Final = 120.0
 GIVE_UP_S: Final = 120.0
 IDEMPOTENCY_S: Final = 300
@@ -163,38 +163,51 @@ class _Customers:
         messages = Messages(Wanted(host=address.netloc, key=self._bed.key, run="soak"))
         driver = Driver("127.0.0.1", address.port or 80, messages, repeatable=True)
         await driver.open(CONNECTIONS)
-        rate_per_s = self._rate_per_s * (1 - SMPP_SHARE)
-        backlog = Backlog(int(self._seconds * rate_per_s), 1, self._started_s, rate_per_s)
         try:
-            await driver.run(backlog, self.http, GIVE_UP_S)
-        except NoProgress as reason:
-            self._ended_early.append(f"HTTP: {reason}")
+            for backlog in self._slices(1, self._rate_per_s * (1 - SMPP_SHARE)):
+                try:
+                    await driver.run(backlog, self.http, GIVE_UP_S)
+                except NoProgress as reason:
+                    self._note_stall("HTTP", reason)
         finally:
             driver.close()
 
     async def _send_smpp(self) -> None:
-        """Send minute by minute: a bind that is lost is made anew for the next one."""
-        rate_per_s = self._rate_per_s * SMPP_SHARE
-        a_minute = int(min(MINUTE_S, self._seconds) * rate_per_s)
         load: SmppLoad | None = None
-        first, due_s = 500_000_001, self._started_s
-        while due_s < self._started_s + self._seconds:
+        for backlog in self._slices(500_000_001, self._rate_per_s * SMPP_SHARE):
             if load is None:
                 load = SmppLoad(
                     self._bed.login, binds=1, window=SMPP_WINDOW, receipts=True, to_prefix="44798"
                 )
                 await load.bind()
             try:
-                backlog = Backlog(a_minute, 1, due_s, rate_per_s, first)
                 await load.run(backlog, self.smpp, GIVE_UP_S)
             except NoProgress as reason:
-                self._ended_early.append(f"SMPP at {due_s - self._started_s:.0f} s: {reason}")
+                # A bind that is lost is made anew for the next slice.
+                self._note_stall("SMPP", reason)
                 self.went_up += await _leave(load)
                 load = None
-            first, due_s = first + a_minute, due_s + MINUTE_S
         if load is not None:
             await asyncio.sleep(2 * RECEIPT_DELAY_S)  # the last receipts
             self.went_up += await _leave(load)
+
+    def _slices(self, first: int, rate_per_s: float) -> Iterator[Backlog]:
+        """Return the load in slices, one after the other until the time is over.
+
+        What a machine that stood still has missed is not caught up with, except for its slice.
+        """
+        due_s, end_s = self._started_s, self._started_s + self._seconds
+        while due_s < end_s:
+            messages = max(1, round(min(SLICE_S, end_s - due_s) * rate_per_s))
+            yield Backlog(messages, 1, due_s, rate_per_s, first)
+            first += messages
+            due_s += messages / rate_per_s
+            if time.perf_counter() > due_s + SLICE_S:
+                due_s = time.perf_counter()
+
+    def _note_stall(self, way: str, reason: NoProgress) -> None:
+        at_s = time.perf_counter() - self._started_s
+        self._ended_early.append(f"{way} at {at_s:.0f} s: {reason}")
 
 
 async def _leave(load: SmppLoad) -> int:

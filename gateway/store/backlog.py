@@ -18,7 +18,7 @@ from gateway.jobs import Job, rebuild_job
 from gateway.lifecycle import EventKind, Status, settle_segment
 from gateway.model import AccountId, CarrierId, Lane, Message, MessageId
 from gateway.outcomes import Event, ParkedReceipt, Party
-from gateway.receipts import Found
+from gateway.receipts import PARKED_KEYS_MAX, Found
 from gateway.references import Key
 from gateway.shelves import Progress, Wanted
 from gateway.store.postgres import Database
@@ -211,11 +211,16 @@ class Backlog:
                 raise Rejected("no_credit", "the new text costs more than is left", status=402)
             await recount(connection, old, new)
 
-    async def fetch_parked(self) -> list[ParkedReceipt]:
-        """Return the receipts that still wait for their submission."""
+    async def fetch_parked(self, limit: int = PARKED_KEYS_MAX) -> list[ParkedReceipt]:
+        """Return the receipts that still wait for their submission, the earliest first; at most
+        `limit`, the latest of them, which is as many as memory keeps."""
         async with self._database.acquire() as connection:
-            rows = await connection.fetch("SELECT * FROM parked_receipts WHERE NOT given_up")
-        return [read_parked(row) for row in rows]
+            rows = await connection.fetch(
+                "SELECT * FROM parked_receipts WHERE NOT given_up"
+                " ORDER BY received_at DESC LIMIT $1",
+                limit,
+            )
+        return [read_parked(row) for row in reversed(rows)]
 
     async def fetch_last_id(self) -> int:
         """Return the greatest message id there is, 0 when there is none."""

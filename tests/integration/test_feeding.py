@@ -199,3 +199,14 @@ async def test_pages_of_a_partition_that_was_never_analysed_are_read_by_the_inde
             plan = "\n".join(row[0] for row in rows)
             assert "Join Filter" not in plan and "Anti Join" not in plan, plan
             assert "Seq Scan on events" not in plan, plan
+
+
+async def test_a_start_reads_no_more_parked_receipts_than_memory_keeps(database: Database) -> None:
+    async with database.acquire() as connection:
+        await connection.execute(
+            "INSERT INTO parked_receipts (carrier_id, carrier_message_id, received_at,"
+            " segment_status, given_up)"
+            " SELECT 1, n::text, n, 10, n = 5 FROM generate_series(1, 5) AS n"
+        )
+    parked = await Backlog(database).fetch_parked(limit=3)
+    assert [each.carrier_message_id for each in parked] == ["2", "3", "4"]

@@ -11,7 +11,7 @@ import pytest
 from gateway.lifecycle import EventKind, Status
 from gateway.model import AccountId, CarrierId, MessageId
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt, Party
-from gateway.receipts import ArrivedReceipt, Found, ReceiptBook
+from gateway.receipts import PARKED_EACH_MAX, ArrivedReceipt, Found, ReceiptBook
 from gateway.references import Key, Reference
 
 MESSAGE, ACCOUNT, CARRIER = MessageId(1001), AccountId(7), CarrierId(1)
@@ -281,6 +281,17 @@ def test_what_is_wanted_is_asked_for_in_the_order_of_waiting() -> None:
     for name in ("c", "a", "b", "a"):
         in_book.arrived(receipt(name=name))
     assert [name for _, name in in_book.wanted()] == ["c", "a", "b"]
+
+
+def test_a_strangers_receipt_that_is_repeated_for_ever_takes_no_more_memory() -> None:
+    written = Written()
+    in_book = book(written)
+    for at in range(PARKED_EACH_MAX + 10):
+        in_book.restore_parked([ParkedReceipt(CARRIER, "a", float(at), DELIVERED, None, "")])
+    in_book.submitted(key("a"), reference())
+    assert [each.received_at for each in written.unparked] == [
+        float(at) for at in range(10, PARKED_EACH_MAX + 10)
+    ]
 
 
 def test_parked_receipts_are_forgotten_by_age() -> None:
