@@ -21,6 +21,7 @@ from gateway.dlr.ids import FormerRule, IdRule
 from gateway.dlr.parse import Malformed, NotAReceipt, Receipt, parse_receipt
 from gateway.inbound.desk import InboundDesk
 from gateway.jobs import Job, Submission
+from gateway.lease import ALWAYS, Lease
 from gateway.lifecycle import EventKind, Status
 from gateway.logs import get_logger
 from gateway.metrics import CarrierMetrics
@@ -98,7 +99,9 @@ class CarrierDesk:
         inbound: InboundDesk,
         *,
         wake_hooks: Callable[[], None] = lambda: None,
+        lease: Lease = ALWAYS,
     ) -> None:
+        self._lease = lease
         self._lines = lines
         self._writer = writer
         self._inbound = inbound
@@ -193,9 +196,11 @@ class CarrierDesk:
         # The loop's own time is that of the beginning of its turn, and a turn may be long.
         now, wall = time.monotonic(), time.time()
         state = self._dispatcher.carriers[line.id]
-        if self._writer.full:
+        if self._writer.full or not self._lease.allows(now):
             self._stalled = True
             state.note_limit(Limit.STORE, now)
+            if self._lease.begins_at > now:
+                self._pump_at(line, self._lease.begins_at)
             return
         state.note_limit(self._send(line, now, wall), now)
         if line.hold:

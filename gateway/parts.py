@@ -215,7 +215,11 @@ class Parts:
             build_deliveries=self.customers.postman.build_inbound,
         )
         self.desk = CarrierDesk(
-            self.lines, self.outcome_writer, self.inbound, wake_hooks=self.hooks.wake
+            self.lines,
+            self.outcome_writer,
+            self.inbound,
+            wake_hooks=self.hooks.wake,
+            lease=self._owner.lease,
         )
         self.dispatcher = Dispatcher(
             [build_state(c, carrier_ids[c.name], self._started_at) for c in config.carrier],

@@ -1338,3 +1338,31 @@ SELECT account_id, id, message_id, body, created_at FROM deliveries
 WHERE ($2::int IS NULL OR account_id = $2) AND id > $3
   AND position(convert_to($1, 'SQL_ASCII') IN body) > 0
 ORDER BY id LIMIT $4
+
+-- ── The lease of the carriers (gateway/owner.py) ────────────────────────────────────────────
+
+-- name: fetch_lease
+SELECT epoch, process FROM leases WHERE name = $1
+
+-- name: take_lease
+-- $2: the epoch that was seen, 0 for none; $4: whether its process is known to be gone. What an
+-- owner sent last left before it was so, or the margin ($6) before its lease ended.
+INSERT INTO leases AS l (name, epoch, held, expires_at, quiet_at, process)
+VALUES ($1, 1, true, clock_timestamp() + make_interval(secs => $3), 'epoch', $5)
+ON CONFLICT (name) DO UPDATE SET
+    epoch = l.epoch + 1, held = true, expires_at = excluded.expires_at, process = excluded.process,
+    quiet_at = CASE
+        WHEN NOT l.held THEN l.quiet_at
+        WHEN l.expires_at > clock_timestamp() THEN clock_timestamp()
+        ELSE l.expires_at - make_interval(secs => $6)
+    END
+WHERE l.epoch = $2 AND (NOT l.held OR $4 OR l.expires_at <= clock_timestamp())
+RETURNING epoch, least(1e9, extract(epoch FROM clock_timestamp() - quiet_at))::float8 AS quiet_s
+
+-- name: renew_lease
+UPDATE leases SET expires_at = clock_timestamp() + make_interval(secs => $3)
+WHERE name = $1 AND epoch = $2 AND held RETURNING epoch
+
+-- name: give_up_lease
+UPDATE leases SET held = false, quiet_at = clock_timestamp()
+WHERE name = $1 AND epoch = $2 AND held

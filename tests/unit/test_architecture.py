@@ -29,7 +29,7 @@ SMPP_SHELLS = {"client", "link", "server"}
 USE_CASES = {
     *("intake", "ways", "particulars", "content", "outgoing", "receipts", "references", "refunds"),
     *("dispatch", "carrier_state", "ceilings", "expiry", "fleet", "jobs", "retry", "shelves"),
-    *("notices", "quotes"),
+    *("notices", "quotes", "lease"),
 }
 USE_CASE_ROOMS = {
     "upstream": {
