@@ -23,6 +23,7 @@ SIMULATE_ARGS ?=
 LEDGER_ARGS ?=
 SOAK_ARGS ?=
 BACKLOG_ARGS ?=
+CHAOS_ARGS ?=
 
 # The interpreter: the first of these that is 3.11 or later.
 PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -96,6 +97,10 @@ fuzz: $(STAMP) ## Feed hostile octets to every reader, and say how many (FUZZ_AR
 .PHONY: simulate
 simulate: $(STAMP) ## Draw 10,000 bad worlds and check every promise (SIMULATE_ARGS="--help")
 	@$(BIN)/python -m tests.simulation $(SIMULATE_ARGS)
+
+.PHONY: chaos
+chaos: $(STAMP) ## Kill, stall and cut off real processes under load, and count (CHAOS_ARGS="--help")
+	@exec $(BIN)/python -m bench.chaos $(CHAOS_ARGS)
 
 .PHONY: ledger
 ledger: $(STAMP) ## Let ten accounts live through kills and refunds, and compare every micro-unit

@@ -35,6 +35,9 @@ STEP_S: Final = 0.01
 """Between two looks at what is held and might leave: a carrier that is let go first may have no
 room, and the next one gets its chance."""
 
+AWAY_STEP_S: Final = 0.5
+"""The same while a carrier has no bind: what was let go can't leave, however often one looks."""
+
 
 class Ceiling(msgspec.Struct, frozen=True, gc=False):
     """Segments a second, and how many more any one second may see."""
@@ -297,7 +300,8 @@ class Ceilings:
 
     def _arm_line(self, carrier_id: CarrierId, line: DestinationLine, now: float) -> None:
         if line and line.armed_at == math.inf:
-            line.armed_at = max(line.pacer.ready_at(1, now), now + STEP_S)
+            step_s = STEP_S if self._carriers[carrier_id].bound else AWAY_STEP_S
+            line.armed_at = max(line.pacer.ready_at(1, now), now + step_s)
             self._arm(line.armed_at, (carrier_id, line))
 
     def _arm(self, at: float, held: _Held) -> None:

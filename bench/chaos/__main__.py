@@ -56,6 +56,7 @@ class Run:
     """One run, from its seed to its verdict."""
 
     def __init__(self, folder: Path, *, kills: int, rate_per_s: float, seed: int) -> None:
+        self.command = f"python -m bench.chaos --kills {kills} --rate {rate_per_s:g} --seed {seed}"
         self._kills = kills
         self._rate_per_s = rate_per_s
         self._chance = random.Random(seed)
@@ -66,6 +67,8 @@ class Run:
         self.memory_mb = 0.0
         self.statuses: Counter[str] = Counter()
         """Of all messages, when it was over."""
+        self.under_way: list[dict[str, Any]] = []
+        """Messages that had not come to their end when patience did."""
 
     async def go(self) -> list[Promise]:
         """Return what was promised beside what was found."""
@@ -100,6 +103,7 @@ class Run:
 
     def _draw(self) -> tuple[str, Fault]:
         world, seconds = self.world, self._chance.uniform(0.5, 3.0)
+        place = self._chance.random()
 
         async def cut() -> None:
             self.relay.cut()
@@ -107,6 +111,7 @@ class Run:
         faults: list[tuple[float, str, Fault]] = [
             (5, "gateway killed", world.kill_gateway),
             (3, "PostgreSQL killed", world.kill_database),
+            (2, "PostgreSQL's process of a connection killed", lambda: world.kill_backend(place)),
             (2, "carrier killed", world.kill_carrier),
             (1, "PostgreSQL restarted", world.restart_database),
             (1, "PostgreSQL stalled", lambda: world.stall_database(seconds)),
@@ -141,6 +146,7 @@ class Run:
             wanted: dict[str, Any] = {"limit": 100} | ({"cursor": cursor} if cursor else {})
             page = await self._page(http, wanted)
             found.update(message["status"] for message in page["messages"])
+            self.under_way += [m for m in page["messages"] if m["status"] in UNDER_WAY]
             cursor = page["next_cursor"]
             if not cursor:
                 return found
@@ -203,7 +209,10 @@ def show(run: Run, promises: list[Promise], elapsed_s: float) -> None:
     untold = [n for n, i in run.customer.accepted.items() if i not in run.customer.told]
     if untold:
         print("not told by webhook:", ", ".join(map(str, sorted(untold)[:SHOWN_MAX])))
+    for message in run.under_way[:SHOWN_MAX]:
+        print("still under way:", json.dumps(message))
     print(f"{elapsed_s:.0f} s; every promise kept" if all(p.kept for p in promises) else "BROKEN")
+    print(f"repeated by: {run.command}")
 
 
 def main() -> int:

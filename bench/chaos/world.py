@@ -110,6 +110,14 @@ class World:
         """Kill PostgreSQL's first process; the gateway has to start it again."""
         self._signal_database(signal.SIGKILL)
 
+    async def kill_backend(self, place: float) -> None:
+        """Kill the process of one of PostgreSQL's connections, which makes it end all the others
+        and recover; `place` in [0, 1) says which one."""
+        backends = [process for process in self._database()[1:] if _serves_a_client(process)]
+        if backends:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                backends[int(place * len(backends))].kill()
+
     async def restart_database(self) -> None:
         """Have PostgreSQL shut down at once, in order; the gateway has to start it again."""
         self._signal_database(signal.SIGINT)
@@ -183,6 +191,13 @@ class World:
         for process in self._database()[:1]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, number)
+
+
+def _serves_a_client(process: psutil.Process) -> bool:
+    try:
+        return "[local]" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def _kill(child: Child | None) -> None:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from gateway.jobs import Submission
 from gateway.lifecycle import Status
 from gateway.model import CarrierId, MessageId
+from tests.simulation.life import Bell, Process
 from tests.simulation.limits import LIMITS
 
 if TYPE_CHECKING:
     from tests.simulation.node import Node
-    from tests.simulation.world import Process, World
+    from tests.simulation.world import World
 
 RESPONSE_TIMEOUT_S = 4.0
 REPEAT_AFTER_S = 5.0
@@ -29,6 +30,7 @@ class Session:
     open: bool = True
     window: list[Submission] = field(default_factory=list)
     """Unanswered, in the order in which they were submitted."""
+    closed: Bell = field(default_factory=Bell)
 
     @property
     def room(self) -> int:
@@ -72,7 +74,7 @@ class Carrier:
             self._sessions.append(session)
             node.bound(session)
             while session.open:
-                yield 0.5
+                yield session.closed
 
     def drop_one(self) -> None:
         if self._sessions:
@@ -86,6 +88,7 @@ class Carrier:
             self._sessions.remove(session)
             self.losses += 1
             session.node.lost(session)
+            self._world.ring(session.closed)
 
     def close_all(self) -> None:
         while self._sessions:
@@ -100,13 +103,15 @@ class Carrier:
         """Their other end is dead."""
         for session in self._sessions:
             session.open = False
+            self._world.ring(session.closed)
         self._sessions.clear()
 
     # ── submissions ──────────────────────────────────────────────────────────────────────────
 
     def submit(self, session: Session, submission: Submission) -> None:
         """Take octets off the wire: from now on nobody can call them back."""
-        assert session.room > 0, "more is in flight than the window allows"
+        assert len(session.window) < self.window, "more is in flight than the window allows"
+        assert session.open
         node, message_id, index = session.node, submission.job.message.id, submission.index
         assert self._world.now >= self._put_off.get((node, message_id, index), 0.0), "too early"
         assert (node, message_id) not in self._unwanted, "offered what it does not take"

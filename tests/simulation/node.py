@@ -26,7 +26,7 @@ from gateway.refunds import Refunds
 from gateway.shelves import Progress, Shelf
 from gateway.smpp.status import StatusClass
 from gateway.throttle.adaptive import AdaptiveRate
-from tests.simulation.life import Life
+from tests.simulation.life import Bell, Life, Process
 from tests.simulation.limits import (
     IRELAND,
     LIMITED_ACCOUNT,
@@ -41,13 +41,17 @@ from tests.simulation.store import PAGE_MAX, Batch, party_of
 
 if TYPE_CHECKING:
     from tests.simulation.carrier import Session
-    from tests.simulation.world import Process, World
+    from tests.simulation.world import World
 
 WAITING_MAX = 8
 """Unwritten events beyond which nothing is sent."""
 LOOKUP_KEYS_MAX = 5
 RECEIPTS_MAX = 25
 """More do not come while one commit lasts."""
+GATHER_S = 0.1
+"""What is asked for or recorded within this time goes into one commit, at most."""
+FEED_S = 0.4
+DUE_CHECK_S = 1.0
 DUE_AHEAD_S = 3.0
 DUE_HELD_MAX = 4
 
@@ -59,6 +63,9 @@ class Node:
         self.ids = IdGenerator(0, self._store.last_id)
         self.requests: list[Message] = []
         """What customers have asked for and nobody has committed."""
+        self._asked = Bell()
+        self._recorded = Bell()
+        """There may be something to write or to look up."""
         self._batch = Batch()
         self._writing: Batch | None = None
         self._taking_in = False
@@ -133,6 +140,11 @@ class Node:
         for _ in range(self._world.plan.binds):
             self._world.start(self._world.carriers[carrier_id].bind(self), life)
 
+    def ask(self, message: Message) -> None:
+        """Take a customer's request."""
+        self.requests.append(message)
+        self._world.ring(self._asked)
+
     @property
     def idle(self) -> bool:
         return self._batch.empty and not (self._writing or self._taking_in or self.requests)
@@ -192,10 +204,12 @@ class Node:
     def record(self, event: Event) -> None:
         self._world.seen[event.kind.wire] += 1
         self._batch.events.append(event)
+        self._world.ring(self._recorded)
 
     def refund(self, event: Event) -> None:
         self._world.seen[event.kind.wire] += 1
         self._batch.refunds.append(event)
+        self._world.ring(self._recorded)
 
     def notify(self, notice: Notice) -> None:
         self._batch.notices.append(notice)
@@ -203,14 +217,17 @@ class Node:
     def park(self, receipt: ParkedReceipt) -> None:
         self._world.seen["parked"] += 1
         self._batch.parked.append(receipt)
+        self._world.ring(self._recorded)
 
     def unpark(self, receipt: ParkedReceipt) -> None:
         self._world.seen["unparked"] += 1
         self._batch.parked = [p for p in self._batch.parked if p != receipt]
         self._batch.unparked.append(receipt)
+        self._world.ring(self._recorded)
 
     def after_commit(self, acknowledge: Acknowledge) -> None:
         self._batch.acknowledge.append(acknowledge)
+        self._world.ring(self._recorded)
 
     # ── the store's two writers ──────────────────────────────────────────────────────────────
 
@@ -221,9 +238,9 @@ class Node:
 
     def _take_in(self) -> Process:
         while True:
-            yield 0.1
             if not self.requests:
-                continue
+                yield self._asked
+            yield self._world.between(0.0, GATHER_S)
             self._taking_in = True
             messages, self.requests = self.requests, []
             yield self._trip()
@@ -241,7 +258,9 @@ class Node:
                 yield from self._try_again()
                 yield from self._look_up()
             if self._batch.empty:
-                yield 0.05 if not self._world.calm else 0.2
+                if not self.book.wanted():  # nothing was heard of while others were looked up
+                    yield self._recorded
+                yield self._world.between(0.0, GATHER_S)
                 continue
             batch = self._writing = self._batch
             self._batch = Batch()
@@ -308,12 +327,15 @@ class Node:
         _at_once(self._load_due())
 
     def _feed(self) -> Process:
+        due_at = 0.0
         while True:
-            yield 0.25
+            yield FEED_S
             for shelf in self.dispatcher.shelves.wanting():
                 self._world.seen["refill"] += 1
                 yield from self._refill(shelf)
-            yield from self._load_due()
+            if self._world.now >= due_at:
+                due_at = self._world.now + DUE_CHECK_S
+                yield from self._load_due()
             if self._world.chance.random() < 0.1:
                 self._save_marks()
 
@@ -506,6 +528,7 @@ class Node:
     ) -> None:
         key = (carrier_id, name)
         self.book.arrived(ArrivedReceipt(key, status, None, "", self._world.wall, acknowledge))
+        self._world.ring(self._recorded)
 
     def _watch(self) -> Process:
         while True:
@@ -515,9 +538,10 @@ class Node:
 
     def pump(self) -> None:
         """Send what can be sent. Asked after every step, it looks only where it is told to."""
-        ready, self.dispatcher.ready = self.dispatcher.ready, set()
-        for carrier_id in sorted(ready & self.dispatcher.carriers.keys()):
-            self._pump_carrier(carrier_id)
+        if self.dispatcher.ready:
+            ready, self.dispatcher.ready = self.dispatcher.ready, set()
+            for carrier_id in sorted(ready & self.dispatcher.carriers.keys()):
+                self._pump_carrier(carrier_id)
         timer = self.dispatcher.next_timer()
         if timer is not None:
             self._set_alarm(None, timer)

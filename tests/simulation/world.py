@@ -8,6 +8,8 @@ A `World` has a clock, one source of chance and an agenda of processes. A proces
 that yields how many seconds pass before it goes on. What it does between two yields happens at
 once; at every yield anything else may come in between, the death of the gateway included.
 
+A process may also wait for a `Bell`: nobody looks again and again whether there is work.
+
 - `Plan` says how bad this world is.
 - `Store` is what is committed. `Carrier` is an operator: it takes, throttles, refuses, falls
   silent, drops binds, and repeats its receipts until they are acknowledged. Both outlive a crash.
@@ -24,18 +26,16 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable
 from random import Random
 
 from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
 from tests.simulation.carrier import Carrier
-from tests.simulation.life import Life
+from tests.simulation.life import Bell, Life, Process
 from tests.simulation.limits import SEGMENT_MICROS, SEGMENTS_MAX
 from tests.simulation.node import Node
 from tests.simulation.plan import Plan
 from tests.simulation.store import Store
-
-Process = Generator[float, None, None]
 
 WALL = 1_800_000_000.0
 """The time of day when the clock says 0."""
@@ -77,7 +77,7 @@ class World:
         }
         self.node = Node(self, list(self.carriers), Life())
         self.start(self._customers())
-        self.start(self._misfortune())
+        self._begin_misfortunes()
 
     # ── time and chance ──────────────────────────────────────────────────────────────────────
 
@@ -88,6 +88,12 @@ class World:
     @property
     def calm(self) -> bool:
         return self.now >= self.plan.trouble_s
+
+    def ring(self, bell: Bell) -> None:
+        """Let those who wait for it go on."""
+        waiting, bell.waiting = bell.waiting, []
+        for process, life in waiting:
+            self.start(process, life)
 
     def happens(self, share: float) -> bool:
         """Say whether something bad happens now."""
@@ -117,9 +123,11 @@ class World:
         if not life.alive:
             process.close()
             return
-        pause_s = next(process, None)
-        if pause_s is not None:
-            self.start(process, life, pause_s)
+        pause = next(process, None)
+        if isinstance(pause, Bell):
+            pause.waiting.append((process, life))
+        elif pause is not None:
+            self.start(process, life, pause)
         self.steps += 1
         if self.node.life.alive:
             self.node.pump()
@@ -145,7 +153,7 @@ class World:
             yield self.chance.choice((0.0, 0.0, self.between(0.0, 1.5)))
             while not self.node.life.alive:
                 yield 0.5
-            self.node.requests.append(self._draw_message())
+            self.node.ask(self._draw_message())
 
     def _draw_message(self) -> Message:
         chance, carriers = self.chance, list(self.carriers)
@@ -168,30 +176,53 @@ class World:
             expires_at=(send_at or self.wall) + chance.choice((5.0, 30.0, PATIENCE_S)),
         )
 
-    def _misfortune(self) -> Process:
-        """Crash, drop binds and cancel by the plan; in the end have everything mended."""
-        plan, step_s = self.plan, 0.1
-        while not self.calm:
-            yield step_s
-            if self.happens(plan.crashes_per_s * step_s):
-                self.crash()
-            if self.happens(plan.drops_per_s * step_s):
-                self.chance.choice(list(self.carriers.values())).drop_one()
-            if self.store.messages and self.node.life.alive:
-                message_id = self.chance.choice(list(self.store.messages))
-                if self.happens(plan.cancels_per_s * step_s):
-                    self.start(self.node.cancel(message_id), self.node.life)
-                if self.happens(plan.replacements_per_s * step_s):
-                    self.start(self.node.replace(message_id), self.node.life)
-            if self.node.life.alive:
-                if self.happens(plan.drains_per_s * step_s):
-                    self.node.drain_or_resume(self._some_carrier())
-                if self.happens(plan.changes_per_s * step_s):
-                    self.start(self.node.change(self._some_carrier()), self.node.life)
-        self._mend()
+    def _begin_misfortunes(self) -> None:
+        plan = self.plan
+        for per_s, strike in (
+            (plan.crashes_per_s, self.crash),
+            (plan.drops_per_s, lambda: self.carriers[self._some_carrier()].drop_one()),
+            (plan.cancels_per_s, self._cancel),
+            (plan.replacements_per_s, self._replace),
+            (plan.drains_per_s, self._drain_or_resume),
+            (plan.changes_per_s, self._change),
+        ):
+            if per_s:
+                self.start(self._misfortune(per_s, strike))
+        self.start(self._mending())
+
+    def _misfortune(self, per_s: float, strike: Callable[[], None]) -> Process:
+        """Let something happen by the plan until it calms down."""
+        while True:
+            yield self.chance.expovariate(per_s)
+            if self.calm:
+                return
+            strike()
+
+    def _cancel(self) -> None:
+        if self.store.messages and self.node.life.alive:
+            self.start(self.node.cancel(self._some_message()), self.node.life)
+
+    def _replace(self) -> None:
+        if self.store.messages and self.node.life.alive:
+            self.start(self.node.replace(self._some_message()), self.node.life)
+
+    def _drain_or_resume(self) -> None:
+        if self.node.life.alive:
+            self.node.drain_or_resume(self._some_carrier())
+
+    def _change(self) -> None:
+        if self.node.life.alive:
+            self.start(self.node.change(self._some_carrier()), self.node.life)
+
+    def _some_message(self) -> MessageId:
+        return self.chance.choice(list(self.store.messages))
 
     def _some_carrier(self) -> CarrierId:
         return self.chance.choice(list(self.carriers))
+
+    def _mending(self) -> Process:
+        yield self.plan.trouble_s
+        self._mend()
 
     def _mend(self) -> None:
         plan = self.plan
