@@ -2,12 +2,13 @@
 
     python -m bench.chaos --kills 50 --rate 200 --seed 1
 
-A gateway with its own PostgreSQL, a simulated carrier behind a relay, a customer who submits over
-HTTP and hears webhooks: processes of their own, all on this machine. At random moments, drawn from
-the seed, one of them is killed with SIGKILL, PostgreSQL is restarted or stands still, connections
-to the carrier are cut, or lose one direction. When it is over, everything that was accepted must
-have been taken by the carrier and have ended, its webhook called, and the money must add up.
-Ends with 1 when a promise broke. Linux only.
+A gateway, PostgreSQL on a small disk, a simulated carrier: processes of their own, all on this
+machine; a customer who submits over HTTP and hears webhooks; and a relay between any two of them.
+At random moments, drawn from the seed, one of them is killed with SIGKILL, PostgreSQL is restarted,
+stands still or has no room on its disk, connections between two of them are cut or lose one
+direction, the gateway's clock is set. When it is over, everything that was accepted must have been
+taken by the carrier and have ended, its webhook called, and the money must add up. Ends with 1 when
+a promise broke. Linux only; the disk is filled where we may mount one.
 """
 
 from __future__ import annotations
@@ -32,11 +33,15 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.chaos.customer import Customer
-from bench.chaos.relay import Relay
-from bench.chaos.world import RECEIPT_TIMEOUT_S, WINDOW, World
+from bench.chaos.relay import CarrierRelay, Relay, Streams
+from bench.chaos.world import RECEIPT_TIMEOUT_S, SOCKET_NAME, WINDOW, World
 
-FINISH_TIMEOUT_S: Final = 200.0
+FINISH_TIMEOUT_S: Final = 300.0
+CLOCK_MOVED_MAX_S: Final = 60.0
+"""How far the gateway's clock is set from the true time, either way."""
 SHOWN_MAX: Final = 200
+PATIENT: Final = ("carrier", "clock")
+TOLD: Final = "told by webhook"
 UNDER_WAY: Final = ("accepted", "sending", "submitted")
 
 Fault = Callable[[], Awaitable[None]]
@@ -55,18 +60,35 @@ class Promise:
 class Run:
     """One run, from its seed to its verdict."""
 
-    def __init__(self, folder: Path, *, kills: int, rate_per_s: float, seed: int) -> None:
+    def __init__(
+        self, folder: Path, *, kills: int, rate_per_s: float, seed: int, quick: bool = False
+    ) -> None:
+        """`quick` leaves out what only patience mends: receipts that a killed carrier took with
+        it, webhooks that a killed gateway had leased, an hour that a clock went back."""
+        self._quick = quick
         self.command = f"python -m bench.chaos --kills {kills} --rate {rate_per_s:g} --seed {seed}"
         self._kills = kills
         self._rate_per_s = rate_per_s
         self._chance = random.Random(seed)
         self.world = World(folder)
-        self.relay = Relay(self.world.carrier_port)
-        self.customer = Customer(self.world.url)
+        self.relay = CarrierRelay(_calls(self.world.carrier_port))
+        self._to_database = Relay(
+            lambda: asyncio.open_unix_connection(self.world.database_socket),
+        )
+        self._to_gateway = Relay(_calls(self.world.http_port))
+        self._to_webhooks = Relay(lambda: _call(self.customer.webhook_port))
+        self.relays: dict[str, Relay] = {
+            "gateway–carrier": self.relay,
+            "gateway–PostgreSQL": self._to_database,
+            "customer–gateway": self._to_gateway,
+            "gateway–webhook": self._to_webhooks,
+        }
+        self.customer = Customer()
         self.happened: Counter[str] = Counter()
         self.memory_mb = 0.0
         self.statuses: Counter[str] = Counter()
         """Of all messages, when it was over."""
+        self.status_of: dict[str, str] = {}
         self.under_way: list[dict[str, Any]] = []
         """Messages that had not come to their end when patience did."""
 
@@ -77,7 +99,7 @@ class Run:
         try:
             await asyncio.sleep(2.0)
             while sum(n for what, n in self.happened.items() if "killed" in what) < self._kills:
-                what, fault = self._draw()
+                what, fault = self.draw()
                 await fault()
                 self.happened[what] += 1
                 self.memory_mb = max(self.memory_mb, self.world.read_gateway_mb())
@@ -90,23 +112,36 @@ class Run:
         return await self._judge(self.statuses)
 
     async def _start(self) -> None:
-        await self.relay.start()
+        socket_folder = self.world.folder / "relay"
+        socket_folder.mkdir()
+        await self.world.start_database()
+        await self._to_database.start_at(socket_folder / SOCKET_NAME)
+        for relay in (self.relay, self._to_gateway, self._to_webhooks):
+            await relay.start()
         await self.customer.listen()
-        self.world.write_settings(self.relay.port)
+        self.customer.url = f"http://127.0.0.1:{self._to_gateway.port}"
+        self.world.write_settings(self.relay.port, socket_folder)
         await self.world.start_carrier()
         await self.world.start_gateway()
+        webhook = ("--webhook-url", f"http://127.0.0.1:{self._to_webhooks.port}/")
         made = await self.world.run(
             *("account", "create", "shop", "--sender", "Shop", "--credit", "1000000"),
-            *("--webhook-url", f"http://127.0.0.1:{self.customer.webhook_port}/", "--with-key"),
+            *(("--with-key",) if self._quick else (*webhook, "--with-key")),
         )
         self.customer.key = made["key"]
 
-    def _draw(self) -> tuple[str, Fault]:
+    def draw(self) -> tuple[str, Fault]:
+        """Choose what happens next."""
         world, seconds = self.world, self._chance.uniform(0.5, 3.0)
-        place = self._chance.random()
+        place, up, then_cut = self._chance.random(), *self._chance.choices((True, False), k=2)
+        ahead_s = self._chance.uniform(-CLOCK_MOVED_MAX_S, CLOCK_MOVED_MAX_S)
+        between, relay = self._chance.choice(list(self.relays.items()))
 
         async def cut() -> None:
-            self.relay.cut()
+            relay.cut()
+
+        async def move_clock() -> None:
+            world.move_clock(ahead_s)
 
         faults: list[tuple[float, str, Fault]] = [
             (5, "gateway killed", world.kill_gateway),
@@ -115,22 +150,34 @@ class Run:
             (2, "carrier killed", world.kill_carrier),
             (1, "PostgreSQL restarted", world.restart_database),
             (1, "PostgreSQL stalled", lambda: world.stall_database(seconds)),
-            (2, "connections to the carrier cut", cut),
-            (1, "connections to the carrier halved", lambda: self.relay.halve(seconds)),
+            (2, f"connections {between} cut", cut),
+            (
+                2,
+                f"connections {between} halved",
+                lambda: relay.halve(seconds, up=up, then_cut=then_cut),
+            ),
+            (2, "clock of the gateway set", move_clock),
         ]
+        if world.disk_is_small:
+            faults.append((1, "PostgreSQL's disk full", lambda: world.fill_disk(seconds)))
+        if self._quick:
+            faults = [each for each in faults if not each[1].startswith(PATIENT)]
         weights = [weight for weight, _, _ in faults]
         _, what, fault = self._chance.choices(faults, weights)[0]
         return what, fault
 
     async def _finish(self) -> Counter[str]:
         """Wait until nothing is under way and everybody was told; return the final statuses."""
+        # What waits for an hour need not wait longer than it did when the clock was set back.
+        self.world.move_clock(CLOCK_MOVED_MAX_S)
+        await self.world.revive_database()
         deadline = time.monotonic() + FINISH_TIMEOUT_S
         async with aiohttp.ClientSession(headers=self.customer.headers) as http:
             while time.monotonic() < deadline:
                 if not any([await self._has(http, status) for status in UNDER_WAY]):
                     break
                 await asyncio.sleep(0.5)
-            while len(self.customer.told) < len(self.customer.accepted):
+            while not self._quick and len(self.customer.told) < len(self.customer.accepted):
                 if time.monotonic() > deadline:
                     break
                 await asyncio.sleep(0.2)
@@ -146,6 +193,7 @@ class Run:
             wanted: dict[str, Any] = {"limit": 100} | ({"cursor": cursor} if cursor else {})
             page = await self._page(http, wanted)
             found.update(message["status"] for message in page["messages"])
+            self.status_of |= {m["id"]: m["status"] for m in page["messages"]}
             self.under_way += [m for m in page["messages"] if m["status"] in UNDER_WAY]
             cursor = page["next_cursor"]
             if not cursor:
@@ -167,20 +215,32 @@ class Run:
                 balance = await answer.json()
         due = len(accepted) * 7_500 / 1e6
         count = len(accepted)
+        reported = [n for n in self.relay.reported & accepted.keys() if sent[n] == 1]
+        applied = sum(1 for n in reported if self.status_of.get(accepted[n]) == "delivered")
         stopped = await self.world.stop()
         told = sum(1 for message_id in accepted.values() if message_id in self.customer.told)
-        return [
+        promises = [
             _equal("accepted, each under an id of its own", count, len(set(accepted.values()))),
             _equal("stored, no more and no fewer", count, sum(statuses.values())),
             _equal("sent to the carrier, distinct", count, len(sent.keys() & accepted.keys())),
             Promise("sent twice", f"≤ {bound:,}", f"{duplicates:,}", duplicates <= bound),
             _equal("at an end", count, ended),
-            _equal("told by webhook", count, told),
+            _equal("receipts acknowledged, of those sent once; applied", len(reported), applied),
+            _equal(TOLD, count, told),
             Promise("posted", f"{due:,.4f}", balance["posted"], float(balance["posted"]) == due),
             Promise("reserved", "0", balance["reserved"], balance["reserved"] == "0"),
             Promise("audit", "agrees", json.dumps(audit["agrees"]), audit["agrees"] is True),
             _equal("exit status of the last gateway", 0, stopped),
         ]
+        return [p for p in promises if not (self._quick and p.what == TOLD)]
+
+
+def _calls(port: int) -> Callable[[], Awaitable[Streams]]:
+    return lambda: _call(port)
+
+
+async def _call(port: int) -> Streams:
+    return await asyncio.open_connection("127.0.0.1", port)
 
 
 def _equal(what: str, expected: int, found: int) -> Promise:
@@ -199,6 +259,8 @@ def show(run: Run, promises: list[Promise], elapsed_s: float) -> None:
     for status, count in sorted(run.statuses.items(), key=lambda item: -item[1]):
         what_happened.add_row(f"{count:,}", f"messages ended {status}")
     console.print(what_happened)
+    if not run.world.disk_is_small:
+        console.print("no disk was filled: none may be mounted here")
     verdict = Table(box=None, header_style="bold")
     for title in ("promise", "expected", "found", ""):
         verdict.add_column(title, justify="left" if title in ("promise", "") else "right")
@@ -227,7 +289,7 @@ def main() -> int:
     run = Run(folder, kills=options.kills, rate_per_s=options.rate, seed=options.seed)
     started = time.perf_counter()
     try:
-        promises = uvloop.run(_whole(run))
+        promises = uvloop.run(run_whole(run))
         show(run, promises, time.perf_counter() - started)
         return 0 if all(promise.kept for promise in promises) else 1
     finally:
@@ -238,11 +300,13 @@ def main() -> int:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _whole(run: Run) -> list[Promise]:
+async def run_whole(run: Run) -> list[Promise]:
+    """Let a run go to its verdict, and close what it opened in this process."""
     try:
         return await run.go()
     finally:
-        await run.relay.stop()
+        for relay in run.relays.values():
+            await relay.stop()
         await run.customer.close()
 
 

@@ -17,8 +17,8 @@ TRY_TIMEOUT_S = 15.0
 class Customer:
     """Each message is submitted until its acceptance is known, under one client_ref."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self) -> None:
+        self.url = ""
         self.key = ""
         self.webhook_port = 0
         self.accepted: dict[int, str] = {}
@@ -80,7 +80,7 @@ class Customer:
     async def _try(self, http: aiohttp.ClientSession, numbers: range, body: Any) -> bool:
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
             async with http.post(
-                f"{self._url}/v1/messages/batch",
+                f"{self.url}/v1/messages/batch",
                 json=body,
                 headers=self.headers,
                 timeout=aiohttp.ClientTimeout(TRY_TIMEOUT_S),

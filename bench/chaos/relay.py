@@ -1,7 +1,7 @@
-"""What stands between the gateway and its carrier: it can cut and halve, and sees what passes.
+"""What stands between two parts of the run: it can cut and halve connections, and sees what passes.
 
-The carrier's own counts die with it; these don't. A message is known by the number that its text
-begins with, "#17 …".
+The carrier's own counts die with it; those of the relay before it don't. A message is known by the
+number that its text begins with, "#17 …".
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from gateway.smpp import vocabulary as v
 from gateway.smpp.framing import Framer
@@ -16,27 +18,33 @@ from gateway.smpp.pdu import Frame, decode_submit_sm
 
 READ_BYTES = 65_536
 
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Sight = Callable[[bytes, bool], None]
+"""Is told what passes on one connection, and whether it goes up, towards who was called."""
+
 
 class Relay:
-    """Forwards connections to a port on this machine."""
+    """Forwards connections to one address on this machine."""
 
-    def __init__(self, carrier_port: int) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[Streams]]) -> None:
         self.port = 0
-        self.taken: Counter[int] = Counter()
-        """How often the carrier answered each message's number with ESME_ROK."""
-        self.sent: Counter[int] = Counter()
-        """How often each number passed on its way to the carrier."""
         self.breaks = 0
         """Connections that ended."""
-        self._carrier_port = carrier_port
+        self._connect = connect
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
-        self._deaf = asyncio.Event()
-        self._deaf.set()
+        self._passes = {up: asyncio.Event() for up in (True, False)}
+        for event in self._passes.values():
+            event.set()
 
     async def start(self) -> None:
+        """Listen on a port of this machine."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
+
+    async def start_at(self, path: Path) -> None:
+        """Listen on a socket in the file system."""
+        self._server = await asyncio.start_unix_server(self._serve, path)
 
     async def stop(self) -> None:
         if self._server is not None:
@@ -48,26 +56,32 @@ class Relay:
         for writer in list(self._writers):
             writer.transport.abort()
 
-    async def halve(self, seconds: float) -> None:
-        """Let answers and receipts wait on their way, while submissions still pass."""
-        self._deaf.clear()
+    async def halve(self, seconds: float, *, up: bool, then_cut: bool) -> None:
+        """Let nothing pass in one direction for a while; what waits then arrives, or is lost."""
+        self._passes[up].clear()
         try:
             await asyncio.sleep(seconds)
+            if then_cut:
+                self.cut()
         finally:
-            self._deaf.set()
+            self._passes[up].set()
+
+    def watch(self) -> Sight | None:
+        """Return who looks at what passes on a new connection, if anybody does."""
+        return None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._carrier_port)
+            far_reader, far_writer = await self._connect()
         except OSError:
             writer.transport.abort()
             return
         self._writers |= {writer, far_writer}
-        waiting: dict[int, int] = {}
+        sight = self.watch()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._pass_on(reader, far_writer, waiting, up=True))
-                group.create_task(self._pass_on(far_reader, writer, waiting, up=False))
+                group.create_task(self._pass_on(reader, far_writer, sight, up=True))
+                group.create_task(self._pass_on(far_reader, writer, sight, up=False))
         except* (OSError, asyncio.CancelledError):
             pass
         finally:
@@ -80,26 +94,55 @@ class Relay:
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        waiting: dict[int, int],
+        sight: Sight | None,
         *,
         up: bool,
     ) -> None:
-        framer = Framer()
         while data := await reader.read(READ_BYTES):
-            for frame in framer.receive(data):
-                if up:
-                    self._see_request(frame, waiting)
-                else:
-                    self._see_answer(frame, waiting)
-            if not up:
-                await self._deaf.wait()
+            await self._passes[up].wait()
+            if writer.transport.is_closing():
+                break
+            if sight is not None:
+                sight(data, up)
             writer.write(data)
             await writer.drain()
         raise ConnectionResetError("one side has ended")
 
-    def _see_request(self, frame: Frame, waiting: dict[int, int]) -> None:
-        if frame.command_id != v.SUBMIT_SM:
-            return
+
+class CarrierRelay(Relay):
+    """Stands before the carrier, and knows what was sent to it and what it took."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Streams]]) -> None:
+        super().__init__(connect)
+        self.sent: Counter[int] = Counter()
+        """How often each number passed on its way to the carrier."""
+        self.reported: set[int] = set()
+        """Numbers of which the gateway has acknowledged a receipt."""
+        self._names: dict[str, int] = {}
+        """Numbers by the carrier's ids, of answers that passed."""
+
+    def watch(self) -> Sight:
+        framers = {up: Framer() for up in (True, False)}
+        waiting: dict[int, int] = {}
+        receipts: dict[int, str] = {}
+
+        def see(data: bytes, up: bool) -> None:
+            for frame in framers[up].receive(data):
+                match frame.command_id, up:
+                    case v.SUBMIT_SM, True:
+                        self._see_submission(frame, waiting)
+                    case v.SUBMIT_SM_RESP, False:
+                        self._see_answer(frame, waiting)
+                    case v.DELIVER_SM, False:
+                        receipts[frame.sequence] = _read_name(frame.body)
+                    case v.DELIVER_SM_RESP, True:
+                        name = receipts.pop(frame.sequence, "")
+                        if frame.status == 0 and name in self._names:
+                            self.reported.add(self._names[name])
+
+        return see
+
+    def _see_submission(self, frame: Frame, waiting: dict[int, int]) -> None:
         text = decode_submit_sm(frame.body).short_message
         with contextlib.suppress(ValueError):
             number = int(text[1:].split(b" ", 1)[0])
@@ -107,7 +150,12 @@ class Relay:
             waiting[frame.sequence] = number
 
     def _see_answer(self, frame: Frame, waiting: dict[int, int]) -> None:
-        if frame.command_id == v.SUBMIT_SM | v.RESPONSE:
-            number = waiting.pop(frame.sequence, None)
-            if number is not None and frame.status == 0:
-                self.taken[number] += 1
+        number = waiting.pop(frame.sequence, None)
+        if number is not None and frame.status == 0:
+            self._names[frame.body.rstrip(b"\0").decode("latin-1")] = number
+
+
+def _read_name(body: bytes) -> str:
+    """Return the id in a receipt's text, "id:…"."""
+    _, found, rest = body.partition(b"id:")
+    return rest.split(b" ", 1)[0].decode("latin-1") if found else ""

@@ -6,24 +6,33 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import psutil
 
+from bench.chaos.clocked import AHEAD_S
 from bench.peers.processes import CannotRun, find_free_ports
 from gateway.demo.children import Child
+from gateway.errors import ConfigError
+from gateway.store.embedded import EmbeddedPostgres, start_embedded
 
 READY_TIMEOUT_S: Final = 120.0
+SOCKET_NAME: Final = ".s.PGSQL.5432"
+DISK_MB: Final = 600
+"""Room for a run's rows and for what PostgreSQL keeps of its log."""
 WINDOW: Final = 20
 RECEIPT_TIMEOUT_S: Final = 60
 """A carrier that is killed takes receipts with it; their messages become "unknown" after this."""
 
 _SETTINGS: Final = """
 [node]
-data_dir = "{folder}/data"
+data_dir = "{folder}/node"
+database_url = "{database_url}"
 [http]
 port = {http_port}
 [log]
@@ -61,11 +70,19 @@ delay = 0.3
 
 
 class World:
-    """One gateway with its PostgreSQL, one simulated carrier."""
+    """One gateway, its PostgreSQL, one simulated carrier."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.chmod(0o755)  # its PostgreSQL may run as another user
+        self._data = folder / "data"
+        self._data.mkdir(mode=0o755)
+        self.disk_is_small = _mount_small(self._data)
+        """Whether PostgreSQL's disk is one that can be filled."""
+        self._environment = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
+        self._clock = folder / "clock"
+        self.move_clock(0.0)
+        self._postgres: EmbeddedPostgres | None = None
         self.http_port, self.carrier_port, self._control_port = find_free_ports(3)
         self._settings = folder / "gateway.toml"
         self._script = folder / "carrier.toml"
@@ -78,10 +95,24 @@ class World:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.http_port}"
 
-    def write_settings(self, relay_port: int) -> None:
+    @property
+    def database_socket(self) -> Path:
+        return self._data / "postgresql" / SOCKET_NAME
+
+    async def start_database(self) -> None:
+        self._postgres = await asyncio.to_thread(start_embedded, self._data)
+
+    async def revive_database(self) -> None:
+        """Start it again, when it is not running."""
+        assert self._postgres is not None, "started"
+        await asyncio.to_thread(self._postgres.revive)
+
+    def write_settings(self, relay_port: int, database_folder: Path) -> None:
+        """Have the gateway reach both through these."""
         self._settings.write_text(
             _SETTINGS.format(
                 folder=self.folder,
+                database_url=f"postgresql://postgres@/gateway?host={database_folder}&port=5432",
                 http_port=self.http_port,
                 carrier_port=relay_port,
                 window=WINDOW,
@@ -107,8 +138,9 @@ class World:
         await self.start_carrier()
 
     async def kill_database(self) -> None:
-        """Kill PostgreSQL's first process; the gateway has to start it again."""
+        """Kill PostgreSQL's first process, and start it again."""
         self._signal_database(signal.SIGKILL)
+        await self.revive_database()
 
     async def kill_backend(self, place: float) -> None:
         """Kill the process of one of PostgreSQL's connections, which makes it end all the others
@@ -119,8 +151,30 @@ class World:
                 backends[int(place * len(backends))].kill()
 
     async def restart_database(self) -> None:
-        """Have PostgreSQL shut down at once, in order; the gateway has to start it again."""
+        """Have PostgreSQL shut down at once, in order, and start it again."""
+        first = self._database()[:1]
         self._signal_database(signal.SIGINT)
+        await asyncio.to_thread(psutil.wait_procs, first, 30.0)
+        await self.revive_database()
+
+    async def fill_disk(self, seconds: float) -> None:
+        """Leave PostgreSQL's disk without a free block for a while."""
+        ballast = self._data / "ballast"
+        try:
+            with ballast.open("wb") as file:
+                for size in (2**20, 4096):
+                    with contextlib.suppress(OSError):
+                        while True:
+                            os.write(file.fileno(), bytes(size))
+            await asyncio.sleep(seconds)
+        finally:
+            ballast.unlink()
+        await self.revive_database()
+
+    def move_clock(self, ahead_s: float) -> None:
+        """Set the gateway's time of day; every gateway of this world goes by it at once."""
+        with self._clock.open("r+b" if self._clock.exists() else "wb") as file:
+            file.write(AHEAD_S.pack(ahead_s))
 
     async def stall_database(self, seconds: float) -> None:
         """Let all of PostgreSQL's processes stand still."""
@@ -146,6 +200,8 @@ class World:
             status = await asyncio.to_thread(self._gateway.stop)
         if self._carrier is not None:
             await asyncio.to_thread(self._carrier.end)
+        if self._postgres is not None:
+            await asyncio.to_thread(self._postgres.stop)
         return status
 
     def abandon(self) -> None:
@@ -153,6 +209,12 @@ class World:
         for child in (self._gateway, self._carrier):
             if child is not None:
                 child.end()
+        if self._postgres is not None:
+            with contextlib.suppress(ConfigError):
+                self._postgres.stop()
+        if self.disk_is_small:
+            subprocess.run(["umount", "--lazy", str(self._data)], check=False)  # noqa: S607
+            self.disk_is_small = False
 
     def read_gateway_mb(self) -> float:
         assert self._gateway is not None
@@ -161,7 +223,11 @@ class World:
 
     def _spawn_gateway(self) -> Child:
         log = self.folder / f"gateway-{self._lives}.log"
-        gateway = Child("gateway", "--config", str(self._settings), "serve", stderr=log)
+        gateway = Child(
+            *("bench.chaos.clocked", "--config", str(self._settings), "serve"),
+            stderr=log,
+            environment=self._environment | {"CHAOS_CLOCK": str(self._clock)},
+        )
         return _await_line(gateway, lambda line: "http://" in line, log)
 
     def _spawn_carrier(self) -> Child:
@@ -171,7 +237,8 @@ class World:
         return _await_line(carrier, lambda line: line.startswith("{"), log)
 
     def _command(self, words: tuple[str, ...]) -> Any:
-        with Child("gateway", "--config", str(self._settings), *words, "--json") as child:
+        command = ("gateway", "--config", str(self._settings), *words, "--json")
+        with Child(*command, environment=self._environment) as child:
             said = ""
             while line := child.read_line(READY_TIMEOUT_S):
                 said += line
@@ -180,7 +247,7 @@ class World:
         raise CannotRun(f"gateway {' '.join(words)} said {said!r}")
 
     def _database(self) -> list[psutil.Process]:
-        pid_file = self.folder / "data" / "postgresql" / "postmaster.pid"
+        pid_file = self._data / "postgresql" / "postmaster.pid"
         try:
             first = psutil.Process(int(pid_file.read_text().splitlines()[0]))
             return [first, *first.children()]
@@ -191,6 +258,15 @@ class World:
         for process in self._database()[:1]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, number)
+
+
+def _mount_small(folder: Path) -> bool:
+    """Give a folder a file system of its own of a few hundred MB, where we may; say whether."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        return False
+    size = f"size={DISK_MB}m,mode=0755"
+    words = ["mount", "-t", "tmpfs", "-o", size, "chaos", str(folder)]
+    return subprocess.run(words, check=False, capture_output=True).returncode == 0
 
 
 def _serves_a_client(process: psutil.Process) -> bool:
