@@ -61,6 +61,8 @@ class Feeder:
         self._reading_to = 0.0
         """Up to which hour a read is looking for them now; 0.0 when none is."""
         self._marked_at = 0.0
+        self._uncounted: list[Shelf] = []
+        """Those whose backlog is longer than memory, until it is known whose messages it holds."""
         self._announced = 0
         """The newest message that `take` was told of, or that was there at the start."""
 
@@ -83,7 +85,11 @@ class Feeder:
         self._dispatcher.announced(self._announced)
 
     async def recover(self) -> int:
-        """Read the backlog as far as memory goes; return how many messages came in."""
+        """Read the backlog as far as memory goes; return how many messages came in.
+
+        What waits past that is counted by `run`: a million rows take seconds, in which the node
+        can serve and has enough to send.
+        """
         self._announced = await self._backlog.fetch_last_id()
         self._dispatcher.announced(self._announced)
         marks = await self._marks.load_queue_marks()
@@ -103,6 +109,7 @@ class Feeder:
         while True:
             await asyncio.sleep(CHECK_S)
             try:
+                await self._count_behind()
                 for _ in range(PAGES_MAX):
                     for shelf in (shelves := self._dispatcher.shelves.wanting()):
                         await self._refill(shelf)
@@ -119,7 +126,7 @@ class Feeder:
                 await asyncio.sleep(1.0)
 
     async def _start(self, shelf: Shelf) -> None:
-        """Read a shelf's backlog as far as it goes, and whose messages wait past that."""
+        """Read a shelf's backlog as far as there is room."""
         shelf.unread = True
         while shelf.unread and shelf.room:
             at_most = min(START_PAGE_MAX, shelf.room)
@@ -134,9 +141,15 @@ class Feeder:
             finally:
                 self._dispatcher.end_refill()
         if shelf.unread:
-            shelf.know_behind(
-                await self._backlog.count_behind(shelf.carrier_id, shelf.lane, shelf.cursor)
-            )
+            self._uncounted.append(shelf)
+
+    async def _count_behind(self) -> None:
+        """Learn whose messages wait past what a start has read; they are read from then on."""
+        while self._uncounted:
+            shelf = self._uncounted[0]
+            waiting = await self._backlog.count_behind(shelf.carrier_id, shelf.lane, shelf.cursor)
+            shelf.know_behind(waiting)
+            self._uncounted.pop(0)
 
     async def _refill(self, shelf: Shelf) -> None:
         wanted = shelf.wanted(PAGE_MAX)

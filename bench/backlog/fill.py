@@ -103,6 +103,7 @@ async def settle_all(database_url: str) -> None:
     """Do what autovacuum would do meanwhile, for every table."""
     connection = await connect_single(database_url, "fill")
     try:
+        await connection.execute("SET statement_timeout = 0")
         await connection.execute(
             "VACUUM (ANALYZE) outbox, deliveries, parked_receipts", timeout=TIMEOUT_S
         )

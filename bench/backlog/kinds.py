@@ -214,6 +214,7 @@ async def _write(
 ) -> None:
     connection = await connect_single(url, "fill")
     try:
+        await connection.execute("SET statement_timeout = 0")
         await write(connection, account_id)
     finally:
         await connection.close()

@@ -18,7 +18,7 @@ WARM_UP_S: Final = 900.0
 """What a gateway needs until its caches are full and each of its duties was done once."""
 WARM_UP_SHARE_MAX: Final = 1 / 3
 """Of a run that is too short for that."""
-SECONDS_MIN: Final = 1_800.0
+SECONDS_MIN: Final = 1_500.0
 """A shorter run says nothing about growth: it is hardly warm."""
 MEMORY_MB_PER_HOUR_MAX: Final = 5.0
 """A day of it would be 120 MB: a leak of 10 octets a message at 150 messages a second."""

@@ -21,7 +21,7 @@ from gateway.outcomes import Event, ParkedReceipt, Party
 from gateway.receipts import PARKED_KEYS_MAX, Found
 from gateway.references import Key
 from gateway.shelves import Progress, Wanted
-from gateway.store.postgres import Database
+from gateway.store.postgres import UNLIMITED_S, Database
 from gateway.store.rows import read_event, read_message
 from gateway.store.unmatched import read_parked
 from gateway.store.usage import recount
@@ -133,9 +133,12 @@ class Backlog:
         self, carrier_id: CarrierId, lane: Lane, after_id: int
     ) -> dict[AccountId, int]:
         """Return whose messages wait in one carrier's lane past an id; a few that have ended are
-        counted with them."""
-        async with self._database.acquire() as connection:
-            rows = await connection.fetch(_COUNT_BEHIND, carrier_id, lane, after_id)
+        counted with them. It reads all of them, however long that takes."""
+        async with self._database.acquire() as connection, connection.transaction():
+            await connection.execute("SET LOCAL statement_timeout = 0")
+            rows = await connection.fetch(
+                _COUNT_BEHIND, carrier_id, lane, after_id, timeout=UNLIMITED_S
+            )
         return {AccountId(row["account_id"]): row["messages"] for row in rows}
 
     async def fetch_wanted(
