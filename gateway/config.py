@@ -95,6 +95,8 @@ class Messages(Section, frozen=True, kw_only=True):
     """How long the parts of a message from a phone wait for those that are missing."""
     retention_days: PositiveInt = 30
     """Messages and their events are dropped, a partition at once, after this."""
+    text_retention_days: NonNegativeInt = 0
+    """Texts are erased after this; 0: they are kept as long as their messages."""
     statement_days: PositiveInt = 400
     """What was used is known so long; by tag only as long as messages are kept."""
     idempotency_s: PositiveInt = 86_400

@@ -101,6 +101,12 @@ class Housekeeper:
             log.info("partitions_dropped", days=[str(day) for day in dropped.days])
         for kept in dropped.kept:
             log.warning("partition_kept", day=str(kept.day), open_messages=kept.open_messages)
+        if 0 < self._settings.text_retention_days < self._settings.retention_days:
+            texts = await self._maintenance.erase_texts(wall, self._settings.text_retention_days)
+            if texts.days:
+                log.info("texts_erased", days=[str(day) for day in texts.days])
+            if texts.put_off:
+                log.info("texts_put_off", days=[str(day) for day in texts.put_off])
         await self._maintenance.forget_idempotency(wall, self._settings.idempotency_s)
         await self._maintenance.forget_remains(wall, self._settings.retention_days)
         await self._maintenance.forget_email_contents(wall, self._fallback_life_s())

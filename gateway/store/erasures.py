@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.errors import Rejected
+from gateway.errors import Rejected, StoreUnavailable
 from gateway.fallback.terms import FallbackState
 from gateway.ids import accepted_at
 from gateway.lifecycle import Status
@@ -27,6 +27,7 @@ from gateway.store import partitions
 from gateway.store.message_views import format_time
 from gateway.store.postgres import PLAN_EACH_TIME, UNLIMITED_S, Database, unavailable_as_503
 from gateway.store.queries import query
+from gateway.store.texts import REWRITING_LOCK
 from gateway.views import ErasureView
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ CONTENT_SLACK_S = 3_600.0
 """What emails say is shared by an account's messages of one day; so long after its end no intake
 can still be bringing one."""
 
+_SHARE_DAYS = "SELECT pg_try_advisory_xact_lock_shared($1)"
 _WHOSE = query("find_whose_number")
 _KEY = query("fetch_number_key")
 _INSERT = query("insert_erasure")
@@ -257,6 +259,8 @@ class Erasures:
         bounds = min(keys[1]), max(keys[1])
         contents = {(m.account_id, m.content_id) for m in found if m.content_id is not None}
         async with self._database.acquire() as connection, connection.transaction():
+            if not await connection.fetchval(_SHARE_DAYS, REWRITING_LOCK):
+                raise StoreUnavailable("a day is being written anew without its texts")
             await connection.execute(PLAN_EACH_TIME)
             erased = _affected(await connection.execute(_MESSAGES, *keys, erasure.number, *bounds))
             await connection.execute(_EVENT_ERRORS, *keys, erasure.number, *bounds)

@@ -259,7 +259,7 @@ def _due_of(row: Row) -> DueEmail | Orphan:
         sender=row["sender"],
         recipient=row["recipient"],
         country=row["country"],
-        text=row["body"],
+        text=row["body"] or "",
         client_ref=row["client_ref"] or "",
         tag=row["tag"] or "",
         callback_url=row["callback_url"] or "",

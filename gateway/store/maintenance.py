@@ -16,10 +16,11 @@ from gateway.ids import id_at
 from gateway.lifecycle import Status, settle_segment
 from gateway.model import AccountId, CarrierId, Lane, MessageId
 from gateway.outcomes import Party
-from gateway.store import partitions
+from gateway.store import partitions, texts
 from gateway.store.partitions import Dropped
 from gateway.store.postgres import PLAN_EACH_TIME, Database, unavailable_as_503
 from gateway.store.queries import query
+from gateway.store.texts import TextsErased
 
 if TYPE_CHECKING:
     from gateway.store.postgres import Row
@@ -92,6 +93,10 @@ class Maintenance:
     async def drop_partitions(self, now: float, retention_days: int) -> Dropped:
         """See `partitions.drop_partitions`."""
         return await partitions.drop_partitions(self._database, now, retention_days)
+
+    async def erase_texts(self, now: float, days: int) -> TextsErased:
+        """See `texts.erase_texts`."""
+        return await texts.erase_texts(self._database, now, days)
 
     # ── forgetting ───────────────────────────────────────────────────────────────────────────
 

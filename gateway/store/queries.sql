@@ -1366,3 +1366,97 @@ WHERE name = $1 AND epoch = $2 AND held RETURNING epoch
 -- name: give_up_lease
 UPDATE leases SET held = false, quiet_at = clock_timestamp()
 WHERE name = $1 AND epoch = $2 AND held
+
+-- ── Texts that are kept for less long than messages (texts.py): these run in maintenance ────
+
+-- name: fetch_days_without_texts
+SELECT day FROM days_without_texts
+
+-- name: note_day_without_texts
+INSERT INTO days_without_texts (day) VALUES ($1) ON CONFLICT DO NOTHING
+
+-- name: forget_days_without_texts
+DELETE FROM days_without_texts WHERE day < $1
+
+-- name: find_needed_texts
+-- Of a day's messages ($1 and $2 bound its ids): those of which something may still be sent, as
+-- count_open finds them, and those whose email is to be sent.
+WITH RECURSIVE queues AS (
+    (SELECT carrier_id, lane FROM messages WHERE id >= $1 AND id < $2 AND send_at IS NULL
+     ORDER BY carrier_id, lane LIMIT 1)
+    UNION ALL
+    SELECT n.carrier_id, n.lane FROM queues q CROSS JOIN LATERAL (
+        SELECT carrier_id, lane FROM messages
+        WHERE id >= $1 AND id < $2 AND send_at IS NULL
+          AND (carrier_id, lane) > (q.carrier_id, q.lane)
+        ORDER BY carrier_id, lane LIMIT 1) n
+),
+doubtful AS (
+    SELECT m.account_id, m.id
+    FROM queues q
+    LEFT JOIN queue_marks k USING (carrier_id, lane)
+    CROSS JOIN LATERAL (
+        SELECT account_id, id FROM messages
+        WHERE carrier_id = q.carrier_id AND lane = q.lane AND send_at IS NULL
+          AND id >= greatest($1, k.open_from) AND id < $2) m
+    UNION ALL
+    SELECT account_id, id FROM messages WHERE id >= $1 AND id < $2 AND send_at IS NOT NULL
+)
+INSERT INTO needed_texts
+SELECT account_id, id FROM doubtful m
+WHERE NOT EXISTS (
+    SELECT FROM events e
+    WHERE e.account_id = m.account_id AND e.message_id = m.id AND e.closes
+      AND e.message_id >= $1 AND e.message_id < $2)
+UNION
+SELECT account_id, message_id FROM email_fallbacks
+WHERE message_id >= $1 AND message_id < $2 AND state = 0
+ON CONFLICT DO NOTHING
+
+-- name: fetch_needed_texts
+-- With whether each is needed still.
+SELECT n.account_id, n.message_id,
+       f.message_id IS NOT NULL OR NOT EXISTS (
+           SELECT FROM events e
+           WHERE e.account_id = n.account_id AND e.message_id = n.message_id AND e.closes) AS needed
+FROM (
+    SELECT account_id, message_id FROM needed_texts
+    WHERE (account_id, message_id) > ($1, $2) ORDER BY account_id, message_id LIMIT $3
+) n
+LEFT JOIN email_fallbacks f
+    ON f.account_id = n.account_id AND f.message_id = n.message_id AND f.state = 0
+ORDER BY n.account_id, n.message_id
+
+-- name: erase_texts
+UPDATE messages m SET body = NULL, data = NULL, udh = NULL
+FROM unnest($1::int[], $2::bigint[]) AS k(account_id, id)
+WHERE m.account_id = k.account_id AND m.id = k.id AND m.id >= $3 AND m.id <= $4
+
+-- name: settle_needed_texts
+DELETE FROM needed_texts n USING unnest($1::int[], $2::bigint[]) AS k(account_id, id)
+WHERE n.account_id = k.account_id AND n.message_id = k.id
+
+-- name: drop_needed_texts
+-- Of days that are no longer kept.
+DELETE FROM needed_texts WHERE message_id < $1
+
+-- name: erase_inbound_texts
+-- Between the id that the last run came to and the one that is old enough now.
+UPDATE inbound_messages SET content = '', body = NULL, udh = '', tlvs = NULL
+WHERE (account_id, id) IN (
+    SELECT account_id, id FROM inbound_messages
+    WHERE id >= $1 AND id < $2 AND body IS NOT NULL ORDER BY id LIMIT $3)
+
+-- name: forget_received_notices
+-- Those of texts from phones that no endpoint took.
+DELETE FROM outbox WHERE id IN (
+    SELECT id FROM outbox
+    WHERE dead AND created_at < $1 AND strpos(body, '"message.received"') > 0 LIMIT $2)
+
+-- name: forget_sent_email_contents
+DELETE FROM email_contents WHERE (account_id, id) IN (
+    SELECT c.account_id, c.id FROM email_contents c
+    WHERE c.created_at < $1 AND NOT EXISTS (
+        SELECT FROM email_fallbacks f
+        WHERE f.account_id = c.account_id AND f.content_id = c.id AND f.state = 0)
+    LIMIT $2)
