@@ -61,6 +61,7 @@ from gateway.store.inbound import InboundStore
 from gateway.store.intake_writer import IntakeWriter
 from gateway.store.keyring import KeyRing
 from gateway.store.maintenance import Maintenance
+from gateway.store.money import sum_moves
 from gateway.store.operators import OperatorStore
 from gateway.store.outbox import PostgresOutbox
 from gateway.store.outcome_writer import OutcomeWriter
@@ -427,8 +428,9 @@ class Parts:
     def _on_written(self, events: Sequence[Event], had_notices: bool) -> None:
         self.desk.written(events, had_notices)
         self.customers.written(events)
-        self.directory.count_moves("posted", ((e.account_id, e.posted_micros) for e in events))
-        self.directory.count_moves("voided", ((e.account_id, e.voided_micros) for e in events))
+        posted, voided = sum_moves(events)
+        self.directory.count_moves("posted", posted.items())
+        self.directory.count_moves("voided", voided.items())
 
 
 def _retry_limits(config: Config) -> RetryLimits:

@@ -15,8 +15,8 @@ from bench.calls.run import MESSAGES, Counted, count_alone
 
 CALLS: dict[Mode, tuple[float, float]] = {
     "single": (256.8, 211.0),
-    "batch": (200.6, 169.3),
-    "smpp": (225.7, 195.7),
+    "batch": (190.0, 164.4),
+    "smpp": (215.4, 190.5),
 }
 """Calls of Python and of C functions a message, as `python -m bench.calls` prints them on CPython
 3.11; later ones call less, because they inline comprehensions."""
