@@ -163,6 +163,8 @@ class Comparison:
         ratios = summary.tabulate_ratios(self._measured, titles)
         if len(ratios) > 1 and len(ratios[0]) > 1:
             show_rows(self._console, ratios)
+            self._console.print()
+        show_rows(self._console, summary.tabulate_cores(self._measured, titles))
 
     def _keep(self) -> None:
         """Write what there is so far; each round overwrites the one before."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 from bench.peers.measure import WARM_UP_MESSAGES
 from bench.peers.summary import (
     spread,
+    tabulate_cores,
     tabulate_figures,
     tabulate_ratios,
     write_markdown,
@@ -36,6 +37,8 @@ def write_page(document: Mapping[str, Any]) -> str:
         _WHAT_IS_MEASURED,
         "How many times the peer's rate, end to end, and how many times less CPU a message:",
         write_markdown(tabulate_ratios(measured, titles)),
+        "Where the cores went, those that the systems do not pay for too:",
+        write_markdown(tabulate_cores(measured, titles)),
         "## How each is set",
         "\n".join(_describe_system(about) for about in systems.values()),
     ]

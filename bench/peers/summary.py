@@ -134,6 +134,41 @@ def tabulate_ratios(measured: Sequence[Measured], titles: Mapping[str, str]) -> 
     return rows
 
 
+SHARERS: Final = (
+    ("gateway", ("gateway",)),
+    ("database, brokers", ("database", "brokers")),
+    ("simulated carrier", ("carrier",)),
+    ("load", ("load",)),
+)
+"""Who shares the machine's cores in a run, and what their process groups are called."""
+
+
+def tabulate_cores(measured: Sequence[Measured], titles: Mapping[str, str]) -> list[list[str]]:
+    """Return where each system's cores went: µs a message and share of one core.
+
+    A process of one thread whose share is near 100 % limits the rate; where all shares together are
+    near the number of cores, the machine does; where neither is, something waits.
+    """
+    names = [name for name, _ in SHARERS]
+    rows = [["µs a message, of a core", *names, "together"]]
+    for system, title in titles.items():
+        of_system = [each for each in measured if each["system"] == system and "core_share" in each]
+        if not of_system:
+            continue
+        all_groups = [group for _, groups in SHARERS for group in groups]
+        cells = [_show_share(of_system, groups) for _, groups in SHARERS]
+        rows.append([title, *cells, _show_share(of_system, all_groups)])
+    return rows
+
+
+def _show_share(measured: Sequence[Measured], groups: Iterable[str]) -> str:
+    us, share = (
+        statistics.median(sum(each[kind].get(group, 0.0) for group in groups) for each in measured)
+        for kind in ("cpu_us", "core_share")
+    )
+    return f"{us:,.0f} µs {share:4.0%}"
+
+
 def write_markdown(rows: Sequence[Sequence[str]]) -> str:
     """Return a table as Markdown, padded to be read as it stands."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

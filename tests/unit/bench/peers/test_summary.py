@@ -8,6 +8,7 @@ from bench.peers.summary import (
     Spread,
     ratio,
     spread,
+    tabulate_cores,
     tabulate_figures,
     tabulate_ratios,
     write_markdown,
@@ -92,4 +93,16 @@ def test_markdown_is_padded_and_its_numbers_are_aligned_right() -> None:
         "| a     | long |",
         "|-------|-----:|",
         "| first | 1    |",
+    ]
+
+
+def test_cores_are_shown_by_who_took_them_and_together() -> None:
+    def run(number: int, rate: float) -> dict[str, Any]:
+        us = {"gateway": 50.0, "brokers": 20.0, "carrier": 20.0, "load": 10.0}
+        share = {name: each * rate / 1e6 for name, each in us.items()}
+        return measured("jasmin", number, rate, 70.0) | {"cpu_us": us, "core_share": share}
+
+    rows = tabulate_cores([run(1, 10_000), run(2, 20_000), run(3, 10_000)], TITLES)
+    assert rows[1:] == [
+        ["Jasmin", "50 µs  50%", "20 µs  20%", "20 µs  20%", "10 µs  10%", "100 µs 100%"]
     ]
