@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return 0 when every goal was kept."""
     options = _parser().parse_args(argv)
     console = Console(width=110, highlight=False)
+    figures: list[Figure] = []
+
+    def keep(more: Sequence[Figure]) -> None:
+        if options.json:
+            _keep(options.json, shlex.join(argv or sys.argv[1:]), [*figures, *more])
+
+    def say(words: str) -> None:
+        console.print(f"{datetime.now(UTC):%H:%M:%S}  {words}")
+
     parts: dict[str, Callable[[Path], list[Figure]]] = {
         "flat": lambda folder: measure_flat(
-            folder, (0, *options.held), options.messages, options.rounds, console.print
+            folder, (0, *options.held), options.messages, options.rounds, say, keep
         ),
         "carriers": lambda folder: measure_carriers(folder, 100, 5, options.seconds),
         "customers": lambda folder: measure_customers(folder, options.binds, options.seconds),
         "backlog": lambda folder: measure_messages(
-            folder, options.waiting, options.seconds / 2, console.print
+            folder, options.waiting, options.seconds / 2, say
         ),
     }
     chosen = options.parts or list(parts)
@@ -54,14 +64,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "flat" in chosen and (lack := _find_lack_of_room(options.held[-1])):
         print(f"bench.growth: {lack}", file=sys.stderr)
         return 2
-    figures: list[Figure] = []
     for name in chosen:
-        console.print(f"{name} …")
+        say(f"{name} …")
         found = _measure(parts[name])
         figures += found
         show_rows(console, [["", "measured", "goal", ""], *(each.row() for each in found)])
-        if options.json:
-            _keep(options.json, shlex.join(argv or sys.argv[1:]), figures)
+        keep(())
     return 0 if all(each.kept for each in figures) else 1
 
 

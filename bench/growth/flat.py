@@ -46,26 +46,30 @@ SMALL_DAY: Final = 10_000
 PAGE: Final = 50
 DAY_S: Final = 86_400.0
 Say = Callable[[str], None]
+Keep = Callable[[Sequence[Figure]], None]
+"""Takes all figures that there are so far: an hour's run that fails has not measured nothing."""
 
 
 def measure_flat(
-    folder: Path, sizes: Sequence[int], messages: int, rounds: int, say: Say
+    folder: Path, sizes: Sequence[int], messages: int, rounds: int, say: Say, keep: Keep
 ) -> list[Figure]:
     """Measure beside each of `sizes` messages, the first one 0; return all figures.
 
-    `messages` are sent `rounds` times in each way, and `say` hears how far it is.
+    `messages` are sent `rounds` times in each way; `say` hears how far it is, and `keep` what was
+    found each time that something was.
     """
     with start_carrier(folder, 0.0) as carrier:
-        return _Flat(folder, carrier, say).run(sizes, messages, rounds)
+        return _Flat(folder, carrier, say, keep).run(sizes, messages, rounds)
 
 
 class _Flat:
     """One gateway, its growing store, and what is measured on it."""
 
-    def __init__(self, folder: Path, carrier: SimulatedCarrier, say: Say) -> None:
+    def __init__(self, folder: Path, carrier: SimulatedCarrier, say: Say, keep: Keep) -> None:
         self._folder = folder
         self._carrier = carrier
         self._say = say
+        self._keep = keep
         self._first = 1
         self._key = ""
         self._account_id = 0
@@ -80,12 +84,16 @@ class _Flat:
             self._account_id = uvloop.run(fetch_account_id(gateway))
             figures = self._measure_costs(gateway, sizes, messages, rounds)
             figures += uvloop.run(measure_reading(gateway, self._account_id, self._key))
+            self._keep(figures)
+        self._say("starting again …")
         started_s = time.monotonic()
         with start_gateway(self._folder, settings):
             took_s = time.monotonic() - started_s
         figures.append(
             Figure(f"start beside {sizes[-1]:,}, PostgreSQL's own included", took_s, "s")
         )
+        self._keep(figures)
+        self._say("retention …")
         server = start_embedded(self._folder / "data")
         try:
             return figures + uvloop.run(measure_retention(server.url, self._account_id, sizes[-1]))
@@ -120,6 +128,7 @@ class _Flat:
                     Figure(f"CPU of {what}", cost_us[mode, size], "µs"),
                     Figure(f"WAL of {what}", wal / sent, "octets"),
                 ]
+            self._keep(figures)
         for mode in ("single", "batch"):
             growth = cost_us[mode, sizes[-1]] / cost_us[mode, sizes[0]]
             figures.append(
@@ -138,8 +147,15 @@ class _Flat:
         ]
 
     async def _fill(self, gateway: RunningGateway, day: Day, first: int, last: int) -> float:
+        started_s = time.monotonic()
+
+        def tell(done: int) -> None:
+            each_s = (time.monotonic() - started_s) / (done - first + 1)
+            self._say(f"{done:,} messages; about {(last - done) * each_s:,.0f} s to {last:,}")
+
         async with gateway.connect() as connection:
-            took_s = await fill(connection, self._account_id, day, first, last)
+            took_s = await fill(connection, self._account_id, day, first, last, on_progress=tell)
+        self._say("vacuum …")
         await settle(await gateway.fetch_database_url())
         return took_s
 
