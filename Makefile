@@ -2,6 +2,7 @@
 #
 #   make test PYTHON=/usr/bin/python3.12       another interpreter
 #   make test PYTEST_ARGS="-k receipts -x"     a part of the tests
+#   make test JOBS=4                           all of them in four processes
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
@@ -12,6 +13,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-for-this-tree
 
 PYTEST_ARGS ?=
+# How many processes run the tests, a file of them at a time; 0: this one alone.
+JOBS ?= 0
 # With settings of your own there are real carriers.
 SERVE_ARGS ?= $(if $(wildcard gateway.toml),,--simulator)
 DEMO_ARGS ?=
@@ -68,7 +71,7 @@ serve: $(STAMP) ## Run the gateway with two simulated carriers until Ctrl-C
 
 .PHONY: test
 test: $(STAMP) ## Run all tests
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile $(PYTEST_ARGS)
 
 .PHONY: check
 check: $(STAMP) ## Check format, lint, types and run the unit tests

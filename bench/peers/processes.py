@@ -6,8 +6,10 @@ the kernel should the parent die without stopping it. Linux only. Everything her
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import random
 import shutil
 import signal
 import socket
@@ -24,6 +26,11 @@ START_TIMEOUT_S: Final = 90.0
 STOP_TIMEOUT_S: Final = 20.0
 POLL_S: Final = 0.05
 LOG_END_BYTES: Final = 2_000
+_PORTS: Final = range(12_000, 32_000)
+"""Below 32768, where Linux begins to give ports to outgoing connections and to whoever binds 0."""
+_PORT_DRAWS_MAX: Final = 1_000
+_DRAW: Final = random.SystemRandom()
+"""Not the seeded one: processes that run the same test at once would all draw the same."""
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -123,15 +130,23 @@ def find_program(name: str) -> str:
 
 
 def find_free_ports(count: int) -> list[int]:
-    """Return as many ports of 127.0.0.1 that nothing listens on now."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for each in held:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in held]
-    finally:
-        for each in held:
-            each.close()
+    """Return as many ports of 127.0.0.1 that nothing listens on now.
+
+    They stay free until somebody asks for them by number: the kernel gives none of these to a
+    connection, and two processes that look at once hardly draw the same.
+    """
+    with contextlib.ExitStack() as held:
+        return [_hold_free_port(held) for _ in range(count)]
+
+
+def _hold_free_port(held: contextlib.ExitStack) -> int:
+    for _ in range(_PORT_DRAWS_MAX):
+        port = _DRAW.choice(_PORTS)
+        probe = held.enter_context(socket.socket())
+        with contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise CannotRun(f"no free port in {_PORTS.start}-{_PORTS.stop - 1} of 127.0.0.1")
 
 
 def is_listening(port: int) -> bool:

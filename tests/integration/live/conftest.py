@@ -27,7 +27,7 @@ from gateway.store import accounts, keys
 from gateway.store.postgres import Database
 from gateway.store.settings import NodeInfo, list_nodes
 
-TIMEOUT_S = 30.0 * float(os.environ.get("TIMEOUT_FACTOR", "1"))
+TIMEOUT_S = 60.0 * float(os.environ.get("GATEWAY_TEST_TIMEOUT_FACTOR", "1"))
 
 
 PACE_S = 0.02

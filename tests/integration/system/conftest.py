@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -19,7 +18,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-READY_TIMEOUT_S = 60.0
+from bench.peers.processes import find_free_ports
+
+READY_TIMEOUT_S = 120.0
 WINDOW = 100
 
 CONFIG = """
@@ -46,19 +47,12 @@ price = "0.0075"
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class World:
     """One gateway, one simulated carrier, one account."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.http_port, self.smsc_port, self.control_port = free_port(), free_port(), free_port()
+        self.http_port, self.smsc_port, self.control_port = find_free_ports(3)
         self.config = folder / "gateway.toml"
         self.config.write_text(
             CONFIG.format(
@@ -154,7 +148,7 @@ class World:
     async def ask_smsc(self, **command: Any) -> Any:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.control_port)
         writer.write(json.dumps(command).encode() + b"\n")
-        answer = json.loads(await asyncio.wait_for(reader.readline(), 30))
+        answer = json.loads(await asyncio.wait_for(reader.readline(), 60))
         writer.close()
         return answer
 

@@ -39,7 +39,7 @@ from gateway.smpp.pdu import (
 from gateway.store.postgres import Database
 from gateway.store.upstream_accounts import save_smpp_account
 
-TIMEOUT_S = 20.0 * float(os.environ.get("GATEWAY_TEST_TIMEOUT_FACTOR", "1"))
+TIMEOUT_S = 60.0 * float(os.environ.get("GATEWAY_TEST_TIMEOUT_FACTOR", "1"))
 NUMBER = "447400123456"
 
 

@@ -31,7 +31,7 @@ from gateway.store.upstream_accounts import save_smpp_account
 
 T = TypeVar("T")
 
-TIMEOUT_S = 20.0 * float(os.environ.get("GATEWAY_TEST_TIMEOUT_FACTOR", "1"))
+TIMEOUT_S = 60.0 * float(os.environ.get("GATEWAY_TEST_TIMEOUT_FACTOR", "1"))
 OWN_NUMBER = "447400999999"
 SYSTEM_ID, PASSWORD = "shop", "secret"
 SCRIPT = """
