@@ -26,6 +26,7 @@ SIMULATE_ARGS ?=
 LEDGER_ARGS ?=
 SOAK_ARGS ?=
 BACKLOG_ARGS ?=
+OVERLOAD_ARGS ?=
 CHAOS_ARGS ?=
 
 # The interpreter: the first of these that is 3.11 or later.
@@ -112,6 +113,10 @@ ledger: $(STAMP) ## Let ten accounts live through kills and refunds, and compare
 .PHONY: soak
 soak: $(STAMP) ## Load a gateway for an hour and see what grows (SOAK_ARGS="--help")
 	@$(BIN)/python -m bench.soak $(SOAK_ARGS)
+
+.PHONY: overload
+overload: $(STAMP) ## Offer a gateway far more than it can take (OVERLOAD_ARGS="--help")
+	@$(BIN)/python -m bench.overload $(OVERLOAD_ARGS)
 
 .PHONY: backlog
 backlog: $(STAMP) ## Start a gateway with a million of anything waiting (BACKLOG_ARGS="--help")

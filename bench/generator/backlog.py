@@ -79,3 +79,8 @@ class Backlog:
     def pause(self, until_s: float) -> None:
         """Send nothing before `until_s`, as a Retry-After asks."""
         self._paused_until_s = max(self._paused_until_s, until_s)
+
+    def end(self) -> None:
+        """Have no requests any more, except those under way."""
+        self._end = self._next_number
+        self._again.clear()

@@ -118,11 +118,19 @@ class SmppLoad:
             figures.segments += 1
             figures.latencies_s.append(now - request.intended_s)
         elif status in THROTTLED:
-            figures.retried[f"{status:#x}"] += 1
-            self._backlog.put_back(request, request.numbers)
-            self._backlog.pause(now + THROTTLE_PAUSE_S)
+            self.take_throttled(request, status)
         else:
-            figures.rejected[f"{status:#x}"] += 1
+            self.count_refused(status)
+
+    def take_throttled(self, request: Request, status: int) -> None:
+        """Hold back for a moment, and send it again."""
+        assert self._backlog is not None, "answers come to what a run has sent"
+        self._figures.retried[f"{status:#x}"] += 1
+        self._backlog.put_back(request, request.numbers)
+        self._backlog.pause(time.perf_counter() + THROTTLE_PAUSE_S)
+
+    def count_refused(self, status: int) -> None:
+        self._figures.rejected[f"{status:#x}"] += 1
 
     def take_receipts(self, count: int) -> None:
         self.receipts_taken += count

@@ -20,7 +20,7 @@ import msgspec
 
 from gateway.errors import NotTheOwner, StoreUnavailable
 from gateway.fallback.terms import EmailFallback
-from gateway.model import Message, MessageId
+from gateway.model import Lane, Message, MessageId
 from gateway.store.commit_line import CommitLine, Connection, Lost
 from gateway.store.fallbacks import fallback_columns
 from gateway.store.intake_statements import (
@@ -37,6 +37,8 @@ from gateway.throttle.drain import Drain
 BATCH_MESSAGES_MAX = 5_000
 """About 2 MB of parameters and 50 ms of PostgreSQL's time: longer makes others wait for no gain."""
 OVERDRAFT = "GW001"
+OTP_KEPT_SHARE = 0.1
+"""What may wait beyond the bound, one-time passwords alone: others' flood refuses none of them."""
 SPEED_MEMORY_S = 1.0
 """Of how fast commits go: with many waiting each is a tenth of a second."""
 
@@ -133,7 +135,7 @@ class IntakeWriter:
         """As `commit`; `settle` is called instead, right after the transaction."""
         if self._away or self._stopping:
             raise StoreUnavailable("the database is away", retry_after_s=2.0)
-        if self._count + len(entries) > self._waiting_max:
+        if self._count + len(entries) > self._waiting_max and not self._has_kept_room(entries):
             raise StoreUnavailable(
                 "too many messages wait for their commit",
                 retry_after_s=self._speed.wait_s(self._count),
@@ -141,6 +143,13 @@ class IntakeWriter:
         self._waiting.append(_Waiting(entries, settle))
         self._count += len(entries)
         self._wake.set()
+
+    def _has_kept_room(self, entries: Sequence[Entry]) -> bool:
+        """Say whether these fit where only one-time passwords may wait."""
+        count_max = int(self._waiting_max * (1 + OTP_KEPT_SHARE))
+        return self._count + len(entries) <= count_max and all(
+            entry.message.lane is Lane.OTP for entry in entries
+        )
 
     async def run(self) -> None:
         """Commit batch after batch until `stop`; everything queued by then is still committed."""

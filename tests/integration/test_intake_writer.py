@@ -233,6 +233,23 @@ async def test_too_many_waiting_messages_are_refused_with_a_time(
     await writing.end()
 
 
+async def test_one_time_passwords_are_taken_while_others_are_refused(
+    database_url: str, make_account: Any
+) -> None:
+    account = await make_account()
+    writing = Writing(database_url, waiting_max=10)
+    flood = writing.writer.commit([Entry(message(account)) for _ in range(10)])
+    password = Entry(message(account, lane=Lane.OTP))
+    taken = writing.writer.commit([password])
+    with pytest.raises(StoreUnavailable):
+        writing.writer.commit([Entry(message(account))])
+    with pytest.raises(StoreUnavailable):
+        writing.writer.commit([Entry(message(account, lane=Lane.OTP))])
+    assert await flood == [Fate.STORED] * 10
+    assert await taken == [Fate.STORED]
+    await writing.end()
+
+
 async def test_everything_queued_is_committed_before_a_stop_ends(
     database_url: str, make_account: Any, database: Database
 ) -> None:
