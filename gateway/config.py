@@ -382,6 +382,7 @@ class Route(Section, frozen=True, kw_only=True):
     hours: tuple[str, ...] = ()
     """"mon-fri 08:00-20:00"; of the time at which the message may leave."""
     time_zone: str = "UTC"
+    """A zone's name, or "recipient": the one of the recipient's number."""
     choose: Literal["order", "weights", "round_robin", "least_cost", "sticky_sender"] = "order"
     """How the first carrier is chosen; the others follow as they stand here, or by cost."""
     weights: tuple[Count, ...] = ()

@@ -164,7 +164,7 @@ class Explainer:
                 number=number.e164,
                 country=number.country,
                 type=number_type(number).value,
-                time_zones=find_time_zones(number),
+                time_zones=find_time_zones(number.e164),
             )
         return self._ways.read_number(to)
 

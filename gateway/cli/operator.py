@@ -185,7 +185,7 @@ def describe(number: Number, known: Operators) -> NumberJson:
         number=number.e164,
         country=number.country,
         type=number_type(number).value,
-        time_zones=find_time_zones(number),
+        time_zones=find_time_zones(number.e164),
         ported=found is not None and not found.prefix,
         **told,
     )

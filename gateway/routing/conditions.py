@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final, NamedTuple
 
 from gateway.model import AccountId, Encoding, Lane
+from gateway.routing.numbers import find_time_zones
 from gateway.routing.route import Route
 from gateway.routing.sender import Sender
 from gateway.routing.texts import belongs, matches
@@ -29,6 +30,7 @@ class Traits:
         "_measure",
         "_operator",
         "_size",
+        "_time_zones",
         "account_id",
         "at",
         "country",
@@ -67,6 +69,7 @@ class Traits:
         self._measure = measure
         self._operator: str | None = None
         self._size: Size | None = None
+        self._time_zones: tuple[str, ...] | None = None
 
     @property
     def operator(self) -> str:
@@ -80,6 +83,13 @@ class Traits:
         if self._size is None:
             self._size = self._measure()
         return self._size
+
+    @property
+    def time_zones(self) -> tuple[str, ...]:
+        """In which the number's phone may be; see `find_time_zones`."""
+        if self._time_zones is None:
+            self._time_zones = find_time_zones(self.e164)
+        return self._time_zones
 
 
 class Condition(NamedTuple):
@@ -156,11 +166,16 @@ def _segments_apart(one: Route, other: Route) -> bool:
 
 
 def _hours_hold(route: Route, traits: Traits) -> bool:
-    return route.hours is not None and route.hours.contain(traits.at)
+    hours = route.hours
+    if hours is None:
+        return False
+    return hours.contain(traits.at, traits.time_zones if hours.zone is None else ())
 
 
-def _tell_hours(route: Route, _traits: Traits, holds: bool) -> str:
+def _tell_hours(route: Route, traits: Traits, holds: bool) -> str:
     assert route.hours is not None
+    if route.hours.zone is None and not traits.time_zones:
+        return "nobody knows the recipient's time zone"
     return f"time is {'in' if holds else 'not in'} {route.hours.written}"
 
 

@@ -1,4 +1,4 @@
-"""Times of the week: "mon-fri 08:00-20:00" in a time zone.
+"""Times of the week: "mon-fri 08:00-20:00" in a time zone, or in the recipient's.
 
 A window that ends before it begins goes over midnight. The clock on the wall decides, so an hour
 that a zone skips or repeats is skipped or repeated here too.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -17,6 +18,8 @@ import msgspec
 from gateway.errors import ConfigError
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+RECIPIENT: Final = "recipient"
+"""In a zone's place: the zone, or zones, of the recipient's number."""
 DAY_MINUTES: Final = 24 * 60
 WEEK_MINUTES: Final = 7 * DAY_MINUTES
 
@@ -32,21 +35,37 @@ class Hours(msgspec.Struct, frozen=True):
 
     spans: tuple[tuple[int, int], ...]
     """Minutes from Monday's midnight, [first, after the last), ascending and apart."""
-    zone: ZoneInfo
+    zone: ZoneInfo | None
+    """None: the recipient's."""
     written: str
     """As in the settings, for people."""
 
-    def contain(self, at: float) -> bool:
-        """Say whether this wall-clock time (seconds since the epoch) lies within. About 1 µs."""
-        local = datetime.fromtimestamp(at, self.zone)
+    def contain(self, at: float, recipient_zones: Sequence[str] = ()) -> bool:
+        """Say whether this wall-clock time (seconds since the epoch) lies within. About 1 µs.
+
+        Hours in the recipient's zone contain a time that is within them in each of the zones where
+        the number's phone may be; none when nobody knows one.
+        """
+        if self.zone is not None:
+            return self._contain_in(self.zone, at)
+        return bool(recipient_zones) and all(
+            self._contain_in(_load(zone), at) for zone in recipient_zones
+        )
+
+    def _contain_in(self, zone: ZoneInfo, at: float) -> bool:
+        local = datetime.fromtimestamp(at, zone)
         minute = local.weekday() * DAY_MINUTES + local.hour * 60 + local.minute
         return any(first <= minute < after for first, after in self.spans)
 
     def apart_from(self, other: Hours) -> bool:
         """Say whether no time can lie within both; what can't be known is no."""
-        if self.zone.key != other.zone.key:
+        if self.zone != other.zone:  # of one name there is one
             return False
         return not any(a < d and c < b for a, b in self.spans for c, d in other.spans)
+
+
+# Of the few hundred names in the numbering plans; ZoneInfo itself keeps eight from being read anew.
+_load = cache(ZoneInfo)
 
 
 def parse_hours(windows: Sequence[str], zone: str, key: str) -> Hours:
@@ -55,10 +74,14 @@ def parse_hours(windows: Sequence[str], zone: str, key: str) -> Hours:
     Without days it is every day, without hours the whole day. Raises ConfigError with `key`.
     """
     spans = sorted(span for window in windows for span in _parse_window(window, key))
+    if zone == RECIPIENT:
+        return Hours(tuple(_join(spans)), None, f"{', '.join(windows)} where the recipient is")
     try:
         zone_info = ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ConfigError(key, f"{zone!r} is no time zone like Europe/Berlin") from None
+        raise ConfigError(
+            key, f"{zone!r} is no time zone like Europe/Berlin, nor recipient"
+        ) from None
     return Hours(tuple(_join(spans)), zone_info, f"{', '.join(windows)} {zone}")
 
 

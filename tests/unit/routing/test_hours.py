@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import available_timezones
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from phonenumbers.tzdata import TIMEZONE_DATA
 
 from gateway.errors import ConfigError
 from gateway.routing.hours import DAYS, WEEK_MINUTES, parse_hours
@@ -65,6 +67,38 @@ def test_what_is_no_window_is_named(window: str) -> None:
 def test_what_is_no_zone_is_named(zone: str) -> None:
     with pytest.raises(ConfigError, match="is no time zone like Europe/Berlin"):
         parse_hours(["mon"], zone, "route[1].time_zone")
+
+
+def test_the_recipients_clock_decides_where_that_is_asked() -> None:
+    hours = parse_hours(["08:00-20:00"], "recipient", "hours")
+    noon_in_new_york = at("2027-01-18T17:00Z")
+    assert hours.contain(noon_in_new_york, ["America/New_York"])
+    assert not hours.contain(noon_in_new_york, ["Asia/Tokyo"])
+    assert hours.written == "08:00-20:00 where the recipient is"
+
+
+def test_hours_hold_in_each_zone_in_which_a_recipient_may_be() -> None:
+    hours = parse_hours(["08:00-20:00"], "recipient", "hours")
+    russia = ["Europe/Kaliningrad", "Asia/Vladivostok"]
+    assert hours.contain(at("2027-01-18T08:00Z"), russia)  # 10:00 and 18:00
+    assert not hours.contain(at("2027-01-18T12:00Z"), russia)  # 14:00 and 22:00
+
+
+def test_nobody_is_within_hours_whose_clock_nobody_knows() -> None:
+    assert not parse_hours(["mon-sun"], "recipient", "hours").contain(at("2027-01-18T12:00Z"), [])
+
+
+def test_recipients_hours_are_apart_from_each_other_and_from_no_zone() -> None:
+    day, night = (
+        parse_hours([window], "recipient", "hours") for window in ("08:00-20:00", "20:00-08:00")
+    )
+    assert day.apart_from(night)
+    assert not day.apart_from(day)
+    assert not day.apart_from(parse_hours(["20:00-08:00"], "UTC", "hours"))
+
+
+def test_every_zone_that_numbers_lead_to_is_known_here() -> None:
+    assert {zone for zones in TIMEZONE_DATA.values() for zone in zones} <= available_timezones()
 
 
 _minutes = st.integers(0, 1_439).map(lambda m: f"{m // 60:02}:{m % 60:02}")

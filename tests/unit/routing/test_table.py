@@ -525,6 +525,27 @@ def test_the_lookup_the_explanation_and_a_naive_judge_never_disagree(
             assert (plain.name if plain else "") == expected
 
 
+def test_the_recipients_own_clock_may_decide() -> None:
+    by_day = parse_hours(["08:00-20:00"], "recipient", "hours")
+    table = RouteTable(
+        [Route(carriers=(ONE,), name="day", hours=by_day), Route(carriers=(TWO,), name="rest")]
+    )
+    at = MONDAY_NOON + 3_600  # eight o'clock in New York, five in Los Angeles
+    in_new_york = traits(e164="12025550111", country="US", at=at)
+    in_los_angeles = traits(e164="12135550111", country="US", at=at)
+    on_a_satellite = traits(e164="881612345678", country="", at=at)
+    assert decided_by(table, in_new_york) == "day"
+    assert decided_by(table, in_los_angeles) == "rest"
+    assert decided_by(table, on_a_satellite) == "rest"
+
+    def reason(asked: Traits) -> str:
+        return table.explain(asked).considered[0].why
+
+    assert reason(in_new_york) == "time is in 08:00-20:00 where the recipient is"
+    assert reason(in_los_angeles) == "time is not in 08:00-20:00 where the recipient is"
+    assert reason(on_a_satellite) == "nobody knows the recipient's time zone"
+
+
 def test_a_plain_table_is_one_that_asks_nothing_else() -> None:
     assert RouteTable([]).is_plain
     assert RouteTable([Route(carriers=(ONE,), rank=3)]).is_plain
