@@ -21,6 +21,7 @@ from gateway.views import (
     DepositMade,
     InboundPage,
     InboundSearch,
+    IneligibleReport,
     MessageView,
     Page,
     Quote,
@@ -94,6 +95,12 @@ class Reading(Protocol):
         self, account: Account, first: date, last: date, by: str
     ) -> Statement:
         """Return what was used from one day to another, both included, by `by`."""
+        ...
+
+    async def fetch_ineligible(
+        self, account: Account, first: date, last: date, by: str
+    ) -> IneligibleReport:
+        """Return how many messages were refused for their number; days as for the statement."""
         ...
 
 

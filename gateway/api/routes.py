@@ -23,6 +23,7 @@ from gateway.api.decode import decode_batch, decode_quote, decode_single
 from gateway.api.gate import Gate
 from gateway.api.heads import Fields, announced_bytes, check_json, idempotency_key, read_fields
 from gateway.api.inbound import build_inbound_handler
+from gateway.api.ineligible import build_ineligible_handler
 from gateway.api.openapi import (
     BATCH_EXAMPLES,
     BEARER,
@@ -125,6 +126,7 @@ def build_routers(
             *_message_handlers(submissions, reading),
             build_inbound_handler(reading),
             build_statement_handler(reading),
+            build_ineligible_handler(reading),
             *build_webhook_handlers(dead_events, config.body_bytes_max, _guard_json),
             *build_admin_handlers(treasury, config.body_bytes_max, _guard_json),
             *_account_handlers(reading, condition),

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 
 import msgspec
 
-from gateway.model import AccountId
+from gateway.model import Account, AccountId
 from gateway.store.postgres import Database, unavailable_as_503
 from gateway.store.queries import query
+from gateway.views import IneligibleLine, IneligibleReport
 
 _ADD = query("add_ineligible")
 _FETCH = query("fetch_ineligible")
+_SUM = query("sum_ineligible")
 _FORGET = query("forget_ineligible")
 
 Key = tuple[datetime.date, AccountId, str, str]
@@ -57,6 +59,23 @@ async def fetch_ineligible(
         )
         for row in rows
     ]
+
+
+@unavailable_as_503()
+async def sum_ineligible(
+    database: Database, account: Account, first: datetime.date, last: datetime.date, by: str
+) -> IneligibleReport:
+    """Return an account's counts of these days, both included, by `day`, `country` or `reason`."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(_SUM, account.id, first, last, by)
+    return IneligibleReport(
+        account=account.name,
+        first=first.isoformat(),
+        last=last.isoformat(),
+        by=by,
+        lines=[IneligibleLine(key=row["key"], count=row["count"]) for row in rows],
+        total=sum(row["count"] for row in rows),
+    )
 
 
 @unavailable_as_503()

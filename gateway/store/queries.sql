@@ -681,6 +681,13 @@ FROM ineligible i JOIN accounts a ON a.id = i.account_id
 WHERE i.day >= $1 AND i.day < $2 AND ($3::int IS NULL OR i.account_id = $3)
 ORDER BY i.day, a.name, i.count DESC, i.country, i.reason
 
+-- name: sum_ineligible
+-- Of one account, by $4.
+SELECT CASE $4::text WHEN 'day' THEN day::text WHEN 'country' THEN country ELSE reason END AS key,
+       sum(count)::bigint AS count
+FROM ineligible WHERE account_id = $1 AND day >= $2 AND day <= $3
+GROUP BY 1 ORDER BY CASE $4 WHEN 'day' THEN 0 ELSE -sum(count) END, 1
+
 -- name: forget_ineligible
 DELETE FROM ineligible WHERE day < $1
 

@@ -18,6 +18,7 @@ from gateway.ids import id_at
 from gateway.lifecycle import STATUSES, Status
 from gateway.model import Account, AccountId, MessageId
 from gateway.store.inbound import build_page, fetch_inbound
+from gateway.store.ineligible import sum_ineligible
 from gateway.store.message_views import SCHEDULED, summary_view, whole_message_view
 from gateway.store.postgres import Database, unavailable_as_503
 from gateway.store.queries import query
@@ -26,6 +27,7 @@ from gateway.views import (
     Balance,
     InboundPage,
     InboundSearch,
+    IneligibleReport,
     MessageView,
     Page,
     Search,
@@ -194,6 +196,12 @@ class Reader:
     ) -> Statement:
         """Return what the account used from one day to another; see `fetch_usage`."""
         return await fetch_statement(self._database, account, first, last, by)
+
+    async def fetch_ineligible(
+        self, account: Account, first: date, last: date, by: str
+    ) -> IneligibleReport:
+        """Return how many of the account's messages were refused for their number."""
+        return await sum_ineligible(self._database, account, first, last, by)
 
     async def _scan_end(
         self, connection: AnyConnection, account_id: AccountId, filters: _Filters

@@ -32,6 +32,8 @@ from gateway.views import (
     InboundPage,
     InboundSearch,
     InboundView,
+    IneligibleLine,
+    IneligibleReport,
     MessageSummary,
     MessageView,
     Page,
@@ -98,6 +100,7 @@ class FakeGateway:
         self.replays: list[tuple[Sequence[int] | None, float | None]] = []
         self.quoted: list[Sequence[SendRequest]] = []
         self.stated: list[tuple[date, date, str]] = []
+        self.counted: list[tuple[date, date, str]] = []
         self.deposited: list[tuple[str, int, str, str, str | None]] = []
         self.not_ready: list[str] = []
         self.away = False
@@ -209,6 +212,20 @@ class FakeGateway:
             total=replace(line, key=""),
             deposited="10",
             withdrawn="0",
+        )
+
+    async def fetch_ineligible(
+        self, account: Account, first: date, last: date, by: str
+    ) -> IneligibleReport:
+        self._answer()
+        self.counted.append((first, last, by))
+        return IneligibleReport(
+            account=account.name,
+            first=first.isoformat(),
+            last=last.isoformat(),
+            by=by,
+            lines=[IneligibleLine(key="number_fixed_line", count=7)],
+            total=7,
         )
 
     async def quote(self, account: Account, requests: Sequence[SendRequest]) -> Quote:
@@ -477,6 +494,28 @@ async def test_a_statement_by_what_there_is_not_is_refused(api: Harness) -> None
     assert (await api.refusal("GET", "/v1/statement?format=xml"))[0] == 422
 
 
+async def test_refused_numbers_are_counted_for_the_days_asked_for(api: Harness) -> None:
+    path = "/v1/reports/ineligible"
+    _, _, body = await api.ask("GET", f"{path}?from=2026-01-01&to=2026-01-31&by=country")
+    assert json.loads(body) == {
+        "account": "shop",
+        "from": "2026-01-01",
+        "to": "2026-01-31",
+        "by": "country",
+        "lines": [{"key": "number_fixed_line", "count": 7}],
+        "total": 7,
+    }
+    today = datetime.now(UTC).date()
+    await api.ask("GET", path)
+    assert api.gateway.counted == [
+        (date(2026, 1, 1), date(2026, 1, 31), "country"),
+        (today.replace(day=1), today, "reason"),
+    ]
+    assert await api.refusal("GET", f"{path}?from=soon") == (422, "invalid_date", "from")
+    assert (await api.refusal("GET", f"{path}?by=account"))[0] == 422
+    assert (await api.refusal("GET", f"{path}?account=bank"))[0] == 422
+
+
 DEPOSITS = "/v1/admin/accounts/shop/deposits"
 
 
@@ -592,6 +631,7 @@ async def test_a_quote_is_json_or_415(api: Harness) -> None:
         ("POST", "/v1/quote"),
         ("GET", "/v1/balance"),
         ("GET", "/v1/statement"),
+        ("GET", "/v1/reports/ineligible"),
         ("GET", "/v1/carriers"),
     ],
 )

@@ -15,7 +15,12 @@ from gateway.operators import OperatorKeeper
 from gateway.routing.operator_files import Ported
 from gateway.routing.operators import Found, Operator
 from gateway.store import operators
-from gateway.store.ineligible import fetch_ineligible, forget_ineligible
+from gateway.store.ineligible import (
+    add_ineligible,
+    fetch_ineligible,
+    forget_ineligible,
+    sum_ineligible,
+)
 from gateway.store.operators import Imported, OperatorStore
 from gateway.store.postgres import Database
 
@@ -153,6 +158,37 @@ async def test_refusals_are_counted_over_several_writes(
     assert await fetch_ineligible(database, days[1], days[1]) == []
     await forget_ineligible(database, days[1])
     assert await fetch_ineligible(database, *days) == []
+
+
+async def test_an_account_is_told_its_own_counts(
+    database: Database, make_account: MakeAccount
+) -> None:
+    shop, bank = await make_account("shop"), await make_account("bank")
+    today = datetime.datetime.now(datetime.UTC).date()
+    yesterday = today - datetime.timedelta(days=1)
+    await add_ineligible(
+        database,
+        {
+            (yesterday, shop.id, "DE", "number_fixed_line"): 5,
+            (today, shop.id, "FR", "number_fixed_line"): 2,
+            (today, shop.id, "DE", "number_premium_rate"): 4,
+            (today, bank.id, "DE", "number_fixed_line"): 90,
+        },
+    )
+
+    async def told(account: Account, by: str, first: datetime.date) -> list[tuple[str, int]]:
+        report = await sum_ineligible(database, account, first, today, by)
+        assert report.total == sum(line.count for line in report.lines)
+        return [(line.key, line.count) for line in report.lines]
+
+    assert await told(shop, "reason", yesterday) == [
+        ("number_fixed_line", 7),
+        ("number_premium_rate", 4),
+    ]
+    assert await told(shop, "country", yesterday) == [("DE", 9), ("FR", 2)]
+    assert await told(shop, "day", yesterday) == [(str(yesterday), 5), (str(today), 6)]
+    assert await told(shop, "country", today) == [("DE", 4), ("FR", 2)]
+    assert await told(bank, "reason", yesterday) == [("number_fixed_line", 90)]
 
 
 async def test_counts_are_kept_while_the_database_is_away(

@@ -30,6 +30,7 @@ ROUTES = {
     ("/v1/quote", "post"),
     ("/v1/balance", "get"),
     ("/v1/statement", "get"),
+    ("/v1/reports/ineligible", "get"),
     ("/v1/admin/accounts/{name}/deposits", "get"),
     ("/v1/admin/accounts/{name}/deposits", "post"),
     ("/v1/carriers", "get"),
