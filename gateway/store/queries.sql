@@ -525,6 +525,7 @@ LEFT JOIN messages m ON m.account_id = c.account_id AND m.id = c.message_id
 LEFT JOIN LATERAL (
     SELECT status, error FROM events
     WHERE account_id = c.account_id AND message_id = c.message_id
+      AND kind <> 11 -- a refund has the status but not the error of what caused it
     ORDER BY (status >= 10) DESC, at DESC, status DESC LIMIT 1
 ) e ON true
 
@@ -857,6 +858,7 @@ FROM messages m
 LEFT JOIN LATERAL (
     SELECT status, at, error FROM events
     WHERE account_id = m.account_id AND message_id = m.id
+      AND kind <> 11 -- as in claim_emails
     ORDER BY (status >= 10) DESC, at DESC, status DESC LIMIT 1
 ) e ON true
 WHERE m.account_id = $1 AND m.id = $2

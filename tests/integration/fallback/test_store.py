@@ -145,6 +145,8 @@ async def test_what_is_claimed_knows_its_message_as_it_is_now(
     message_id = await store.put_one(account, client_ref="order-7", tag="otp")
     await store.happen(account, message_id, EventKind.SUBMITTED)
     await store.receipt(account, message_id, Status.UNDELIVERED)
+    refund = {"status": Status.UNDELIVERED, "error": "not billed"}
+    await store.happen(account, message_id, EventKind.REFUND, **refund)
     (due,) = await claim(store)
     assert due.content.subject == "We could not reach {{ to }}"
     assert (due.account, due.recipient, due.text) == ("shop", "447400000001", "Your code is 1234")

@@ -164,6 +164,9 @@ async def test_a_message_stands_where_its_events_have_brought_it(
     standing = await fetch_standing(database, shop.id, message_id)
     assert standing is not None
     assert (standing.status, standing.error) == (Status.UNDELIVERED, "027")
+    refund = {"status": Status.UNDELIVERED, "error": "not billed"}
+    await put_event(shop, message_id, EventKind.REFUND, **refund)
+    assert await fetch_standing(database, shop.id, message_id) == standing
     assert await fetch_standing(database, bank.id, message_id) is None
 
 
