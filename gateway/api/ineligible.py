@@ -13,7 +13,7 @@ from gateway.api.openapi import NEEDS_READ, problem_responses
 from gateway.api.ports import Reading
 from gateway.api.queries import build_days, check_parameters
 from gateway.model import Account
-from gateway.views import IneligibleReport
+from gateway.reports import IneligibleReport
 
 _PARAMETERS = ("from", "to", "by")
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from gateway.errors import Rejected
 from gateway.model import Accepted, Account, AccountId, MessageId, SendRequest
+from gateway.reports import IneligibleReport
 from gateway.views import (
     Balance,
     CarrierView,
@@ -21,7 +22,6 @@ from gateway.views import (
     DepositMade,
     InboundPage,
     InboundSearch,
-    IneligibleReport,
     MessageView,
     Page,
     Quote,

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import msgspec
 
 from gateway.model import Account, AccountId
+from gateway.reports import IneligibleLine, IneligibleReport
 from gateway.store.postgres import Database, unavailable_as_503
 from gateway.store.queries import query
-from gateway.views import IneligibleLine, IneligibleReport
 
 _ADD = query("add_ineligible")
 _FETCH = query("fetch_ineligible")

@@ -17,6 +17,7 @@ from gateway.credit.prices import format_micros
 from gateway.ids import id_at
 from gateway.lifecycle import STATUSES, Status
 from gateway.model import Account, AccountId, MessageId
+from gateway.reports import IneligibleReport
 from gateway.store.inbound import build_page, fetch_inbound
 from gateway.store.ineligible import sum_ineligible
 from gateway.store.message_views import SCHEDULED, summary_view, whole_message_view
@@ -27,7 +28,6 @@ from gateway.views import (
     Balance,
     InboundPage,
     InboundSearch,
-    IneligibleReport,
     MessageView,
     Page,
     Search,

@@ -19,6 +19,7 @@ from gateway.api.serve import HttpServer
 from gateway.config import Http
 from gateway.errors import Rejected, StoreUnavailable
 from gateway.model import Account, AccountId, MessageId, SendRequest
+from gateway.reports import IneligibleLine, IneligibleReport
 from gateway.scopes import ADMIN
 from gateway.views import (
     Balance,
@@ -32,8 +33,6 @@ from gateway.views import (
     InboundPage,
     InboundSearch,
     InboundView,
-    IneligibleLine,
-    IneligibleReport,
     MessageSummary,
     MessageView,
     Page,
