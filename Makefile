@@ -24,6 +24,7 @@ LOAD_ARGS ?=
 FUZZ_ARGS ?=
 SIMULATE_ARGS ?=
 LEDGER_ARGS ?=
+THROTTLE_ARGS ?=
 SOAK_ARGS ?=
 BACKLOG_ARGS ?=
 OVERLOAD_ARGS ?=
@@ -107,8 +108,8 @@ chaos: $(STAMP) ## Kill, stall and cut off real processes under load, and count 
 	@exec $(BIN)/python -m bench.chaos $(CHAOS_ARGS)
 
 .PHONY: ledger
-ledger: $(STAMP) ## Let ten accounts live through kills and refunds, and compare every micro-unit
-	@$(BIN)/python -m bench.ledger $(LEDGER_ARGS)
+ledger: $(STAMP) ## Let ten accounts live through kills and refunds, compare every micro-unit, and write docs/credit.md
+	@$(BIN)/python -m bench.ledger --document docs/credit.md $(LEDGER_ARGS)
 
 .PHONY: soak
 soak: $(STAMP) ## Load a gateway for an hour and see what grows (SOAK_ARGS="--help")
@@ -124,7 +125,7 @@ backlog: $(STAMP) ## Start a gateway with a million of anything waiting (BACKLOG
 
 .PHONY: throttle
 throttle: $(STAMP) ## Measure how rates and lanes hold, and draw docs/throttle-*.svg
-	@$(BIN)/python -m bench.throttle
+	@$(BIN)/python -m bench.throttle $(THROTTLE_ARGS)
 
 .PHONY: interop
 interop: $(STAMP) ## Speak SMPP with other implementations, and print what was shown with whom

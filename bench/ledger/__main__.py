@@ -2,6 +2,7 @@
 
     python -m bench.ledger                                  240,000 messages, some ten minutes
     python -m bench.ledger --messages 5000 --seed 7 --quick
+    make ledger                                             the first one, into docs/credit.md
 
 Ten accounts (prepaid with little, postpaid with a limit, paying on delivery, by tiers) send through
 three carriers that refuse, throttle, drop connections, send receipts twice, early, past their time
@@ -24,6 +25,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.document import describe_here, insert, write_table
 from bench.ledger.run import Options, Result, run
 from bench.report import describe_run, show_rows
 from gateway.credit.prices import format_micros
@@ -55,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     result.figures["elapsed_s"] = round(time.monotonic() - started, 1)
     _show(console, result)
+    if options.document and not result.wrong:
+        insert(options.document, "ledger", *tell(result, options.messages), describe_here())
     if options.json:
         command = shlex.join(["python", "-m", "bench.ledger", *given])
         written = describe_run(command) | {
@@ -68,18 +72,44 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _show(console: Console, result: Result) -> None:
-    columns = ("posted", "voided", "refunded", "deposited", "available")
-    rows = [("account", "messages", *columns)]
-    for account in result.audit["report"]["accounts"]:
-        amounts = (format_micros(account[f"{column}_micros"]) for column in columns)
-        rows.append((account["account"], f"{account['messages']:,}", *amounts))
-    show_rows(console, rows)
+    show_rows(console, _rows(result))
     for name, value in result.figures.items():
         console.print(f"{name.replace('_', ' ')}: {value}")
     for check in result.wrong:
         console.print(f"NOT SO: {check.name}: {check.found}, expected {check.expected}")
     verdict = "all agree" if not result.wrong else f"{len(result.wrong)} do not agree"
     console.print(f"{len(result.checks)} comparisons: {verdict}")
+
+
+def tell(result: Result, messages: int) -> tuple[str, str]:
+    """Return the accounts as a table of Markdown, and in a sentence what they lived through."""
+    figures = result.figures
+    happened = ", ".join(
+        f"{figures[name]:,} {words}"
+        for name, words in (
+            ("refused", "segments refused"),
+            ("expired", "expired"),
+            ("canceled", "withdrawn"),
+            ("refunded", "refunded"),
+            ("gateway kills", "kills of the gateway"),
+            ("database kills", "of PostgreSQL"),
+        )
+        if name in figures
+    )
+    return write_table(_rows(result)), (
+        f"Of {messages:,} messages {figures['accepted']:,} were accepted; {happened}."
+        f" {len(result.checks)} comparisons, {len(result.wrong)} differences."
+        f" It took {figures['elapsed_s'] / 60:.0f} minutes."
+    )
+
+
+def _rows(result: Result) -> list[tuple[str, ...]]:
+    columns = ("posted", "voided", "refunded", "deposited", "available")
+    rows: list[tuple[str, ...]] = [("account", "messages", *columns)]
+    for account in result.audit["report"]["accounts"]:
+        amounts = (format_micros(account[f"{column}_micros"]) for column in columns)
+        rows.append((account["account"], f"{account['messages']:,}", *amounts))
+    return rows
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--gateway-kills", type=int, default=10, help="(%(default)s)")
     add("--database-kills", type=int, default=5, help="(%(default)s)")
     add("--quick", action="store_true", help="every receipt comes in time: minutes less to wait")
+    add("--document", type=Path, help="a page to write the result into, if all agree")
     add("--json", type=Path, help="write the result there too")
     return parser
 

@@ -12,18 +12,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import re
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
 import uvloop
 
-from bench.generator.machine import describe_machine
+from bench.document import describe_here, insert, write_table
 from bench.throttle import lanes, rate
 from bench.throttle.chart import write_svg
 
@@ -46,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             picture.write_text(write_svg(scene.draw(runs[name]), scene.SECONDS), "utf-8")
             table = write_table(scene.tell(runs[name]))
             print(table)
-            _insert(options.into / DOCUMENT, name, table)
+            insert(options.into / DOCUMENT, name, table, describe_here())
     if options.json is not None:
         options.json.write_text(json.dumps(runs), "utf-8")
     return 0
@@ -56,31 +53,6 @@ def _run(scene: ModuleType) -> dict[str, Any]:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         run: dict[str, Any] = runner.run(scene.measure())
     return run
-
-
-def write_table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as a table of Markdown; the first is its head."""
-    head, *body = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
-
-
-def _insert(document: Path, name: str, table: str) -> None:
-    """Put a table into its place in the document, where there is one."""
-    if not document.exists():
-        return
-    said = f"<!-- {name} -->\n{table}\n\n{_describe()}\n<!-- /{name} -->"
-    text = document.read_text("utf-8")
-    place = re.compile(rf"<!-- {name} -->.*?<!-- /{name} -->", re.DOTALL)
-    document.write_text(place.sub(lambda _: said, text), "utf-8")
-
-
-def _describe() -> str:
-    machine = describe_machine()
-    load, day = os.getloadavg()[1], datetime.now(UTC).date().isoformat()
-    return (
-        f"Measured on {day}: {machine['cores']} cores of {machine['processor']}, Python"
-        f" {machine['python']}, load average {load:.1f} in the five minutes before its end."
-    )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,9 @@ ROOT = Path(__file__).parents[3]
 ROOMS_OF_MONEY = [
     *sorted(ROOT.glob("gateway/credit/*.py")),
     *(ROOT / "gateway" / name for name in ("quotes.py", "refunds.py", "statement_csv.py")),
-    *(ROOT / "gateway/store" / name for name in ("money.py", "statements.py")),
+    *(ROOT / "gateway" / name for name in ("tariffs.py", "routing/margins.py", "api/admin.py")),
+    *(ROOT / "gateway/store" / name for name in ("margins.py", "money.py", "statements.py")),
+    *(ROOT / "gateway/cli" / name for name in ("money.py", "report.py")),
 ]
 EVERYTHING = sorted(ROOT.glob("gateway/**/*.py"))
 
