@@ -53,14 +53,20 @@ class Gateway:
         self.config = config
         self._given = given
         self.metrics = Metrics()
-        self.port = 0
-        """Where HTTP is listened on, once `run` said it is ready."""
+        self.port = self.https_port = 0
+        """Where HTTP is listened on, without and with TLS, once `run` said it is ready; 0: not."""
         self.smpp_port = self.smpp_tls_port = 0
         """The same for customers' SMPP; 0 where they can't bind."""
         self.parts: Parts
         """There once the node owns its database."""
         self._started_at = time.monotonic() if started_at is None else started_at
         self._stop = asyncio.Event()
+        self._renew_certificates: Callable[[], None] = lambda: None
+        """Until something is built of them, nothing is to be renewed."""
+
+    def renew_certificates(self) -> None:
+        """Have every file of TLS read again, and taken where it is good."""
+        self._renew_certificates()
 
     def stop(self) -> None:
         """Ask `run` to stop in order and return."""
@@ -115,6 +121,7 @@ class Gateway:
             self.config, version = await begin_settings(database, self._given, self.config)
         parts = self.parts = Parts(self.config, self.metrics, url, database, owner)
         await parts.build(version)
+        self._renew_certificates = parts.tls.look_soon
         async with asyncio.TaskGroup() as group:
             background = self._start_background(group, parts, owner, embedded)
             hooks = group.create_task(parts.hooks.run(), name="webhooks")
@@ -161,17 +168,26 @@ class Gateway:
             "feeder": parts.feeder.run(),
             "housekeeper": parts.housekeeper.run(),
             "books": parts.books.run(),
+            "certificates": parts.tls.run(),
         }
         if embedded is not None:
             duties["postgres"] = _keep_alive(embedded, owner, parts)
         return [group.create_task(duty, name=name) for name, duty in duties.items()]
 
     async def _listen(self, http: HttpServer, parts: Parts) -> None:
-        await http.start(self.config.http.host, self.config.http.port)
-        self.port = http.port
+        settings = self.config.http
+        if settings.plain:
+            await http.start(settings.host, settings.port)
+        if (tls := parts.http_tls) is not None:
+            await http.start_tls(settings.host, settings.tls.port, lambda: tls.context)
+        self.port, self.https_port = http.port, http.tls_port
         self.smpp_port, self.smpp_tls_port = await parts.customers.listen()
         parts.condition.serving = True
-        log.info("ready", port=self.port, seconds=round(time.monotonic() - self._started_at, 2))
+        log.info(
+            "ready",
+            port=self.port or self.https_port,
+            seconds=round(time.monotonic() - self._started_at, 2),
+        )
 
     async def _stop_in_order(
         self,

@@ -39,6 +39,10 @@ Secret = Annotated[str, Meta(extra={"secret": True})]
 """Written `env:NAME`, `file:/path` or as it is; never printed (`config_file.py`)."""
 
 
+TlsVersion = Literal["1.2", "1.3"]
+"""The oldest that is spoken; what is older than 1.2 is broken."""
+
+
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the file."""
 
@@ -52,9 +56,32 @@ class Node(Section, frozen=True, kw_only=True):
     """Readers and maintenance share these; the two writers have one each."""
 
 
+class ListenTls(Section, frozen=True, kw_only=True):
+    """A port that speaks TLS, beside the plain one or instead of it."""
+
+    enabled: bool = False
+    port: Port = 8443
+    cert_file: str = ""
+    key_file: str = ""
+    min_version: TlsVersion = "1.2"
+    client_ca_file: str = ""
+    """Who vouches for clients' certificates; empty: they need none."""
+    client_cert: Literal["required", "optional"] = "required"
+    """optional: who shows none gets in, who shows a wrong one does not."""
+
+
+class SmppTls(ListenTls, frozen=True, kw_only=True):
+    port: Port = 3550
+    client_names: Literal["any", "system_id"] = "any"
+    """system_id: a customer's certificate has to name the system_id that it binds as."""
+
+
 class Http(Section, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
+    plain: bool = True
+    """Whether to listen on `port` without TLS, where keys and texts travel in the clear."""
     port: Port = 8080
+    tls: ListenTls = ListenTls()
     body_bytes_max: PositiveInt = 8 * 1024 * 1024
     """A batch of 10,000 messages with 400-character texts is about 5 MB."""
     batch_messages_max: Annotated[int, Meta(ge=1, le=100_000)] = 10_000
@@ -175,12 +202,18 @@ class Email(Section, frozen=True, kw_only=True):
 
 
 class Tls(Section, frozen=True, kw_only=True):
+    """How a carrier is connected to."""
+
     enabled: bool = False
     ca_file: str = ""
     """Empty: the system's authorities."""
     cert_file: str = ""
     key_file: str = ""
+    """Empty: the key is in cert_file."""
     verify: bool = True
+    server_name: str = ""
+    """The name that the carrier's certificate has to have; empty: the carrier's host."""
+    min_version: TlsVersion = "1.2"
 
 
 class Bind(Section, frozen=True, kw_only=True):
@@ -474,15 +507,6 @@ class CostList(Section, frozen=True, kw_only=True):
     effective_from: Moment = ""
 
 
-class ListenTls(Section, frozen=True, kw_only=True):
-    enabled: bool = False
-    port: Port = 3550
-    cert_file: str = ""
-    key_file: str = ""
-    client_ca_file: str = ""
-    """Who vouches for customers' certificates; empty: they need none."""
-
-
 class Smpp(Section, frozen=True, kw_only=True):
     """Where customers bind; their credentials are made with `gateway account smpp`."""
 
@@ -491,7 +515,7 @@ class Smpp(Section, frozen=True, kw_only=True):
     plain: bool = True
     """Whether to listen on `port` without TLS, where passwords travel in the clear."""
     port: Port = 2775
-    tls: ListenTls = ListenTls()
+    tls: SmppTls = SmppTls()
     system_id: Annotated[str, Meta(max_length=15)] = "gateway"
     """How the gateway calls itself towards them."""
     connections_max: PositiveInt = 1_000

@@ -26,6 +26,8 @@ from gateway.config import (
     Cost,
     CostList,
     Email,
+    Http,
+    ListenTls,
     Price,
     PriceList,
     Secret,
@@ -120,17 +122,34 @@ def printable_config(config: Config) -> dict[str, Any]:
     return tree
 
 
-def _check_listening(smpp: Smpp) -> Iterator[ConfigError]:
+def _check_listening(http: Http, smpp: Smpp) -> Iterator[ConfigError]:
+    yield from _check_ports("http", http.plain, http.port, http.tls)
     if not smpp.enabled:
         return
-    if not smpp.plain and not smpp.tls.enabled:
-        yield ConfigError("smpp.plain", "neither plain nor with TLS, nobody could bind")
-    if smpp.tls.enabled and not (smpp.tls.cert_file and smpp.tls.key_file):
-        yield ConfigError("smpp.tls.cert_file", "TLS needs cert_file and key_file")
+    yield from _check_ports("smpp", smpp.plain, smpp.port, smpp.tls)
+    if smpp.tls.enabled and smpp.tls.client_names == "system_id":
+        key = "smpp.tls.client_names"
+        if not smpp.tls.client_ca_file or smpp.tls.client_cert != "required":
+            yield ConfigError(key, "needs client_ca_file, and certificates that are required")
+        if smpp.plain:
+            yield ConfigError(key, "smpp.plain lets customers in who show no certificate")
     if smpp.login_wait_max_s >= smpp.session_init_s:
         yield ConfigError(
             "smpp.login_wait_max_s", "must end before session_init_s, or no bind is ever answered"
         )
+
+
+def _check_ports(table: str, plain: bool, port: int, tls: ListenTls) -> Iterator[ConfigError]:
+    if not plain and not tls.enabled:
+        yield ConfigError(f"{table}.plain", "neither plain nor with TLS, nobody could connect")
+    if not tls.enabled:
+        return
+    if not (tls.cert_file and tls.key_file):
+        yield ConfigError(f"{table}.tls.cert_file", "TLS needs cert_file and key_file")
+    if tls.client_cert == "optional" and not tls.client_ca_file:
+        yield ConfigError(f"{table}.tls.client_cert", "needs client_ca_file, who vouches for them")
+    if plain and port and port == tls.port:
+        yield ConfigError(f"{table}.tls.port", f"{port} is the plain port already")
 
 
 def _check_email(email: Email) -> Iterator[ConfigError]:
@@ -168,6 +187,8 @@ def _check_references(config: Config) -> Iterator[ConfigError]:
             yield ConfigError(f"carrier.{carrier.name}.{key}", 'goes with alphabet = "gsm7" alone')
         if all(bind.mode == "receiver" for bind in carrier.binds):
             yield ConfigError(f"carrier.{carrier.name}.binds", "no bind can transmit")
+        if carrier.tls.key_file and not carrier.tls.cert_file:
+            yield ConfigError(f"carrier.{carrier.name}.tls.cert_file", "missing beside key_file")
         yield from _check_ceilings(carrier)
     yield from _check_price_lists(config)
 
@@ -227,7 +248,7 @@ def _check_numbers(table: Mapping[str, object], where: str) -> Iterator[ConfigEr
 
 def _find_contradictions(config: Config) -> Iterator[ConfigError]:
     yield from _check_references(config)
-    yield from _check_listening(config.smpp)
+    yield from _check_listening(config.http, config.smpp)
     yield from _check_email(config.email)
 
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
-import ssl
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from typing import NamedTuple
 
 from gateway.carrier_state import CarrierState, Policy
 from gateway.carriers import CarrierDesk, Line
 from gateway.ceilings import CarrierDestinations, Ceiling
-from gateway.config import Bind, Carrier, Config, Tls
+from gateway.config import Bind, Carrier, Config
 from gateway.credit.costs import NO_COSTS
 from gateway.dlr.dialects import DIALECTS
 from gateway.dlr.ids import IdForm, IdRule
@@ -48,6 +44,7 @@ from gateway.text.sender import SenderForm
 from gateway.text.style import DefaultAlphabet, LongForm, TextStyle
 from gateway.throttle.adaptive import AdaptiveLimits, AdaptiveRate
 from gateway.throttle.pacer import Pacer
+from gateway.tls.contexts import TlsContext, build_connecting
 
 
 def build_line(carrier: Carrier, carrier_id: CarrierId, metrics: Metrics) -> Line:
@@ -237,7 +234,7 @@ def add_binds(carrier: Carrier, line: Line, desk: CarrierDesk, started_at: float
 def _build_binds(
     carrier: Carrier, each: Sequence[Bind], line: Line, desk: CarrierDesk
 ) -> list[CarrierBind]:
-    tls = build_tls(carrier.tls, f"carrier.{carrier.name}.tls") if carrier.tls.enabled else None
+    tls = build_carriers_tls(carrier) if carrier.tls.enabled else None
     return [
         CarrierBind(
             f"{carrier.name}/{number}",
@@ -260,6 +257,7 @@ def _build_binds(
                 pace=Pace(first_s=carrier.reconnect_first_s, max_s=carrier.reconnect_max_s),
                 connect_timeout_s=carrier.connect_timeout_s,
                 tls=tls.fingerprint if tls else "",
+                tls_server_name=carrier.tls.server_name,
             ),
             desk,
             random=random.random,
@@ -269,29 +267,9 @@ def _build_binds(
     ]
 
 
-class ClientTls(NamedTuple):
-    """What a bind connects with."""
-
-    context: ssl.SSLContext
-    fingerprint: str
-    """Another one when the settings are, or the content of any of their files."""
-
-
-def build_tls(settings: Tls, key: str) -> ClientTls:
-    """Return the client's TLS context; raises ConfigError for files that can't be used."""
-    digest = hashlib.sha256(repr(settings).encode())
-    try:
-        for file in (settings.ca_file, settings.cert_file, settings.key_file):
-            digest.update(Path(file).read_bytes() if file else b"")
-        context = ssl.create_default_context(cafile=settings.ca_file or None)
-        if settings.cert_file:
-            context.load_cert_chain(settings.cert_file, settings.key_file or None)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(key, f"can't use these files: {error}") from error
-    if not settings.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return ClientTls(context, digest.hexdigest())
+def build_carriers_tls(carrier: Carrier) -> TlsContext:
+    """Return what a carrier is connected to with; raises ConfigError."""
+    return build_connecting(carrier.tls, f"carrier.{carrier.name}.tls")
 
 
 def build_tables(

@@ -24,7 +24,11 @@ async def check_addresses(config: Config) -> None:
 
 def _addresses(config: Config) -> Iterator[tuple[str, str, int]]:
     """Yield the settings' section, host and port of each; port 0 is any that is free."""
-    yield "http", config.http.host, config.http.port
+    http = config.http
+    if http.plain:
+        yield "http", http.host, http.port
+    if http.tls.enabled:
+        yield "http.tls", http.host, http.tls.port
     smpp = config.smpp
     if smpp.enabled and smpp.plain:
         yield "smpp", smpp.host, smpp.port

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from prometheus_client import (
@@ -84,6 +84,12 @@ class _Families:
 
         self.settings = counter(
             "settings_total", "Settings that came in while it ran, by outcome.", "outcome"
+        )
+        self.certificate_left = gauge(
+            "certificate_left_seconds", "Until what a file of TLS holds ends.", "setting"
+        )
+        self.certificates = counter(
+            "certificates_total", "Files of TLS that changed, by what became of them.", "outcome"
         )
         self.settings_version = gauge("settings_version", "Version of the settings; 0: none kept.")
         self.messages = counter("messages_accepted_total", "Messages committed.", "lane")
@@ -382,6 +388,26 @@ class SettingsMetrics:
         _watch(self._families.settings_version, version)
 
 
+class TlsMetrics:
+    """Certificates in use; of a refused one, the former is."""
+
+    __slots__ = ("_left", "_settings", "refused", "renewed")
+
+    def __init__(self, families: _Families) -> None:
+        self._left = families.certificate_left
+        self._settings: set[str] = set()
+        self.renewed = families.certificates.labels("renewed").inc
+        self.refused = families.certificates.labels("refused").inc
+
+    def watch_ends(self, ends: Mapping[str, float], now: Reading) -> None:
+        """Read how long each holds, by its setting, and of no others."""
+        for setting in self._settings.difference(ends):
+            self._left.remove(setting)
+        self._settings = set(ends)
+        for setting, end in ends.items():
+            _watch(self._left.labels(setting), partial(_left_until, end, now))
+
+
 class CarrierMetrics:
     """One carrier: its binds, submissions and receipts, and what phones send through it."""
 
@@ -503,6 +529,7 @@ class Metrics:
         self.intake_commits = CommitMetrics(families, "intake")
         self.outcome_commits = CommitMetrics(families, "outcomes")
         self.settings = SettingsMetrics(families)
+        self.tls = TlsMetrics(families)
         self.webhooks = WebhookMetrics(families)
         self.email = EmailMetrics(families)
         self.upstream = UpstreamMetrics(families, self.rejected)
@@ -568,6 +595,10 @@ class Metrics:
     def render(self) -> bytes:
         """Return everything in Prometheus's text form."""
         return generate_latest(self._registry)
+
+
+def _left_until(end: float, now: Reading) -> float:
+    return end - now()
 
 
 def _watch(gauge: Gauge, reading: Reading) -> None:

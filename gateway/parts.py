@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from gateway.api.app import build_api
@@ -73,6 +73,7 @@ from gateway.store.upstream_reader import fetch_last_delivery_id
 from gateway.store.usage import LAG_S
 from gateway.submissions import Intakes
 from gateway.tariffs import build_refund_rules
+from gateway.tls.keeper import ListeningTls, Source, TlsKeeper
 from gateway.upstream.front import CustomersFront
 
 log = get_logger("gateway")
@@ -352,6 +353,9 @@ class Parts:
             on_rejected=self._metrics.rejected,
         )
         self.customers.join(self.intake, self.intake_writer, intakes, self._fallbacks)
+        http = self._config.http
+        self.http_tls = ListeningTls(http.tls, "http.tls", "http/1.1") if http.tls.enabled else None
+        self.tls = TlsKeeper(self._tls_sources, self._metrics.tls)
         self.api = build_api(
             self._config.http,
             submissions=intakes,
@@ -367,6 +371,12 @@ class Parts:
             on_request=self._metrics.answered,
             on_fault=lambda route, error: log.error("request_failed", route=route, exc_info=error),
         )
+
+    def _tls_sources(self) -> Iterator[Source]:
+        if self.http_tls is not None:
+            yield self.http_tls.source()
+        yield from self.customers.tls_sources()
+        yield from self.live.carriers.tls_sources()
 
     def _set_ceilings(self, ceilings: Mapping[AccountId, AccountCeilings]) -> None:
         leaving = {
@@ -406,6 +416,7 @@ class Parts:
         self.directory.plans = config.plan
         self.refunds.rules = self._refund_rules(config, carrier_ids)
         self.housekeeper.use(config.messages)
+        self.tls.look_soon()
 
     async def _register(self, names: Sequence[str]) -> Mapping[str, CarrierId]:
         """Give every carrier its number."""

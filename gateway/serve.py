@@ -113,7 +113,7 @@ def _report_silence(announcing: asyncio.Task[None]) -> None:
 
 
 def _obey_signals(gateway: Gateway, running: asyncio.Task[None]) -> None:
-    """Stop in order at the first signal, at once at the second."""
+    """Stop in order at the first signal, at once at the second; read certificates at SIGHUP."""
     loop = asyncio.get_running_loop()
     asked = False
 
@@ -129,18 +129,33 @@ def _obey_signals(gateway: Gateway, running: asyncio.Task[None]) -> None:
             # Whatever does not let itself be cancelled: nothing that was promised is in memory.
             loop.call_later(HURRY_S, os._exit, FAILED)
 
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
-        numbers.append(signal.SIGHUP)
-    for number in numbers:
+    for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, obey, number.name)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup
+        return
+    if _has_terminal():
+        loop.add_signal_handler(signal.SIGHUP, obey, "SIGHUP")
+    else:
+        loop.add_signal_handler(signal.SIGHUP, gateway.renew_certificates)
+
+
+def _has_terminal() -> bool:
+    """Whether SIGHUP would mean that somebody's terminal is gone; to a service it means: reload."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 async def _announce(gateway: Gateway, ready: asyncio.Event, simulator: bool) -> None:
     """Once it listens, say where, and how to send a message."""
     await ready.wait()
     _settle_collector()
-    base = f"http://{_reachable(gateway.config.http.host)}:{gateway.port}"
+    host = _reachable(gateway.config.http.host)
+    base = (
+        f"http://{host}:{gateway.port}" if gateway.port else f"https://{host}:{gateway.https_port}"
+    )
     lines = [
         f"The gateway listens on {base}",
         f"  reference  {base}/docs",

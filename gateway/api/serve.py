@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import cast
@@ -31,6 +32,7 @@ from gateway.api.cycle import DirectCycle
 from gateway.api.direct import PATH, DirectSubmit
 from gateway.api.patience import Limits, Patience, Stage, Verdict
 from gateway.api.problems import answer_problem
+from gateway.tls.listener import TlsListener
 
 BACKLOG = 2_048
 CUT_OFF_S = 1.0
@@ -65,39 +67,69 @@ class HttpServer:
         )
         self._state = ServerState()
         self._server: asyncio.Server | None = None
+        self._secure: TlsListener[GatewayProtocol] | None = None
         self._tick: asyncio.TimerHandle | None = None
         self._lost = asyncio.Event()
 
     @property
     def port(self) -> int:
-        """The port that is listened on; of the first address, where the host has several."""
-        assert self._server is not None, "started"
+        """The port that is listened on without TLS; of the first address, where the host has
+        several; 0: none."""
+        if self._server is None:
+            return 0
         port: int = self._server.sockets[0].getsockname()[1]
         return port
+
+    @property
+    def tls_port(self) -> int:
+        """The port that is listened on with TLS; 0: none."""
+        return self._secure.port if self._secure is not None else 0
 
     async def start(self, host: str, port: int) -> None:
         """Listen on `host` and `port` (0: any free one); raises OSError when that can't be."""
         assert self._server is None, "not started"
-        self._config.load()
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: GatewayProtocol(
-                self._config, self._state, loop, self._limits, self._lost.set, self._submit
-            ),
-            host,
-            port,
-            backlog=BACKLOG,
+        self._begin()
+        self._server = await asyncio.get_running_loop().create_server(
+            self._make_protocol, host, port, backlog=BACKLOG
         )
-        self._on_tick(loop)
+
+    async def start_tls(self, host: str, port: int, current: Callable[[], ssl.SSLContext]) -> None:
+        """As `start`, with TLS and the context that is `current` when a connection comes."""
+        assert self._secure is None, "not started"
+        self._begin()
+        self._secure = TlsListener(
+            current, self._greet, lambda _: None, handshake_s=self._limits.head_timeout_s
+        )
+        await self._secure.start(host, port)
+
+    def _begin(self) -> None:
+        if self._tick is None:
+            self._config.load()
+            self._on_tick(asyncio.get_running_loop())
+
+    def _make_protocol(self) -> GatewayProtocol:
+        loop = asyncio.get_running_loop()
+        return GatewayProtocol(
+            self._config, self._state, loop, self._limits, self._lost.set, self._submit
+        )
+
+    def _greet(self, peer: object) -> GatewayProtocol | None:
+        """Let a connection begin its handshake, where others leave room for being told 503."""
+        assert self._secure is not None, "it is who asks"
+        open_ones = len(self._state.connections) + self._secure.handshakes
+        return self._make_protocol() if open_ones < 2 * self._limits.connections_max else None
 
     async def stop(self, timeout_s: float) -> int:
         """Stop accepting, finish the requests that are under way, close every connection.
 
         Returns how many requests were cut off because they took longer than `timeout_s`.
         """
-        if self._server is None:
+        if self._server is None and self._secure is None:
             return 0
-        self._server.close()
+        if self._server is not None:
+            self._server.close()
+        if self._secure is not None:
+            await self._secure.close()
         for connection in list(self._state.connections):
             connection.shutdown()
         cut = 0
@@ -110,8 +142,10 @@ class HttpServer:
             await self._cut_off()
         if self._tick is not None:
             self._tick.cancel()
-        await self._server.wait_closed()
-        self._server = None
+            self._tick = None
+        if self._server is not None:
+            await self._server.wait_closed()
+        self._server = self._secure = None
         return cut
 
     async def _drain(self) -> None:
@@ -330,5 +364,6 @@ class GatewayProtocol(HttpToolsProtocol):
         ]
         head = b"".join(b"%b: %b\r\n" % header for header in headers)
         self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[answer.status], head, answer.body))
-        # Only our half is closed: see `discard_s`.
-        self.transport.write_eof()
+        # Only our half is closed: see `discard_s`. TLS has no halves; it is closed after that.
+        if self.transport.can_write_eof():
+            self.transport.write_eof()

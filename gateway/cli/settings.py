@@ -15,6 +15,7 @@ from gateway.errors import ConfigError
 from gateway.lines import find_table_problems
 from gateway.store.postgres import Database
 from gateway.store.settings import NodeInfo, VersionInfo, list_nodes, list_versions
+from gateway.tls.contexts import find_tls_problems
 
 MISCONFIGURED = 2
 
@@ -58,7 +59,10 @@ def _find_problems(session: Session) -> list[ConfigError]:
         problems = find_problems(session.tree or {})
     except ConfigError as error:  # there is no reading on
         return [error]
-    return problems or find_table_problems(session.config)
+    return problems or [
+        *find_table_problems(session.config),
+        *find_tls_problems(session.config),
+    ]
 
 
 def _json_of(problem: ConfigError) -> dict[str, str]:

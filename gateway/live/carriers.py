@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from functools import partial
 
 import msgspec
 
@@ -27,6 +28,7 @@ from gateway.inbound.desk import InboundDesk
 from gateway.lines import (
     add_binds,
     agree_rate,
+    build_carriers_tls,
     build_destinations,
     build_line,
     build_state,
@@ -38,6 +40,8 @@ from gateway.metrics import Metrics
 from gateway.model import CarrierId
 from gateway.routing.health import Gone
 from gateway.smpp.client import CarrierBind
+from gateway.tls.contexts import TlsContext
+from gateway.tls.keeper import Source
 
 log = get_logger("live")
 
@@ -252,6 +256,30 @@ class LiveCarriers:
         self._forms[line.id] = form
         self._fleet.change(line.id, wanted.state.policy)
         self._desk.pump_soon()
+
+    # ── renewed certificates ────────────────────────────────────────────────────────────────
+
+    def tls_sources(self) -> Iterator[Source]:
+        """Yield what is made of files for TLS, of every carrier that is bound with it."""
+        for carrier_id, carrier in self._configured.items():
+            # Sessions that are being exchanged have what was read when that began.
+            if carrier.tls.enabled and carrier_id not in self._work:
+                yield Source(
+                    f"carrier.{carrier.name}.tls",
+                    carrier.tls,
+                    partial(build_carriers_tls, carrier),
+                    partial(self._use_tls, carrier_id),
+                )
+
+    def _use_tls(self, carrier_id: CarrierId, built: TlsContext) -> bool:
+        """Have a carrier's sessions connect with this from their next connection on."""
+        line = self._lines.get(carrier_id)
+        if line is None or carrier_id in self._work:
+            return False
+        former = [bind for bind in line.binds if bind.settings.tls != built.fingerprint]
+        for bind in former:
+            bind.use_tls(built.context, built.fingerprint)
+        return bool(former)
 
     # ── taking out ───────────────────────────────────────────────────────────────────────────
 

@@ -177,6 +177,11 @@ class CarrierBind:
             self._link.session.resize_window(window_size)
             self._offer_room()
 
+    def use_tls(self, context: ssl.SSLContext, fingerprint: str) -> None:
+        """Connect with this from the next session on; the present one stands."""
+        self._tls = context
+        self.settings = msgspec.structs.replace(self.settings, tls=fingerprint)
+
     def rebind(self) -> None:
         """Say goodbye to this session and begin another, because the carrier's end of it is at
         fault (ESME_RINVBNDSTS and the like). What is in flight may still be answered."""

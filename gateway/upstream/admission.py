@@ -10,6 +10,7 @@ Not here: comparing passwords (`passwords.py`), when they are compared (`logins.
 from __future__ import annotations
 
 import enum
+from collections.abc import Container
 from dataclasses import dataclass
 
 import msgspec
@@ -35,6 +36,8 @@ class Reason(enum.StrEnum):
     CREDENTIALS = "credentials"
     INACTIVE = "inactive"
     ADDRESS = "address"
+    CERTIFICATE = "certificate"
+    """It is another one's certificate."""
     TOO_MANY = "too_many"
     HURRIED = "hurried"
     """So many guesses came from its address that nobody looks at this one."""
@@ -48,6 +51,7 @@ STATUS_OF_REASON = {
     Reason.CREDENTIALS: v.ESME_RINVPASWD,
     Reason.INACTIVE: v.ESME_RBINDFAIL,
     Reason.ADDRESS: v.ESME_RBINDFAIL,
+    Reason.CERTIFICATE: v.ESME_RBINDFAIL,
     Reason.TOO_MANY: v.ESME_RBINDFAIL,
     Reason.HURRIED: v.ESME_RBINDFAIL,
     Reason.BUSY: v.ESME_RSYSERR,
@@ -77,16 +81,23 @@ def is_system_id(raw: str) -> bool:
 
 
 def judge_bind(
-    terms: Terms | None, password_right: bool, address: Address, bound: int
+    terms: Terms | None,
+    password_right: bool,
+    address: Address,
+    bound: int,
+    certificate_names: Container[str] | None = None,
 ) -> Admitted | Refused:
     """Decide about one bind; `terms` is None for an unknown system_id, `bound` counts the
-    account's present binds. Only who knows the password learns what else is in the way."""
+    account's present binds, `certificate_names` are its certificate's where that has to name the
+    system_id. Only who knows the password learns what else is in the way."""
     if terms is None or not password_right:
         return Refused(Reason.CREDENTIALS)
     if not terms.account.active:
         return Refused(Reason.INACTIVE)
     if not terms.admits(address):
         return Refused(Reason.ADDRESS)
+    if certificate_names is not None and terms.system_id not in certificate_names:
+        return Refused(Reason.CERTIFICATE)
     if bound >= terms.binds_max:
         return Refused(Reason.TOO_MANY)
     return Admitted(terms)

@@ -69,6 +69,8 @@ class CustomerBind:
     def __init__(self, desk: BindDesk) -> None:
         self.link: Link
         self.address: Address = IPv6Address(0)
+        self.certificate_names: frozenset[str] = frozenset()
+        """Of the certificate that it showed; empty without one."""
         self.customer: Customer | None = None
         self.terms: Terms | None = None
         """Those it was admitted under; what holds now is its customer's."""

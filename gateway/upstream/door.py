@@ -50,6 +50,8 @@ class Door:
         self.closing = False
         """Whether nobody is let in any more."""
         self._system_id = settings.system_id
+        self._certified = settings.tls.enabled and settings.tls.client_names == "system_id"
+        """Whether a customer's certificate has to name its system_id."""
         self._roster = roster
         self._logins = logins
         self._postman = postman
@@ -125,7 +127,9 @@ class Door:
         self, bind: CustomerBind, request: BindRequested, terms: Terms | None, right: bool
     ) -> None:
         customer = None if terms is None else self._customers.get(terms.account.id)
-        verdict = judge_bind(terms, right, bind.address, customer.bound if customer else 0)
+        bound = customer.bound if customer else 0
+        names = bind.certificate_names if self._certified else None
+        verdict = judge_bind(terms, right, bind.address, bound, names)
         if self.closing:
             verdict = Refused(Reason.STOPPING)
         if isinstance(verdict, Refused):

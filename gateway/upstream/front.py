@@ -17,6 +17,7 @@ from gateway.store.outcome_writer import OutcomeWriter
 from gateway.store.postgres import Database
 from gateway.store.upstream_reader import count_open
 from gateway.submissions import Intakes
+from gateway.tls.keeper import Source
 from gateway.upstream.customer import OpenCounts
 from gateway.upstream.depth import DeliveryDepth
 from gateway.upstream.desk import CustomerDesk
@@ -105,6 +106,11 @@ class CustomersFront:
             return 0, 0
         await self._server.start()
         return self._server.port, self._server.tls_port
+
+    def tls_sources(self) -> Iterable[Source]:
+        """Return what is made of files for TLS."""
+        if self._server is not None and self._server.tls is not None:
+            yield self._server.tls.source()
 
     async def stop(self) -> None:
         """Finish what is owed in both directions and unbind."""

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-import ssl
 from collections import Counter
 from ipaddress import IPv6Address, ip_address
 
-from gateway.config import ListenTls, Smpp
-from gateway.errors import ConfigError
+from gateway.config import Smpp
 from gateway.logs import get_logger
 from gateway.metrics import UpstreamMetrics
 from gateway.smpp.link import Link
 from gateway.smpp.protocol import Session
 from gateway.smpp.states import Role
 from gateway.smpp.timers import Timings
+from gateway.tls.keeper import ListeningTls
+from gateway.tls.listener import TlsListener
+from gateway.tls.peers import names_of
 from gateway.upstream.bind import CustomerBind
 from gateway.upstream.desk import CustomerDesk
 from gateway.upstream.door import Door
@@ -33,7 +33,6 @@ OWED_MAX = 2 * WINDOW_SIZE_MAX
 """What a session can owe before it turns requests away by itself. The desk does so at the
 account's own window; this is for what one read of the socket brings at once."""
 BACKLOG = 512
-ACCEPT_PAUSE_S = 0.1
 
 log = get_logger("upstream")
 
@@ -60,6 +59,7 @@ class CustomerLink(Link):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._bind.certificate_names = names_of(transport)
         if not self._counted and not self.arrive(transport.get_extra_info("peername")):
             self.abandon()
 
@@ -85,6 +85,7 @@ class SmppServer:
         metrics: UpstreamMetrics,
     ) -> None:
         """Raises ConfigError for TLS files that can't be used."""
+        self.tls = ListeningTls(settings.tls, "smpp.tls") if settings.tls.enabled else None
         self.port = 0
         """Where it listens without TLS, once started; 0: nowhere."""
         self.tls_port = 0
@@ -93,7 +94,6 @@ class SmppServer:
         self._desk = desk
         self._postman = postman
         self._metrics = metrics
-        self._tls = _build_tls(settings.tls) if settings.tls.enabled else None
         self._timings = Timings(
             session_init_s=settings.session_init_s,
             enquire_link_s=settings.enquire_link_s,
@@ -101,9 +101,8 @@ class SmppServer:
             inactivity_s=settings.inactivity_s,
             unbind_s=UNBIND_S,
         )
-        self._listening: list[asyncio.Server | socket.socket] = []
-        self._accepting: asyncio.Task[None] | None = None
-        self._handshakes: set[asyncio.Task[None]] = set()
+        self._plain: asyncio.Server | None = None
+        self._secure: TlsListener[CustomerLink] | None = None
         self._connections: set[CustomerBind] = set()
         self._by_address: Counter[Address] = Counter()
         self._loop = asyncio.get_running_loop()
@@ -116,30 +115,30 @@ class SmppServer:
         """Listen; raises OSError when a port is taken."""
         settings = self._settings
         if settings.plain:
-            server = await self._loop.create_server(
+            self._plain = await self._loop.create_server(
                 self._make_link, settings.host, settings.port, backlog=BACKLOG
             )
-            self._listening.append(server)
-            self.port = server.sockets[0].getsockname()[1]
+            self.port = self._plain.sockets[0].getsockname()[1]
             log.info("listening", port=self.port, tls=False)
-        if self._tls is not None:
-            listener = await _listen(settings.host, settings.tls.port)
-            self._listening.append(listener)
-            self._accepting = self._loop.create_task(self._accept(listener, self._tls))
-            self.tls_port = listener.getsockname()[1]
+        if (tls := self.tls) is not None:
+            self._secure = TlsListener(
+                lambda: tls.context,
+                self._greet,
+                self._handshake_failed,
+                handshake_s=settings.session_init_s,
+            )
+            await self._secure.start(settings.host, settings.tls.port)
+            self.tls_port = self._secure.port
             log.info("listening", port=self.tls_port, tls=True)
 
     async def stop(self) -> None:
         """Let nobody in any more, finish what is owed, unbind, and return when all are gone."""
         self._door.closing = self._postman.stopping = True
-        if self._accepting is not None:
-            self._accepting.cancel()
-            await asyncio.wait([self._accepting])
-        for each in self._listening:
-            each.close()
+        if self._secure is not None:
+            await self._secure.close()
+        if self._plain is not None:
+            self._plain.close()
         binds = list(self._door.binds)
-        for handshake in list(self._handshakes):
-            handshake.cancel()
         for bind in self._connections.difference(binds):
             bind.link.abandon()
         for bind in binds:
@@ -190,43 +189,14 @@ class SmppServer:
             return count  # at most: there is no need to look at each
         return sum(1 for each in self._connections if each.address == address and not each.bound)
 
-    async def _accept(self, listener: socket.socket, tls: ssl.SSLContext) -> None:
-        """Accept TLS connections, until cancelled.
+    def _greet(self, peer: object) -> CustomerLink | None:
+        """Count a connection before its handshake; None where there is no room for it."""
+        link = self._make_link()
+        return link if link.arrive(peer) else None
 
-        A handshake's buffers take 256 KiB and more. The loop's own server would begin it before
-        anybody is asked; here a connection is counted first, and without room it is closed.
-        """
-        while True:
-            try:
-                connection, peer = await self._loop.sock_accept(listener)
-                link = self._make_link()
-                if not link.arrive(peer):
-                    connection.close()
-                    continue
-                task = self._loop.create_task(self._secure(connection, link, tls))
-                self._handshakes.add(task)
-                task.add_done_callback(self._handshakes.discard)
-            except Exception:
-                # Out of descriptors, mostly; whatever it is, others are to get in afterwards.
-                log.exception("accept_failed")
-                await asyncio.sleep(ACCEPT_PAUSE_S)
-
-    async def _secure(
-        self, connection: socket.socket, link: CustomerLink, tls: ssl.SSLContext
-    ) -> None:
-        try:
-            await self._loop.connect_accepted_socket(
-                lambda: link,
-                connection,
-                ssl=tls,
-                ssl_handshake_timeout=self._settings.session_init_s,
-            )
-        except OSError:  # of ssl too: no certificate, another protocol, or nothing in time
-            self._metrics.connection_refused("tls")
-            link.give_up()
-        except asyncio.CancelledError:
-            link.give_up()
-            raise
+    def _handshake_failed(self, link: CustomerLink) -> None:
+        self._metrics.connection_refused("tls")
+        link.give_up()
 
     def _make_link(self) -> CustomerLink:
         bind = CustomerBind(self._desk)
@@ -241,17 +211,6 @@ class SmppServer:
         return bind.link
 
 
-async def _listen(host: str, port: int) -> socket.socket:
-    """Open a listening socket; raises OSError."""
-    loop = asyncio.get_running_loop()
-    [(family, _, _, _, address), *_] = await loop.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
-    listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
-    listener.setblocking(False)
-    return listener
-
-
 def _address_of(peer: object) -> Address:
     """Return where a connection comes from; an IPv4 address in IPv6's clothes is one of IPv4."""
     if not isinstance(peer, tuple):
@@ -259,15 +218,3 @@ def _address_of(peer: object) -> Address:
     address = ip_address(str(peer[0]).partition("%")[0])
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
-
-
-def _build_tls(settings: ListenTls) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(settings.cert_file, settings.key_file)
-        if settings.client_ca_file:
-            context.load_verify_locations(settings.client_ca_file)
-            context.verify_mode = ssl.CERT_REQUIRED
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError("smpp.tls", f"can't use these files: {error}") from error
-    return context

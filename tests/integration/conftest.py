@@ -2,22 +2,34 @@
 
 The server is the gateway's own (embedded) one, started once a session in a short temporary
 folder, or the one that DATABASE_URL names, whose user must be allowed to create databases.
+
+And authorities that issue certificates, for tests with TLS.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import itertools
 import os
 import shutil
+import ssl
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from gateway.ids import IdGenerator
 from gateway.lifecycle import SEGMENT_AFTER, EventKind, Status
@@ -233,3 +245,95 @@ def put_event(database: Database) -> PutEvent:
 def _insert_into(table: str, row: dict[str, object]) -> str:
     places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
     return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})"  # noqa: S608 (our columns)
+
+
+class Issued(NamedTuple):
+    """One certificate's files, as settings name them."""
+
+    cert: Path
+    key: Path
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {"cert_file": str(self.cert), "key_file": str(self.key)}
+
+
+class Authority:
+    """Vouches for names, in files of a folder of its own."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        folder.mkdir()
+        self._folder = folder
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._numbers = itertools.count(1)
+        self.file = folder / "authority.pem"
+        self.renew()
+
+    def renew(self, *, days: float = 365) -> None:
+        """Write its own certificate anew, which ends in so many days."""
+        own = self._certify(self._name, self._key.public_key(), [], days, authority=True)
+        self.file.write_bytes(own.public_bytes(Encoding.PEM))
+
+    def issue(self, *names: str, days: float = 30, begins_in: float = -1) -> Issued:
+        """Write a certificate of these names (a common name, and DNS names or addresses)."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+        made = self._certify(subject, key.public_key(), names, days, begins_in=begins_in)
+        stem = self._folder / f"{next(self._numbers)}"
+        issued = Issued(stem.with_suffix(".cert"), stem.with_suffix(".key"))
+        issued.cert.write_bytes(made.public_bytes(Encoding.PEM))
+        issued.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        return issued
+
+    def trusted(self, shown: Issued | None = None) -> ssl.SSLContext:
+        """Return a client's context that trusts it, and shows a certificate."""
+        context = ssl.create_default_context(cafile=self.file)
+        if shown is not None:
+            context.load_cert_chain(*shown)
+        return context
+
+    def _certify(
+        self,
+        subject: x509.Name,
+        public_key: ec.EllipticCurvePublicKey,
+        names: Sequence[str],
+        days: float,
+        *,
+        begins_in: float = -1,
+        authority: bool = False,
+    ) -> x509.Certificate:
+        now, day = datetime.now(UTC), timedelta(days=1)
+        built = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(public_key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now + min(begins_in, days - 1) * day)
+            .not_valid_after(now + days * day)
+            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        )
+        if names:
+            each = [_general_name(name) for name in names]
+            built = built.add_extension(x509.SubjectAlternativeName(each), critical=False)
+        return built.sign(self._key, hashes.SHA256())
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+@pytest.fixture
+def make_authority(tmp_path: Path) -> Callable[[str], Authority]:
+    """Make authorities of certificates, by name."""
+    return lambda name: Authority(tmp_path / name, name)
+
+
+@pytest.fixture
+def authority(make_authority: Callable[[str], Authority]) -> Authority:
+    """The authority that everybody here trusts, unless a test says otherwise."""
+    return make_authority("ours")

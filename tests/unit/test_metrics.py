@@ -230,6 +230,7 @@ def test_names_follow_the_rules(metrics: Metrics) -> None:
             "receivers",
             "version",
             "python",
+            "setting",
             "le",
         ),
     }
