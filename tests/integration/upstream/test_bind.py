@@ -366,7 +366,7 @@ async def test_a_stop_ends_handshakes_that_are_under_way(start: Start, tmp_path:
     running = await start(smpp={"tls": tls_settings(tmp_path, clients=False)})
     reader, writer = await asyncio.open_connection("127.0.0.1", running.gateway.smpp_tls_port)
     async with asyncio.timeout(10):
-        while not running.gateway.parts.customers._server._handshakes:
+        while not running.gateway.parts.customers._server._secure.handshakes:
             await asyncio.sleep(0.01)
     await running.stop()
     assert await reader.read() == b""
