@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvloop
 
 from gateway.api.asgi import Receive, Scope, Send, read_body
 from gateway.api.patience import Limits
@@ -32,12 +31,6 @@ LIMITS = Limits(
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 Serve = Callable[..., Awaitable["Harness"]]
-
-
-def pytest_asyncio_loop_factories(
-    config: pytest.Config, item: pytest.Item
-) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
