@@ -22,6 +22,7 @@ from gateway.config_file import (
 from gateway.errors import ConfigError
 from gateway.routing.numbers import NumberType as RoutedType
 
+TLS_FILES = {"enabled": True, "cert_file": "c.pem", "key_file": "k.pem"}
 EXAMPLE = Path(__file__).parents[2] / "gateway.example.toml"
 
 
@@ -256,7 +257,7 @@ def test_a_value_out_of_range_or_of_the_wrong_type_is_refused_by_its_key(
         ),
         (
             {"smpp": {"enabled": True, "plain": False}},
-            "neither plain nor with TLS, nobody could bind",
+            "neither plain nor with TLS, nobody could connect",
         ),
         (
             {"smpp": {"enabled": True, "tls": {"enabled": True, "cert_file": "c.pem"}}},

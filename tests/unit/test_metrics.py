@@ -29,6 +29,7 @@ def metrics() -> Metrics:
     made.answered("/v1/messages", 202, 0.004)
     made.credit_moved("EUR", reserved=75, posted=50, voided=25)
     made.balances_fell_low(1)
+    made.tls.watch_ends({"http.tls.cert_file": 100.0}, lambda: 30.0)
     made.watch_low_balances(lambda: 1)
     for commits in (made.intake_commits, made.outcome_commits):
         commits.committed(500, 0.003)
@@ -282,6 +283,13 @@ def test_every_alert_has_its_paragraph_in_the_runbook() -> None:
     anchors = re.findall(r"ops/runbook\.md#(\w+)", RULES.read_text())
     assert len(anchors) == len(re.findall(r"- alert:", RULES.read_text()))
     assert set(anchors) - headings == set()
+
+
+def test_what_is_left_of_a_certificate_is_read_when_asked(metrics: Metrics) -> None:
+    name = "gateway_certificate_left_seconds"
+    assert value_of(metrics, name, setting="http.tls.cert_file") == 70
+    metrics.tls.watch_ends({}, lambda: 30.0)
+    assert not [key for key in samples_of(metrics) if key[0] == name]
 
 
 def test_a_carrier_that_is_gone_has_no_gauges_and_keeps_its_counts(metrics: Metrics) -> None:
