@@ -83,6 +83,10 @@ check: $(STAMP) ## Check format, lint, types and run the unit tests
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest --quiet tests/unit $(PYTEST_ARGS)
 
+.PHONY: audit
+audit: $(STAMP) ## Ask whether a pinned version is known to be vulnerable, where that can be asked
+	@ops/audit $(BIN)/python
+
 .PHONY: bench
 bench: $(STAMP) ## Measure one gateway from submission to receipt on this machine
 	@$(BIN)/python -m bench $(BENCH_ARGS)
