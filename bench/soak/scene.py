@@ -2,7 +2,8 @@
 
 Three messages of four come over HTTP, each with a `client_ref` and its outcome called back; the
 fourth comes over SMPP, and its receipt goes up the same bind. The carrier's receipts come after
-two seconds. How long idempotency keys live is shortened, so that an hour sees them go.
+two seconds. How long idempotency keys live is shortened, so that an hour sees them go; and few
+submissions are remembered, so that this memory is full at once.
 """
 
 from __future__ import annotations
@@ -40,10 +41,15 @@ SLICE_S: Final = 10.0
 SETTLE_MAX_S: Final = 120.0
 GIVE_UP_S: Final = 120.0
 IDEMPOTENCY_S: Final = 300
+REFERENCES_MAX: Final = 2_000
+"""Some 0.4 KB each. With the 100,000 that are usual, memory rises until so many messages were sent,
+which at 50 a second is half an hour; with few it can be told from a leak."""
 
 _MORE: Final = """
 [messages]
 idempotency_s = {idempotency_s}
+[dispatch]
+references_max = {references_max}
 [smpp]
 enabled = true
 port = {port}
@@ -242,7 +248,9 @@ async def _lay_bed() -> AsyncIterator[_Bed]:
     await sink.start()
     with _make_folder() as folder, start_carrier(folder, RECEIPT_DELAY_S) as carrier:
         settings = SETTINGS.format(folder=folder, carrier_port=carrier.port, window=100)
-        more = _MORE.format(idempotency_s=IDEMPOTENCY_S, port=smpp_port)
+        more = _MORE.format(
+            idempotency_s=IDEMPOTENCY_S, references_max=REFERENCES_MAX, port=smpp_port
+        )
         with start_gateway(folder, settings + more) as gateway:
             try:
                 key = gateway.create_account("web")
