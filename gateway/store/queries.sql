@@ -148,10 +148,12 @@ FROM events WHERE account_id = $1 AND message_id = $2
 
 -- name: fetch_scan_end
 -- The id at which a filtered page stops looking: filters without an index read at most this many
--- messages a page, whatever they find.
-SELECT id FROM messages
-WHERE account_id = $1 AND id < $2 AND id >= $3
-ORDER BY id DESC OFFSET $4 LIMIT 1
+-- messages a page, whatever they find. The lower bound stands outside: with both, a plan made once
+-- takes the range for a small one, and reads and sorts all of it.
+SELECT id FROM (
+    SELECT id FROM messages WHERE account_id = $1 AND id < $2 ORDER BY id DESC OFFSET $4 LIMIT 1
+) end_of_scan
+WHERE id >= $3
 
 -- name: fetch_page
 -- Newest first down the primary key. Filters that are NULL hold always; $8 selects scheduled
@@ -175,9 +177,12 @@ ORDER BY m.id DESC LIMIT $10
 
 -- name: fetch_status_scan_end
 -- As fetch_scan_end, along the index of the rare final statuses.
-SELECT message_id FROM events
-WHERE account_id = $1 AND status = $5 AND status > 10 AND message_id < $2 AND message_id >= $3
-ORDER BY message_id DESC OFFSET $4 LIMIT 1
+SELECT message_id FROM (
+    SELECT message_id FROM events
+    WHERE account_id = $1 AND status = $5 AND status > 10 AND message_id < $2
+    ORDER BY message_id DESC OFFSET $4 LIMIT 1
+) end_of_scan
+WHERE message_id >= $3
 
 -- name: fetch_status_page
 -- fetch_page for a rare final status. An event with it makes a candidate; the message has it only
@@ -614,9 +619,11 @@ SELECT id FROM carriers WHERE name = $1
 
 -- name: fetch_inbound_scan_end
 -- As fetch_scan_end: where a page whose filters have no index stops looking.
-SELECT id FROM inbound_messages
-WHERE account_id = $1 AND id < $2 AND id >= $3
-ORDER BY id DESC OFFSET $4 LIMIT 1
+SELECT id FROM (
+    SELECT id FROM inbound_messages
+    WHERE account_id = $1 AND id < $2 ORDER BY id DESC OFFSET $4 LIMIT 1
+) end_of_scan
+WHERE id >= $3
 
 -- name: fetch_inbound_page
 -- Newest first down the primary key. Filters that are NULL hold always.
