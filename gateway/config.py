@@ -7,6 +7,7 @@ Not here: reading and checking the file (`config_file.py`), and what is changed 
 from __future__ import annotations
 
 import os
+import typing
 from typing import Annotated, Literal
 
 import msgspec
@@ -45,6 +46,16 @@ TlsVersion = Literal["1.2", "1.3"]
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the file."""
+
+    def __repr__(self) -> str:
+        # Settings end up in tracebacks; their secrets must not.
+        hints = typing.get_type_hints(type(self), include_extras=True)
+        shown = []
+        for key in self.__struct_fields__:
+            value = getattr(self, key)
+            private = hints[key] == Secret or key == "database_url"
+            shown.append(f"{key}={'•••' if private and value else repr(value)}")
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 class Node(Section, frozen=True, kw_only=True):
