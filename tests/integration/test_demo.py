@@ -22,7 +22,7 @@ import pytest
 
 from gateway.demo.cases import CASES
 
-TIMEOUT_S = 90.0 * float(os.environ.get("TIMEOUT_FACTOR", "1"))
+TIMEOUT_S = 90.0 * float(os.environ.get("GATEWAY_TEST_TIMEOUT_FACTOR", "1"))
 
 # Two messages are enough to see how it ends; the first one's expectation may be changed.
 SHORT = """
@@ -77,6 +77,19 @@ def demo(folder: Path) -> list[str]:
 
 def short(folder: Path, **changes: object) -> list[str]:
     return ["-c", SHORT.format(changes=changes, folder=str(folder / "demo"))]
+
+
+def lasting(folder: Path) -> list[str]:
+    """One that can't be over before it is interrupted, however late that comes."""
+    command, script = short(folder)
+    return [
+        command,
+        script.replace(
+            "first, second = CASES[0], CASES[3]",
+            "import gateway.demo.play as play; play.JOURNEY_TIMEOUT_S = 3_600.0\n"
+            "first, second = CASES[2], replace(CASES[8], send_in_s=3_600.0)",
+        ),
+    ]
 
 
 def processes_of(folder: Path) -> list[str]:
@@ -182,7 +195,7 @@ def test_on_a_terminal_the_table_lives_and_fits(folder: Path) -> None:
 def test_an_interrupted_one_stops_what_it_started(
     start: Start, folder: Path, number: signal.Signals
 ) -> None:
-    process = start(*demo(folder))
+    process = start(*lasting(folder))
     read_until(process, "three segments: ")
     assert processes_of(folder)
     process.send_signal(number)
@@ -204,7 +217,7 @@ def test_one_that_is_interrupted_while_it_starts_leaves_nothing(
 
 
 def test_a_killed_one_takes_its_processes_along(start: Start, folder: Path) -> None:
-    process = start(*demo(folder))
+    process = start(*lasting(folder))
     read_until(process, "three segments: ")
     process.kill()
     process.wait()
