@@ -111,6 +111,10 @@ simulate: $(STAMP) ## Draw 10,000 bad worlds and check every promise (SIMULATE_A
 chaos: $(STAMP) ## Kill, stall and cut off real processes under load, and count (CHAOS_ARGS="--help")
 	@exec $(BIN)/python -m bench.chaos $(CHAOS_ARGS)
 
+.PHONY: failover
+failover: $(STAMP) ## Kill and freeze the gateway that serves, with one that stands by (FAILOVER_ARGS="--help")
+	@$(BIN)/python -m bench.failover $(FAILOVER_ARGS)
+
 .PHONY: ledger
 ledger: $(STAMP) ## Let ten accounts live through kills and refunds, compare every micro-unit, and write docs/credit.md
 	@$(BIN)/python -m bench.ledger --document docs/credit.md $(LEDGER_ARGS)

@@ -46,10 +46,16 @@ class Gateway:
     """One node, from settings to a stopped process."""
 
     def __init__(
-        self, config: Config, given: Given | None = None, *, started_at: float | None = None
+        self,
+        config: Config,
+        given: Given | None = None,
+        *,
+        started_at: float | None = None,
+        standby: bool = False,
     ) -> None:
         """`given` is where the settings come from; None: they are nobody's to change while the
-        gateway runs."""
+        gateway runs. With `standby` it waits for the gateway that runs on its database to end,
+        however long that takes, and listens nowhere before."""
         self.config = config
         self._given = given
         self.metrics = Metrics()
@@ -60,6 +66,7 @@ class Gateway:
         self.parts: Parts
         """There once the node owns its database."""
         self._started_at = time.monotonic() if started_at is None else started_at
+        self._standby = standby
         self._stop = asyncio.Event()
         self._renew_certificates: Callable[[], None] = lambda: None
         """Until something is built of them, nothing is to be renewed."""
@@ -78,7 +85,8 @@ class Gateway:
         ConfigError: settings; CannotListen: a port is taken; NotTheOwner: another node;
         StoreUnavailable: no database at start.
         """
-        await check_addresses(self.config)
+        if not self._standby:
+            await check_addresses(self.config)
         embedded: EmbeddedPostgres | None = None
         url = self.config.database_url
         if not url:
@@ -98,8 +106,9 @@ class Gateway:
     ) -> None:
         await migrate(url)
         owner = Owner(partial(connect_single, url, "owner"))
-        await owner.take()
         try:
+            if not await self._own(owner):
+                return
             database = await Database.open(url, self.config.node.database_connections)
             try:
                 await self._run_owning(url, embedded, database, owner, on_ready)
@@ -107,6 +116,26 @@ class Gateway:
                 await database.close()
         finally:
             await owner.release()
+
+    async def _own(self, owner: Owner) -> bool:
+        """Get the carriers; False when this node is to stop before they are to be had."""
+        if not self._standby:
+            await owner.take()
+            return True
+        log.info("standing_by")
+        taking = asyncio.create_task(owner.stand_by(), name="stand by")
+        stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        try:
+            await asyncio.wait([taking, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not taking.done():
+                return False
+            await taking
+        finally:
+            taking.cancel()
+            stopping.cancel()
+        log.info("taking_over")
+        await check_addresses(self.config)
+        return True
 
     async def _run_owning(
         self,

@@ -32,6 +32,8 @@ NAME = "carriers"
 TAKE_TIMEOUT_S = 10.0
 """How long a start waits for a node that is on its way out."""
 LOOK_S = 0.1
+STANDBY_LOOK_S = 0.25
+RECONNECT_S = 1.0
 BEAT_TIMEOUT_S = 1.0
 """A renewal that takes longer is asked for again, on another connection."""
 
@@ -77,6 +79,22 @@ class Owner:
                 await self._close()
                 raise NotTheOwner("another gateway runs on this database")
             await asyncio.sleep(LOOK_S)
+
+    async def stand_by(self) -> None:
+        """Get the lease whenever its owner gives it up or is gone, however long that takes."""
+        while True:
+            try:
+                if self._connection is None or self._connection.is_closed():
+                    await self._open()
+                if await self._try():
+                    return
+            except Exception as error:
+                if not is_unavailable(error):
+                    raise
+                log.warning("standby_unsure", error=str(error) or type(error).__name__)
+                self._drop()
+                await asyncio.sleep(RECONNECT_S)
+            await asyncio.sleep(STANDBY_LOOK_S)
 
     async def watch(self) -> None:
         """Renew the lease until cancelled; raises NotTheOwner when somebody else has got it."""

@@ -54,12 +54,12 @@ DEMO_NUMBER = "+491713920010"
 _CANT_LISTEN = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})
 
 
-def main(config: Config, given: Given | None) -> int:
+def main(config: Config, given: Given | None, *, standby: bool = False) -> int:
     """Run a node until a signal stops it; return the exit status.
 
     `given` is where the settings come from. With None it has two simulated carriers in place of
     theirs, and an account that can send; nothing can leave for a real carrier, also not by what
-    is applied meanwhile.
+    is applied meanwhile. With `standby` it serves once no other gateway does.
     """
     simulator = given is None
     started_at = time.monotonic()
@@ -68,7 +68,7 @@ def main(config: Config, given: Given | None) -> int:
     try:
         with _carriers(config, simulated=simulator) as complete:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(_serve(complete, given, started_at))
+                runner.run(_serve(complete, given, started_at, standby))
         return STOPPED
     except (KeyboardInterrupt, asyncio.CancelledError):
         _say("stopped at once; what was accepted is in the database and goes on at the next start")
@@ -93,8 +93,8 @@ def _carriers(config: Config, *, simulated: bool) -> Iterator[Config]:
         )
 
 
-async def _serve(config: Config, given: Given | None, started_at: float) -> None:
-    gateway = Gateway(config, given, started_at=started_at)
+async def _serve(config: Config, given: Given | None, started_at: float, standby: bool) -> None:
+    gateway = Gateway(config, given, started_at=started_at, standby=standby)
     ready = asyncio.Event()
     running = asyncio.create_task(gateway.run(ready.set), name="gateway")
     _obey_signals(gateway, running)

@@ -19,13 +19,17 @@ from gateway.errors import ConfigError
     epilog=examples(
         "gateway serve                            with the carriers of gateway.toml",
         "gateway serve --simulator                with two simulated carriers",
+        "gateway serve --standby                  beside one that serves, to take its place",
         "DATABASE_URL=postgresql://… gateway serve --config /etc/gateway.toml",
     )
 )
 @click.option("--simulator", is_flag=True, help="Simulated carriers in place of the real ones.")
+@click.option(
+    "--standby", is_flag=True, help="Wait until no other gateway serves this database, then serve."
+)
 @config_option
 @pass_session
-def serve(session: Session, simulator: bool) -> None:
+def serve(session: Session, simulator: bool, standby: bool) -> None:
     """Run the gateway until Ctrl-C, which stops it in order."""
     settings = session.config  # first: a mistake in it is told without loading everything else
     from gateway.live.settings import Given
@@ -33,7 +37,7 @@ def serve(session: Session, simulator: bool) -> None:
 
     file = session.config_file
     given = Given(session.tree, str(file.absolute()) if file else "", author())
-    sys.exit(main(settings, None if simulator else given))
+    sys.exit(main(settings, None if simulator else given, standby=standby))
 
 
 @click.command(epilog=examples("gateway demo", "gateway demo --data-dir /tmp/demo"))
