@@ -134,6 +134,9 @@ class Housekeeper:
             self._on_unmatched(carrier_id)
         if given_up:
             log.warning("receipts_unmatched", count=given_up)
+        # What was decided before `wall` is committed, however long the store was away: the mark
+        # passes nothing that nobody could see yet.
+        await self._outcomes.flush()
         seen_to = await self._maintenance.load_sweep_mark(SWEEP_MARK)
         while True:
             swept = await self._maintenance.find_unanswered(

@@ -35,9 +35,13 @@ SWEEP_SEEN_HIGH = 200_000
 narrowed to stay between these two, for a quiet year and for a rush hour."""
 SWEEP_SPANS_MAX = 50
 """Queries a call, so that a long sweep can be stopped between two."""
-CLOCK_SLACK_S = 60.0
-"""How far an id may be ahead of the time of an event (ids only grow, clocks are put back)."""
 DAY_S = 86_400.0
+CLOCK_SLACK_S = DAY_S
+"""How far an id may be ahead of the time of an event (ids only grow, clocks are put back)."""
+CLOCKS_AGREE_S = 5.0
+"""Nodes that share a mark differ by less; a mark that lies further ahead is of a clock that was."""
+LOOK_BACK_S = 3_600.0
+"""What a sweep sees again after the clock was put back: a node may have been away since then."""
 
 _FORGET_IDEMPOTENCY = query("forget_idempotency")
 _FORGET_PARKED = query("forget_parked")
@@ -152,9 +156,12 @@ class Maintenance:
 
         What is found must be committed as final before the next call, which goes on from the
         result's `seen_to`, until one is complete. Keep that value with `save_sweep_mark`; 0.0
-        begins at the oldest day.
+        begins at the oldest day. A `seen_to` that can't have been reached yet was kept before the
+        clock was put back: what has happened since is looked for before it.
         """
         until = now - timeout_s
+        if seen_to > until + CLOCKS_AGREE_S:
+            seen_to = until - LOOK_BACK_S
         start = max(seen_to, await self._first_second())
         for _ in range(SWEEP_SPANS_MAX):
             if start >= until:

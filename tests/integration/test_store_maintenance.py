@@ -191,6 +191,30 @@ async def test_what_is_known_of_each_segment_and_of_its_sender_is_told(
     assert (found.party.segments, found.party.tag) == (3, "")
 
 
+async def test_what_happens_after_the_clock_was_put_back_is_seen(
+    maintenance: Maintenance,
+    make_account: MakeAccount,
+    put_message: PutMessage,
+    put_event: PutEvent,
+) -> None:
+    account = await make_account()
+    ahead = await maintenance.find_unanswered(NOW + 600, 50, 10, NOW)
+    # Ids only grow: this one goes by the clock as it was.
+    message_id = await put_message(account, at=NOW + 599)
+    await put_event(account, message_id, EventKind.SUBMITTED, at=NOW - 5)
+    soon = await maintenance.find_unanswered(NOW, 50, 10, ahead.seen_to)
+    assert (soon.found, soon.seen_to) == ([], NOW - 50)
+    swept = await maintenance.find_unanswered(NOW + 60, 50, 10, soon.seen_to)
+    assert [found.message_id for found in swept.found] == [message_id]
+
+
+async def test_a_mark_of_a_node_whose_clock_is_a_little_ahead_stays(
+    maintenance: Maintenance,
+) -> None:
+    swept = await maintenance.find_unanswered(NOW, 50, 10, NOW - 48)
+    assert (swept.found, swept.seen_to, swept.complete) == ([], NOW - 48, True)
+
+
 async def test_a_sweep_is_cut_at_its_limit_and_goes_on_from_there(
     maintenance: Maintenance,
     make_account: MakeAccount,
