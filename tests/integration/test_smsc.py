@@ -36,7 +36,7 @@ from gateway.smpp.pdu import (
     encode_submit_sm,
 )
 
-TIMEOUT_S = 10.0 * float(os.environ.get("GATEWAY_TEST_TIMEOUT_FACTOR", "1"))
+TIMEOUT_S = 60.0 * float(os.environ.get("GATEWAY_TEST_TIMEOUT_FACTOR", "1"))
 ROOT = Path(__file__).parents[2]
 
 # A certificate for "carrier.test" that signs itself, made for this file and of no other use.
@@ -564,7 +564,7 @@ async def test_a_client_that_acknowledges_nothing_is_sent_no_more_than_a_window(
 async def test_answers_and_receipts_outlive_a_client_that_was_killed(
     bound: Bound, connect: Connect
 ) -> None:
-    smsc, esme = await bound("[[rule]]\nlatency = 0.02\ndelay = 0.02")
+    smsc, esme = await bound("[[rule]]\nlatency = 1.0\ndelay = 0.02")
     esme.submit()
     await settle(lambda: smsc.stats()["submit_sm"] == 1)
     await esme.close()
