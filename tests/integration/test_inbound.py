@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,6 +20,7 @@ import pytest
 import smpplib.client
 from aiohttp import web
 
+from bench.peers.processes import find_free_ports
 from bench.simulator.mailbox import Delivery
 from bench.simulator.phones import write_mobile
 from bench.simulator.script import parse_script
@@ -35,7 +35,7 @@ from gateway.store.keys import create_key
 from gateway.store.postgres import Database
 from gateway.store.upstream_accounts import save_smpp_account
 
-TIMEOUT_S = 30.0 * float(os.environ.get("GATEWAY_TEST_TIMEOUT_FACTOR", "1"))
+TIMEOUT_S = 60.0 * float(os.environ.get("GATEWAY_TEST_TIMEOUT_FACTOR", "1"))
 LONG = "A long text, cut into parts by the phone that sent it. " * 6
 LONG_UCS2 = "Ein langer Text mit Umlauten: äöü, und einem Gesicht 🙂. " * 4
 PHONE = "+491511"
@@ -60,13 +60,6 @@ reconnect_first_s = 0.1
 reconnect_max_s = 0.3
 {more}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Customer:
@@ -119,7 +112,7 @@ class World:
         self._database_url = database_url
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
-        self.http_port = free_port()
+        (self.http_port,) = find_free_ports(1)
 
     async def start(
         self, *, reassembly_s: float = 600.0, more: str = "", smpp_port: int = 0
@@ -397,7 +390,7 @@ async def test_a_customer_that_binds_gets_what_came_while_it_was_away(
     account = await create_account(database, "shop")
     await add_number(database, account.id, "40404")
     await save_smpp_account(database, account.id, system_id="shop", password="secret")
-    port = free_port()
+    (port,) = find_free_ports(1)
     await world.start(smpp_port=port)
     sent = world.send("Ja") + world.send(LONG, reference_bits=16, backwards=True)
     await world.acknowledged(sent)

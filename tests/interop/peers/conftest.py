@@ -26,18 +26,13 @@ from typing import IO, Any
 
 import pytest
 
+from bench.peers.processes import find_free_ports
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 NODE_MODULES = ROOT / ".peers" / "node_modules"
-TIMEOUT_S = 20.0 * float(os.environ.get("GATEWAY_TEST_TIMEOUT_FACTOR", "1"))
+TIMEOUT_S = 60.0 * float(os.environ.get("GATEWAY_TEST_TIMEOUT_FACTOR", "1"))
 STOP_S = 20.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _which(program: str) -> str | None:
@@ -160,7 +155,7 @@ class Gateway:
     def __init__(self, folder: Path, config: str) -> None:
         self._folder = folder
         self._config = folder / "gateway.toml"
-        self.http_port = free_port()
+        (self.http_port,) = find_free_ports(1)
         head = f'[node]\ndata_dir = "{folder}/data"\n[http]\nport = {self.http_port}\n'
         self._config.write_text(head + config)
         self._process: Process | None = None
@@ -297,11 +292,6 @@ def make_gateway(folder: Path) -> Iterator[Callable[[str], Gateway]]:
 
 
 @pytest.fixture(scope="session")
-def find_free_port() -> Callable[[], int]:
-    return free_port
-
-
-@pytest.fixture(scope="session")
 def ca_file() -> Path:
     """The certificate of peers that speak TLS, which vouches for itself."""
     return HERE / "cert.pem"
@@ -315,12 +305,12 @@ class Kannel:
 
     def __init__(self, folder: Path, settings: str, **ports: int) -> None:
         self._folder = folder
-        self._admin_port, self._sendsms_port = free_port(), free_port()
+        self._admin_port, self._sendsms_port, smsbox_port = find_free_ports(3)
         config = folder / "kannel.conf"
         config.write_text(
             settings.format(
                 admin_port=self._admin_port,
-                smsbox_port=free_port(),
+                smsbox_port=smsbox_port,
                 sendsms_port=self._sendsms_port,
                 **ports,
             )

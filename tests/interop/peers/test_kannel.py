@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from bench.peers.processes import find_free_ports
+
 PEER = "Kannel 1.4.5"
 ROLE = "client of our server"
 
@@ -148,9 +150,9 @@ def world(
     make_gateway: Callable[[str], Any],
     start_kannel: Callable[..., Any],
     listener: Any,
-    find_free_port: Callable[[], int],
 ) -> World:
-    smsc, smpp_port = start_node("listen"), find_free_port()
+    smsc = start_node("listen")
+    (smpp_port,) = find_free_ports(1)
     gateway = make_gateway(
         GATEWAY.format(smpp_port=smpp_port, smsc_port=smsc.expect("listening")["port"])
     )

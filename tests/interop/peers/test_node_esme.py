@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from bench.peers.processes import find_free_ports
+
 PEER = "node smpp 0.5"
 ROLE = "client of our server"
 
@@ -130,11 +132,10 @@ class World:
 def world(
     start_node: Callable[..., Any],
     make_gateway: Callable[[str], Any],
-    find_free_port: Callable[[], int],
     ca_file: Path,
 ) -> World:
     smsc = start_node("listen")
-    port, tls_port = find_free_port(), find_free_port()
+    port, tls_port = find_free_ports(2)
     config = CONFIG.format(
         port=port,
         tls_port=tls_port,
