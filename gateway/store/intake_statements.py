@@ -47,12 +47,18 @@ _KEYS_FIRST = 3 + len(_MESSAGE)
 _INPUT = f"""
 input AS ({read_rows(_MESSAGE, first=3)})"""
 
+# Rows of balances are locked in the order of accounts by all who change several (`money.py`): an
+# UPDATE alone takes them as its plan finds them, and two of them may wait for each other.
 _STORE = f"""
 wanted AS (
     SELECT account_id, sum(price_micros)::bigint AS micros FROM taken GROUP BY account_id
 ),
+held AS (
+    SELECT b.account_id, w.micros FROM balances b JOIN wanted w USING (account_id)
+    ORDER BY b.account_id FOR NO KEY UPDATE OF b
+),
 reserved AS (
-    UPDATE balances b SET available_micros = b.available_micros - w.micros FROM wanted w
+    UPDATE balances b SET available_micros = b.available_micros - w.micros FROM held w
     WHERE b.account_id = w.account_id AND b.available_micros - w.micros >= b.floor_micros
     RETURNING b.account_id
 ),

@@ -14,11 +14,23 @@ from gateway.lifecycle import EventKind
 from gateway.model import AccountId
 from gateway.outcomes import Event
 
+# An UPDATE locks rows as its plan finds them. Here they are locked first, in the order of accounts,
+# as the intake does too: nobody waits for somebody who waits for him.
 _POSTINGS = """UPDATE postings p SET posted_micros = p.posted_micros + d.micros
-    FROM unnest({}::int[], {}::bigint[]) AS d(account_id, micros)
+    FROM (
+        SELECT account_id, micros
+        FROM unnest({}::int[], {}::bigint[]) AS m(account_id, micros)
+        JOIN postings held USING (account_id)
+        ORDER BY account_id FOR NO KEY UPDATE OF held
+    ) d
     WHERE p.account_id = d.account_id"""
 _VOIDS = """UPDATE balances b SET available_micros = b.available_micros + d.micros
-    FROM unnest({}::int[], {}::bigint[]) AS d(account_id, micros)
+    FROM (
+        SELECT account_id, micros
+        FROM unnest({}::int[], {}::bigint[]) AS m(account_id, micros)
+        JOIN balances held USING (account_id)
+        ORDER BY account_id FOR NO KEY UPDATE OF held
+    ) d
     WHERE b.account_id = d.account_id"""
 # With refunds in the batch. A row is updated once by a statement, so what is given back by both
 # goes together. The store knows the price, and whether it was given back already.
@@ -35,21 +47,31 @@ _REFUNDED = f"""INSERT INTO events (account_id, message_id, at, segment, segment
 _POSTINGS_AND_REFUNDS = """UPDATE postings p SET
         posted_micros = p.posted_micros + d.posted, refunded_micros = p.refunded_micros + d.refunded
     FROM (
-        SELECT account_id, sum(posted)::bigint AS posted, sum(refunded)::bigint AS refunded
+        SELECT account_id, posted, refunded
         FROM (
-            SELECT account_id, micros AS posted, 0 AS refunded
-            FROM unnest({}::int[], {}::bigint[]) AS m(account_id, micros)
-            UNION ALL SELECT account_id, 0, refunded_micros FROM refunded
-        ) moved GROUP BY account_id ORDER BY account_id
+            SELECT account_id, sum(posted)::bigint AS posted, sum(refunded)::bigint AS refunded
+            FROM (
+                SELECT account_id, micros AS posted, 0 AS refunded
+                FROM unnest({}::int[], {}::bigint[]) AS m(account_id, micros)
+                UNION ALL SELECT account_id, 0, refunded_micros FROM refunded
+            ) moved GROUP BY account_id
+        ) summed
+        JOIN postings held USING (account_id)
+        ORDER BY account_id FOR NO KEY UPDATE OF held
     ) d
     WHERE p.account_id = d.account_id"""
 _VOIDS_AND_REFUNDS = """UPDATE balances b SET available_micros = b.available_micros + d.micros
     FROM (
-        SELECT account_id, sum(micros)::bigint AS micros
+        SELECT account_id, micros
         FROM (
-            SELECT * FROM unnest({}::int[], {}::bigint[]) AS m(account_id, micros)
-            UNION ALL SELECT account_id, refunded_micros FROM refunded
-        ) given_back GROUP BY account_id ORDER BY account_id
+            SELECT account_id, sum(micros)::bigint AS micros
+            FROM (
+                SELECT * FROM unnest({}::int[], {}::bigint[]) AS m(account_id, micros)
+                UNION ALL SELECT account_id, refunded_micros FROM refunded
+            ) given_back GROUP BY account_id
+        ) summed
+        JOIN balances held USING (account_id)
+        ORDER BY account_id FOR NO KEY UPDATE OF held
     ) d
     WHERE b.account_id = d.account_id"""
 # For statements: by the day of acceptance, and where the message went.
