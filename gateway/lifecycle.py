@@ -34,10 +34,15 @@ class Status(enum.IntEnum):
     # Set once a member: properties of an enumeration cost ten times as much, a message three times.
     wire: str
     final: bool
+    rank: int
+    """Of two events' states the one of higher rank holds, whatever their times say: what is final
+    before what is not, and what is known before what was given up. As `status_rank` in the store.
+    """
 
     def __init__(self, value: int) -> None:
         self.wire = self._name_.lower()
         self.final = value >= 10
+        self.rank = 0 if value < 10 else 1 if value == 16 else 2
 
 
 STATUSES = {s.wire: s for s in Status}

@@ -154,10 +154,9 @@ def _fallback_view(row: Row) -> FallbackView:
     )
 
 
-def _effect_order(event: Row) -> tuple[bool, float, int, int]:
-    """A final status never goes back, so it outranks time (as in the queries); a refund comes
-    after what it is for."""
-    return event["status"] >= Status.DELIVERED, event["at"], event["status"], event["kind"]
+def _effect_order(event: Row) -> tuple[int, float, int, int]:
+    """A status's rank goes before time, as in the queries; a refund comes after what it is for."""
+    return Status(event["status"]).rank, event["at"], event["status"], event["kind"]
 
 
 def _event_view(event: Row, names: Names) -> EventView:

@@ -165,7 +165,7 @@ FROM messages m
 LEFT JOIN LATERAL (
     SELECT status, carrier_id FROM events
     WHERE account_id = m.account_id AND message_id = m.id
-    ORDER BY (status >= 10) DESC, at DESC, status DESC LIMIT 1
+    ORDER BY status_rank(status) DESC, at DESC, status DESC LIMIT 1
 ) e ON true
 WHERE m.account_id = $1 AND m.id < $2 AND m.id >= $3
   AND ($4::text IS NULL OR m.recipient = $4)
@@ -201,7 +201,7 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT status, carrier_id FROM events
     WHERE account_id = $1 AND message_id = c.message_id
-    ORDER BY (status >= 10) DESC, at DESC, status DESC LIMIT 1
+    ORDER BY status_rank(status) DESC, at DESC, status DESC LIMIT 1
 ) e
 WHERE e.status = $7
   AND ($4::text IS NULL OR m.recipient = $4)
@@ -531,7 +531,7 @@ LEFT JOIN LATERAL (
     SELECT status, error FROM events
     WHERE account_id = c.account_id AND message_id = c.message_id
       AND kind <> 11 -- a refund has the status but not the error of what caused it
-    ORDER BY (status >= 10) DESC, at DESC, status DESC LIMIT 1
+    ORDER BY status_rank(status) DESC, at DESC, status DESC LIMIT 1
 ) e ON true
 
 -- name: settle_emails
@@ -721,7 +721,7 @@ ORDER BY a.id
 -- name: audit_range
 -- A range of ids (a day): each account's sums, those of ids below $4 apart, and the ids of up to $3
 -- messages whose rows contradict each other; audit_messages tells how. A segment's and a message's
--- last state are the greatest (final, at, status); recomputed is `lifecycle.aggregate`.
+-- last state are the greatest (rank, at, status); recomputed is `lifecycle.aggregate`.
 WITH segment AS (
     SELECT account_id, message_id, segment,
            sum(posted_micros)::bigint AS posted, sum(voided_micros)::bigint AS voided,
@@ -729,8 +729,8 @@ WITH segment AS (
            count(*) FILTER (WHERE posted_micros <> 0 OR voided_micros <> 0) AS moves,
            count(*) FILTER (WHERE closes) AS closings,
            bool_or(kind = 4) AND NOT bool_or(kind = 1) AS unsubmitted,
-           max(ARRAY[(segment_status >= 10)::int, at, segment_status]) AS own,
-           max(ARRAY[(status >= 10)::int, at, status]) AS whole
+           max(ARRAY[status_rank(segment_status), at, segment_status]) AS own,
+           max(ARRAY[status_rank(status), at, status]) AS whole
     FROM events WHERE message_id >= $1 AND message_id < $2
     GROUP BY account_id, message_id, segment
 ),
@@ -866,7 +866,7 @@ LEFT JOIN LATERAL (
     SELECT status, at, error FROM events
     WHERE account_id = m.account_id AND message_id = m.id
       AND kind <> 11 -- as in claim_emails
-    ORDER BY (status >= 10) DESC, at DESC, status DESC LIMIT 1
+    ORDER BY status_rank(status) DESC, at DESC, status DESC LIMIT 1
 ) e ON true
 WHERE m.account_id = $1 AND m.id = $2
 
@@ -1195,7 +1195,7 @@ LEFT JOIN LATERAL (
 ) m ON true
 LEFT JOIN LATERAL (
     SELECT status FROM events WHERE account_id = w.account_id AND message_id = w.message_id
-    ORDER BY (status >= 10) DESC, at DESC, status DESC LIMIT 1
+    ORDER BY status_rank(status) DESC, at DESC, status DESC LIMIT 1
 ) e ON true
 LEFT JOIN email_fallbacks f ON f.account_id = w.account_id AND f.message_id = w.message_id
 ORDER BY w.account_id, w.message_id

@@ -8,6 +8,7 @@ from pathlib import Path
 import asyncpg
 
 import gateway
+from gateway.lifecycle import Status
 from gateway.store.postgres import Database
 from gateway.store.queries import QUERIES
 
@@ -31,3 +32,10 @@ def test_every_query_is_used() -> None:
         for name in re.findall(r'query\("(\w+)"\)', source.read_text(encoding="utf-8"))
     }
     assert used == QUERIES.keys()
+
+
+async def test_the_store_ranks_states_as_the_gateway_does(database: Database) -> None:
+    ranks = await database.pool.fetch(
+        "SELECT s AS status, status_rank(s) AS rank FROM unnest($1::smallint[]) s", list(Status)
+    )
+    assert {row["status"]: row["rank"] for row in ranks} == {s.value: s.rank for s in Status}

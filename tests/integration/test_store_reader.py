@@ -11,6 +11,7 @@ from gateway.lifecycle import EventKind, Status
 from gateway.model import Account, MessageId
 from gateway.store import reader as reader_module
 from gateway.store.accounts import create_account, deposit
+from gateway.store.audit import audit
 from gateway.store.postgres import Database
 from gateway.store.reader import Reader
 from gateway.views import Search
@@ -270,6 +271,31 @@ async def test_a_status_is_shown_on_pages_as_on_the_message(
     one = await reader.fetch_message(account.id, message_id)
     assert one is not None
     assert [m.status for m in page.messages] == [one.status] == ["delivered"]
+
+
+async def test_what_was_given_up_by_a_clock_ahead_gives_way_to_its_receipt(
+    database: Database,
+    reader: Reader,
+    make_account: MakeAccount,
+    put_message: PutMessage,
+    put_event: PutEvent,
+) -> None:
+    account = await make_account()
+    message_id = await put_message(account)
+    now = time.time()
+    await put_event(account, message_id, EventKind.SUBMITTED, at=now)
+    await put_event(account, message_id, EventKind.NO_RECEIPT, at=now + 60)
+    await put_event(account, message_id, EventKind.RECEIPT, status=Status.DELIVERED, at=now + 2)
+    page = await reader.search_messages(account.id, Search(status="delivered"))
+    one = await reader.fetch_message(account.id, message_id)
+    assert one is not None
+    assert [m.status for m in page.messages] == ["delivered"]
+    assert (one.status, [part.status for part in one.parts]) == ("delivered", ["delivered"])
+    state = await database.pool.fetchval(
+        "SELECT status FROM message_states WHERE id = $1", message_id
+    )
+    assert state == Status.DELIVERED
+    assert (await audit(database, now)).findings == []
 
 
 async def test_a_client_ref_is_on_the_first_page_however_old_its_message(
