@@ -23,13 +23,13 @@ AT_START: Final = (
 
 AT_ONCE: Final = frozenset(
     {
-        *("messages", "dispatch"),
+        *("messages", "dispatch", "privacy"),
         *("carrier", "route", "sender", "margin"),
         *("plan", "price", "price_list", "cost", "cost_list"),
     }
 )
 """Tables of which at least something takes effect at once. Whoever adds a table names it here, when
-`Parts` passes it on to what goes by it, or above."""
+`Parts` passes it on to what goes by it or commands alone read it (`privacy`), or above."""
 
 
 def waits_for_start(key: str) -> bool:
