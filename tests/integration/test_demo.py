@@ -60,6 +60,8 @@ def start(folder: Path) -> Iterator[Start]:
             text=True,
             # Not even a colourful environment brings escape codes into a file.
             env=os.environ | {"FORCE_COLOR": "1", "DATABASE_URL": "postgresql://127.0.0.1:9/no"},
+            # Whoever runs in a shell's background ignores SIGINT, and so do those it starts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         started.append(process)
         return process
