@@ -6,9 +6,12 @@ what those don't say.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Components, Example, SecurityScheme
+from litestar.params import QueryParameter
 
 import gateway
 from gateway.api.problems import Problem, ReadinessProblem, title_of
@@ -28,6 +31,15 @@ path of what is wrong in the request. Ids are strings, times RFC 3339 in UTC, mo
 strings. 202 is answered only after the message is committed; with an `Idempotency-Key` (or a
 `client_ref`) a request can be repeated safely.
 """
+
+FirstDay = Annotated[
+    str,
+    QueryParameter(
+        name="from", description="The first day, 2026-01-31; of this month if left out."
+    ),
+]
+LastDay = Annotated[str, QueryParameter(name="to", description="The last day; today if left out.")]
+"""Empty when left out; `queries.build_days` reads the two."""
 
 MESSAGE_EXAMPLES = [
     Example(summary="A text", value={"to": "+4917012345678", "from": "Shop", "text": "Hello"}),

@@ -10,7 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 
 from gateway.api.answers import JSON, encode
-from gateway.api.openapi import NEEDS_READ, problem_responses
+from gateway.api.openapi import NEEDS_READ, FirstDay, LastDay, problem_responses
 from gateway.api.ports import Reading
 from gateway.api.queries import build_days, check_parameters
 from gateway.model import Account
@@ -39,15 +39,8 @@ def build_statement_handler(reading: Reading) -> HTTPRouteHandler:
     )
     async def fetch_statement(
         request: Request[Account, Any, Any],
-        first: Annotated[
-            str,
-            QueryParameter(
-                name="from", description="The first day, 2026-01-31; of this month if left out."
-            ),
-        ] = "",
-        last: Annotated[
-            str, QueryParameter(name="to", description="The last day; today if left out.")
-        ] = "",
+        first: FirstDay = "",
+        last: LastDay = "",
         by: Annotated[
             Literal["day", "country", "operator", "tag"],
             QueryParameter(description="What a line is of."),

@@ -233,8 +233,8 @@ FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 WHERE i.inhparent IN ('messages'::regclass, 'events'::regclass) AND c.relname ~ '_p\d{8}$'
 ORDER BY day
 
--- name: count_open
--- Messages of a range of ids of which something may still be sent. Those below their queue's mark
+-- name: find_open
+-- The messages of a range of ids of which something may still be sent. Those below their queue's mark
 -- are closed, so that only what lies above it is looked at, and what waited for an hour; of a day
 -- that is long past that is next to nothing. Queues are found by steps over their index.
 WITH RECURSIVE queues AS (
@@ -258,7 +258,7 @@ doubtful AS (
     UNION ALL
     SELECT account_id, id FROM messages WHERE id >= $1 AND id < $2 AND send_at IS NOT NULL
 )
-SELECT count(*) FROM doubtful m
+SELECT m.account_id, m.id FROM doubtful m
 WHERE NOT EXISTS (
     SELECT FROM events e
     WHERE e.account_id = m.account_id AND e.message_id = m.id AND e.closes
@@ -1393,41 +1393,6 @@ INSERT INTO days_without_texts (day) VALUES ($1) ON CONFLICT DO NOTHING
 
 -- name: forget_days_without_texts
 DELETE FROM days_without_texts WHERE day < $1
-
--- name: find_needed_texts
--- Of a day's messages ($1 and $2 bound its ids): those of which something may still be sent, as
--- count_open finds them, and those whose email is to be sent.
-WITH RECURSIVE queues AS (
-    (SELECT carrier_id, lane FROM messages WHERE id >= $1 AND id < $2 AND send_at IS NULL
-     ORDER BY carrier_id, lane LIMIT 1)
-    UNION ALL
-    SELECT n.carrier_id, n.lane FROM queues q CROSS JOIN LATERAL (
-        SELECT carrier_id, lane FROM messages
-        WHERE id >= $1 AND id < $2 AND send_at IS NULL
-          AND (carrier_id, lane) > (q.carrier_id, q.lane)
-        ORDER BY carrier_id, lane LIMIT 1) n
-),
-doubtful AS (
-    SELECT m.account_id, m.id
-    FROM queues q
-    LEFT JOIN queue_marks k USING (carrier_id, lane)
-    CROSS JOIN LATERAL (
-        SELECT account_id, id FROM messages
-        WHERE carrier_id = q.carrier_id AND lane = q.lane AND send_at IS NULL
-          AND id >= greatest($1, k.open_from) AND id < $2) m
-    UNION ALL
-    SELECT account_id, id FROM messages WHERE id >= $1 AND id < $2 AND send_at IS NOT NULL
-)
-INSERT INTO needed_texts
-SELECT account_id, id FROM doubtful m
-WHERE NOT EXISTS (
-    SELECT FROM events e
-    WHERE e.account_id = m.account_id AND e.message_id = m.id AND e.closes
-      AND e.message_id >= $1 AND e.message_id < $2)
-UNION
-SELECT account_id, message_id FROM email_fallbacks
-WHERE message_id >= $1 AND message_id < $2 AND state = 0
-ON CONFLICT DO NOTHING
 
 -- name: fetch_needed_texts
 -- With whether each is needed still.

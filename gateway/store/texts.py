@@ -37,7 +37,13 @@ _TEXT_COLUMNS = frozenset({"body", "data", "udh"})
 _WITHOUT = query("fetch_days_without_texts")
 _NOTE = query("note_day_without_texts")
 _FORGET_DAYS = query("forget_days_without_texts")
-_FIND_NEEDED = query("find_needed_texts")
+# Of a day's messages: those of which something may still be sent, or whose email is to be.
+_FIND_NEEDED = f"""INSERT INTO needed_texts
+    SELECT account_id, id FROM ({query("find_open")}) open
+    UNION
+    SELECT account_id, message_id FROM email_fallbacks
+    WHERE message_id >= $1 AND message_id < $2 AND state = 0
+    ON CONFLICT DO NOTHING"""  # noqa: S608 (our own)
 _FETCH_NEEDED = query("fetch_needed_texts")
 _ERASE = query("erase_texts")
 _SETTLE = query("settle_needed_texts")
