@@ -34,6 +34,7 @@ from rich.table import Table
 
 from bench.chaos.customer import Customer
 from bench.chaos.relay import CarrierRelay
+from bench.chaos.world import CARRIER_SCRIPT
 from bench.peers.processes import find_free_ports
 from gateway.demo.children import Child
 from gateway.smpp.pdu import Frame
@@ -67,12 +68,6 @@ reconnect_max_s = 1.0
 carriers = ["alpha"]
 [[price]]
 price = "0.0075"
-"""
-_SCRIPT: Final = """
-identity = "tag"
-[[rule]]
-latency = 0.005
-delay = 0.3
 """
 
 
@@ -139,7 +134,7 @@ class Pair:
                 )
             )
         script = self._folder / "carrier.toml"
-        script.write_text(_SCRIPT)
+        script.write_text(CARRIER_SCRIPT)
         carrier = self._spawn(
             "bench.smsc", "--port", str(self.carrier_port), "--script", str(script)
         )

@@ -61,7 +61,7 @@ carriers = ["alpha"]
 [[price]]
 price = "0.0075"
 """
-_SCRIPT: Final = """
+CARRIER_SCRIPT: Final = """
 identity = "tag"
 [[rule]]
 latency = 0.005
@@ -86,7 +86,7 @@ class World:
         self.http_port, self.carrier_port, self._control_port = find_free_ports(3)
         self._settings = folder / "gateway.toml"
         self._script = folder / "carrier.toml"
-        self._script.write_text(_SCRIPT)
+        self._script.write_text(CARRIER_SCRIPT)
         self._gateway: Child | None = None
         self._carrier: Child | None = None
         self._lives = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 from pathlib import Path
@@ -13,7 +12,7 @@ import msgspec
 
 from gateway.cli import values
 from gateway.cli.output import print_fields, print_json, print_note, print_table, waiting
-from gateway.cli.session import Session, get_account, pass_session
+from gateway.cli.session import Session, get_account, pass_session, wait_until
 from gateway.cli.values import config_option, examples, json_option
 from gateway.erasing import Eraser, NoMemory
 from gateway.errors import Rejected
@@ -127,8 +126,13 @@ def erase(
             now=time.time(),
         )
         served = await is_owned(database)
+
+        async def is_looked_at() -> bool:
+            (view,) = await erasures.list_erasures(erasure_id=erasure_id)
+            return bool(view.looked_at)
+
         if served:
-            await _wait(erasures, erasure_id, wait_s)
+            await wait_until(is_looked_at, wait_s, POLL_S)
         else:
             await Eraser(erasures, NoMemory()).advance_all()
         (view,) = await erasures.list_erasures(erasure_id=erasure_id)
@@ -225,16 +229,6 @@ def _create(path: Path) -> IO[bytes]:
         return path.open("wb")
     except OSError as error:
         raise Rejected("output", f"{path}: {error.strerror}", field="--output") from None
-
-
-async def _wait(erasures: Erasures, erasure_id: int, wait_s: float) -> None:
-    """Wait until the gateway has gone through it, whether something is left or not."""
-    deadline = time.monotonic() + wait_s
-    while time.monotonic() < deadline:
-        (view,) = await erasures.list_erasures(erasure_id=erasure_id)
-        if view.looked_at:
-            return
-        await asyncio.sleep(POLL_S)
 
 
 def _print_erasure(view: ErasureView) -> None:

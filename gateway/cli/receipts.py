@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from datetime import UTC, datetime
 
 import click
 
 from gateway.cli.output import moment, print_json, print_line, print_note, print_table, waiting
-from gateway.cli.session import Session, pass_session
+from gateway.cli.session import Session, pass_session, wait_until
 from gateway.cli.values import config_option, examples, json_option
 from gateway.errors import Rejected
 from gateway.lines import build_id_rule
@@ -114,8 +112,13 @@ def rematch(session: Session, carrier: str | None, wait_s: float, as_json: bool)
         carrier_id = await _find(database, carrier)
         asked = await unmatched.ask_again(database, carrier_id)
         served = await is_owned(database)
+
+        async def is_done() -> bool:
+            untried, _ = await unmatched.count_left(database, asked)
+            return not untried
+
         if served:
-            await _wait(database, asked, wait_s)
+            await wait_until(is_done, wait_s, POLL_S)
         left = await unmatched.count_left(database, asked)
         return asked, served, left, await _list_stale(session, database)
 
@@ -140,15 +143,6 @@ async def _find(database: Database, name: str | None) -> CarrierId | None:
         if known == name:
             return CarrierId(carrier_id)
     raise Rejected("carrier_unknown", f"no carrier {name!r} was ever served", status=404)
-
-
-async def _wait(database: Database, asked: Asked, wait_s: float) -> None:
-    deadline = time.monotonic() + wait_s
-    while time.monotonic() < deadline:
-        untried, _ = await unmatched.count_left(database, asked)
-        if not untried:
-            return
-        await asyncio.sleep(POLL_S)
 
 
 async def _list_stale(session: Session, database: Database) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import cached_property
 from pathlib import Path
@@ -128,6 +129,15 @@ class Session:
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)
+
+
+async def wait_until(is_done: Callable[[], Awaitable[bool]], wait_s: float, look_s: float) -> None:
+    """Ask every `look_s` whether the gateway has done it, for at most `wait_s`."""
+    deadline = time.monotonic() + wait_s
+    while time.monotonic() < deadline:
+        if await is_done():
+            return
+        await asyncio.sleep(look_s)
 
 
 async def get_account(database: Database, name: str) -> Standing:
