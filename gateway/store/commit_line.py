@@ -85,9 +85,8 @@ class CommitLine:
             if self._in_doubt and await self._is_in(connection):
                 return LOST
             try:
-                result = await asyncio.wait_for(
-                    run(connection, self._seq + 1), _remaining(deadline, STATEMENT_TIMEOUT_S)
-                )
+                async with asyncio.timeout(_remaining(deadline, STATEMENT_TIMEOUT_S)):
+                    result = await run(connection, self._seq + 1)
             except asyncpg.PostgresError as error:
                 if getattr(error, "sqlstate", "") == NOT_THE_NEXT_BATCH:
                     self._in_doubt = True  # the first attempt got through while this one waited
