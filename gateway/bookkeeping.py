@@ -14,6 +14,7 @@ from gateway.credit.volumes import MonthVolumes, month_of
 from gateway.logs import get_logger
 from gateway.metrics import Metrics
 from gateway.model import Message
+from gateway.nodes.duties import BOOKS, Owns, owns_all, while_owned
 from gateway.periodic import repeat
 from gateway.store.low_balances import count_low_balances, tell_low_balances
 from gateway.store.postgres import Database
@@ -37,6 +38,7 @@ class Bookkeeper:
         *,
         wake_hooks: Callable[[], None],
         lag_s: float,
+        owns: Owns = owns_all,
     ) -> None:
         """`lag_s`: how long a message may take from its acceptance to its commit."""
         self._database = database
@@ -45,6 +47,7 @@ class Bookkeeper:
         self._prices = prices
         self._metrics = metrics
         self._wake_hooks = wake_hooks
+        self._owns = owns
         self._counter = Counter(database, lag_s=lag_s)
         self._low: int | None = None
         metrics.watch_low_balances(lambda: float(self._low or 0))
@@ -56,9 +59,10 @@ class Bookkeeper:
     async def run(self) -> None:
         """Do every duty at its interval, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(repeat("low_balances", LOW_BALANCES_S, self._tell_low_balances))
+            group.create_task(repeat("low_balances", LOW_BALANCES_S, self._see_to_low_balances))
             group.create_task(repeat("usage", COUNT_S, self._count_usage))
-            group.create_task(repeat("usage_retention", FORGET_S, self._forget_usage))
+            forget = while_owned(self._owns, BOOKS, self._forget_usage)
+            group.create_task(repeat("usage_retention", FORGET_S, forget))
 
     def stored(self, messages: Iterable[Message]) -> None:
         """Count messages that were just committed."""
@@ -69,8 +73,9 @@ class Bookkeeper:
             self._volumes.add(message.account_id, message.segments, int(message.accepted_at))
 
     async def _count_usage(self) -> None:
-        await self._counter.count_up(time.time())
-        await self._learn_volumes()
+        if self._owns(BOOKS):
+            await self._counter.count_up(time.time())
+        await self._learn_volumes()  # the other nodes' part of them as well
 
     async def _learn_volumes(self) -> None:
         prices = self._prices()
@@ -79,6 +84,12 @@ class Bookkeeper:
         month = month_of(int(time.time()))
         counts = await fetch_volumes(self._database, date(*month, 1))
         self._volumes.learn(month, counts)
+
+    async def _see_to_low_balances(self) -> None:
+        if self._owns(BOOKS):
+            await self._tell_low_balances()
+        else:
+            self._low = None
 
     async def _tell_low_balances(self) -> None:
         crossed = await tell_low_balances(self._database, time.time())

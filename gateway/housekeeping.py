@@ -1,6 +1,7 @@
 """The node's slow clockwork: partitions, retention, receipts that never came, how much waits.
 
-Each duty runs on its own interval and survives the database being away.
+Each duty runs on its own interval and survives the database being away. What is about rows is done
+by the one node that has the lease for it, what is about a node's memory by each.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
 from gateway.logs import get_logger
 from gateway.metrics import Metrics
 from gateway.model import CarrierId
+from gateway.nodes.duties import HOUSEKEEPING, Owns, owns_all, while_owned
 from gateway.outcomes import Event
 from gateway.periodic import repeat
 from gateway.receipts import ReceiptBook
@@ -55,8 +57,10 @@ class Housekeeper:
         asked_again: AskedAgain,
         try_taken_again: Callable[[], None],
         erase: Callable[[], Awaitable[None]],
+        owns: Owns = owns_all,
     ) -> None:
         self._erase = erase
+        self._owns = owns
         self._measure_emails = measure_emails
         self._settings = settings
         self._maintenance = maintenance
@@ -81,13 +85,21 @@ class Housekeeper:
             group.create_task(repeat("directory", DIRECTORY_S, self._directory.refresh))
             group.create_task(repeat("outbox_depth", DEPTH_S, self._measure_outbox))
             group.create_task(repeat("email_depth", DEPTH_S, self._measure_emails))
-            group.create_task(repeat("sweep", SWEEP_S, self._sweep))
-            group.create_task(repeat("rematch", REMATCH_S, self._rematch))
-            group.create_task(repeat("erase", ERASE_S, self._erase))
-            group.create_task(repeat("daily", DAILY_S, self._daily))
+            group.create_task(repeat("parked", SWEEP_S, self._forget_parked))
+            for name, every_s, duty in (
+                ("sweep", SWEEP_S, self._sweep),
+                ("rematch", REMATCH_S, self._rematch),
+                ("erase", ERASE_S, self._erase),
+                ("daily", DAILY_S, self._daily),
+            ):
+                group.create_task(
+                    repeat(name, every_s, while_owned(self._owns, HOUSEKEEPING, duty))
+                )
 
     async def _measure_outbox(self) -> None:
-        self._depth = await self._outbox.fetch_depth()
+        # It is all nodes': one of them shows it, so that a sum over nodes is right as well.
+        ours = self._owns(HOUSEKEEPING)
+        self._depth = await self._outbox.fetch_depth() if ours else OutboxDepth(0, 0, None)
 
     def _age_s(self) -> float:
         oldest = self._depth.oldest_at
@@ -125,13 +137,15 @@ class Housekeeper:
             await self._asked_again.settle()
             log.info("receipts_tried_again", count=count)
 
+    async def _forget_parked(self) -> None:
+        """Let go of receipts that wait in memory for their submission no more."""
+        for carrier_id in self._book.forget_parked(time.time() - self._settings.receipt_parked_s):
+            self._on_unmatched(carrier_id)
+
     async def _sweep(self) -> None:
         """Give up receipts without a submission, and submissions without a receipt."""
         wall = time.time()
-        parked_s = self._settings.receipt_parked_s
-        given_up = await self._maintenance.give_up_parked(wall, parked_s)
-        for carrier_id in self._book.forget_parked(wall - parked_s):
-            self._on_unmatched(carrier_id)
+        given_up = await self._maintenance.give_up_parked(wall, self._settings.receipt_parked_s)
         if given_up:
             log.warning("receipts_unmatched", count=given_up)
         # What was decided before `wall` is committed, however long the store was away: the mark

@@ -43,6 +43,7 @@ from gateway.logs import get_logger
 from gateway.lookups import ReceiptLookups, key_under_present_rule
 from gateway.metrics import Metrics
 from gateway.model import AccountId, CarrierId, Lane, Message, Micros
+from gateway.nodes.duties import EMAILS, WEBHOOKS, SentByOne
 from gateway.operators import OperatorKeeper
 from gateway.outcomes import Event
 from gateway.owner import Owner
@@ -155,7 +156,9 @@ class Parts:
         """Build who writes what becomes of messages, and who tells customers of it."""
         config, metrics = self._config, self._metrics
         self._outbox = PostgresOutbox(self._database)
-        self.hooks = WebhookSender(self._outbox, config.webhooks, metrics.webhooks)
+        self.hooks = SentByOne(
+            WEBHOOKS, lambda: WebhookSender(self._outbox, config.webhooks, metrics.webhooks)
+        )
         self.outcome_writer = OutcomeWriter(
             self.outcome_line,
             self._on_written,
@@ -173,17 +176,12 @@ class Parts:
             after_max_s=config.messages.validity_max_s,
         )
         fallback_store = FallbackStore(self._database)
-        self.emails = (
-            EmailSender(
-                fallback_store,
-                config.email,
-                templates,
-                metrics.email,
-                wake_hooks=self.hooks.wake,
-            )
-            if config.email.host
-            else None
+        send_emails = partial(
+            EmailSender,
+            *(fallback_store, config.email, templates, metrics.email),
+            wake_hooks=self.hooks.wake,
         )
+        self.emails = SentByOne(EMAILS, send_emails) if config.email.host else None
         self._email_depth = EmailDepth(fallback_store, metrics.email)
         self.customers = CustomersFront(
             config.smpp,

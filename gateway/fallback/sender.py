@@ -128,6 +128,10 @@ class EmailSender:
     def _held(self) -> int:
         return len(self._queue) + len(self._tasks) + len(self._settled) + len(self._put_off)
 
+    def wake(self) -> None:
+        """Look whether anything is due by now."""
+        self._changed.set()
+
     async def run(self) -> None:
         """Send until `stop()`; once only."""
         self._finished.clear()

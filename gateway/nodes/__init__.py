@@ -1,0 +1,1 @@
+"""Several gateways on one database: who does what, and what they ask of each other."""

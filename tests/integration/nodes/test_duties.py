@@ -1,0 +1,95 @@
+"""Senders of which one node at a time has one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from gateway.nodes import duties
+from gateway.nodes.duties import WEBHOOKS, SentByOne, while_owned
+
+TIMEOUT_S = 20.0
+
+
+class Noted:
+    """A sender that notes what is done with it."""
+
+    def __init__(self, said: list[str]) -> None:
+        self._said = said
+        self._ended = asyncio.Event()
+
+    def wake(self) -> None:
+        self._said.append("woken")
+
+    async def run(self) -> None:
+        self._said.append("runs")
+        await self._ended.wait()
+        self._said.append("has given back")
+
+    async def stop(self, timeout_s: float) -> None:
+        self._ended.set()
+
+
+@pytest.fixture(autouse=True)
+def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duties, "LOOK_S", 0.01)
+
+
+async def until(so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(TIMEOUT_S):
+        while not so():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_sender_begins_and_ends_with_its_duty() -> None:
+    said: list[str] = []
+    held: set[str] = set()
+    sender = SentByOne(WEBHOOKS, lambda: Noted(said), held.__contains__)
+    running = asyncio.create_task(sender.run())
+    sender.wake()
+    assert not (sender.sending or said)
+    for _ in range(2):
+        held.add(WEBHOOKS)
+        await until(lambda: said[-1:] == ["runs"])
+        sender.wake()
+        held.clear()
+        await until(lambda: not sender.sending)
+    assert said == ["runs", "woken", "has given back"] * 2
+    await sender.stop(1.0)
+    await running
+
+
+async def test_a_stop_ends_what_is_under_way_first() -> None:
+    said: list[str] = []
+    sender = SentByOne(WEBHOOKS, lambda: Noted(said))
+    running = asyncio.create_task(sender.run())
+    await until(lambda: bool(said))
+    await sender.stop(1.0)
+    assert said == ["runs", "has given back"]
+    await running
+
+
+async def test_a_sender_that_breaks_is_no_silent_end() -> None:
+    class Broken(Noted):
+        async def run(self) -> None:
+            raise RuntimeError("broke")
+
+    sender = SentByOne(WEBHOOKS, lambda: Broken([]))
+    with pytest.raises(ExceptionGroup, match="unhandled"):
+        await sender.run()
+
+
+async def test_a_duty_is_done_only_while_its_lease_is_ours() -> None:
+    done: list[str] = []
+    held: set[str] = set()
+
+    async def duty() -> None:
+        done.append("done")
+
+    guarded = while_owned(held.__contains__, WEBHOOKS, duty)
+    await guarded()
+    held.add(WEBHOOKS)
+    await guarded()
+    assert done == ["done"]
