@@ -161,7 +161,7 @@ class Gateway:
             await _recover(parts)
             parts.live.carriers.begin(group, self.config.dispatch.stop_timeout_s)
             background.append(group.create_task(parts.watch.run(), name="settings"))
-            http = HttpServer(parts.api, submit=parts.api.submit)
+            http = HttpServer(parts.api, submit=parts.api.submit, proxies=parts.proxies)
             await self._listen(http, parts)
             on_ready()
             try:

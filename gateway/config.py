@@ -104,6 +104,10 @@ class Http(Section, frozen=True, kw_only=True):
     """How long a request waits for its commit before it is told 503."""
     login_failures_per_min: PositiveInt = 30
     """Wrong keys from one address before it is told to wait."""
+    trusted_proxies: Annotated[tuple[str, ...], Meta(max_length=64)] = ()
+    """Addresses and networks of proxies of ours; whose requests they pass on they are asked."""
+    forwarded_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
+    """The one that they write. The other one, and either from anybody else, is a client's word."""
     peers: tuple[Literal["kannel", "jasmin"], ...] = ("kannel", "jasmin")
     """Whose HTTP calls are answered besides our own (docs/compatibility.md)."""
 

@@ -35,7 +35,8 @@ from gateway.config import (
     Smpp,
 )
 from gateway.email_address import BadAddress, parse_address, parse_mailbox
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, Rejected
+from gateway.scopes import read_networks
 
 S = TypeVar("S", bound=Section)
 T = TypeVar("T")
@@ -124,6 +125,7 @@ def printable_config(config: Config) -> dict[str, Any]:
 
 def _check_listening(http: Http, smpp: Smpp) -> Iterator[ConfigError]:
     yield from _check_ports("http", http.plain, http.port, http.tls)
+    yield from _check_proxies(http)
     if not smpp.enabled:
         return
     yield from _check_ports("smpp", smpp.plain, smpp.port, smpp.tls)
@@ -136,6 +138,18 @@ def _check_listening(http: Http, smpp: Smpp) -> Iterator[ConfigError]:
     if smpp.login_wait_max_s >= smpp.session_init_s:
         yield ConfigError(
             "smpp.login_wait_max_s", "must end before session_init_s, or no bind is ever answered"
+        )
+
+
+def _check_proxies(http: Http) -> Iterator[ConfigError]:
+    try:
+        networks = read_networks(http.trusted_proxies)
+    except Rejected as error:
+        yield ConfigError("http.trusted_proxies", error.detail)
+        return
+    if any(not network.prefixlen for network in networks):
+        yield ConfigError(
+            "http.trusted_proxies", "trusts everybody, who then may come from any address"
         )
 
 

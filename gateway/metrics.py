@@ -104,6 +104,10 @@ class _Families:
             "http_request_seconds", "Answering a request.", _QUICK_S, "route", "status"
         )
 
+        self.refused_logins = counter(
+            "http_logins_refused_total", "Requests not let in, by reason.", "reason"
+        )
+
         self.commit_seconds = histogram("commit_seconds", "One commit.", _QUICK_S, "writer")
         self.commit_items = histogram("commit_items", "Rows a commit took.", _BATCH, "writer")
         self.commit_failures = counter("commit_failures_total", "Commits that failed.", "writer")
@@ -284,6 +288,8 @@ class UpstreamMetrics:
     MODES = ("transmitter", "receiver", "transceiver")
     OUTCOMES = ("delivered", "refused", "overdue", "lost", "given_up")
     UNHEARD = ("full", "unbound", "tls")
+    REFUSALS = ("system_id", "credentials", "inactive", "address", "certificate", "too_many")
+    """Of binds, beside those that a start or a flood leads to; each is there before it happens."""
 
     def __init__(self, families: _Families, rejected: Callable[[str], None]) -> None:
         self._families = families
@@ -292,6 +298,8 @@ class UpstreamMetrics:
         self.submit_seconds = families.upstream_seconds.child()
         self._sent = families.deliveries_sent
         self._refused = _WordCounter(families.refused_binds)
+        for word in self.REFUSALS:
+            self._refused.add(word, 0)
         self._endings = _WordCounter(families.customer_endings)
         self._submissions = _WordCounter(families.upstream_submissions)
         self._unheard = {word: families.refused_connections.labels(word) for word in self.UNHEARD}
@@ -508,6 +516,8 @@ class CarrierMetrics:
 class Metrics:
     """All metrics of one node."""
 
+    LOGIN_REFUSALS = ("no_key", "key", "slowed", "inactive", "address", "scope")
+
     def __init__(self) -> None:
         # A gauge with its birthday beside every counter would double what is scraped.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no type for it
@@ -520,6 +530,9 @@ class Metrics:
             for lane in Lane
         }
         self._rejections = _WordCounter(families.rejections)
+        self._refused_logins = {
+            word: families.refused_logins.labels(word) for word in self.LOGIN_REFUSALS
+        }
         self._credit = {
             move: _WordCounter(families.credit, move)
             for move in ("reserved", "posted", "voided", "refunded")
@@ -563,6 +576,10 @@ class Metrics:
             child = self._families.http_seconds.child(route, f"{status // 100}xx")
             self._requests[key] = child
         child.observe(seconds)
+
+    def login_refused(self, reason: str) -> None:
+        """Count an HTTP request that was not let in."""
+        self._refused_logins[reason].inc()
 
     def balances_fell_low(self, accounts: int) -> None:
         """Count accounts that fell below their threshold."""

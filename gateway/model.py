@@ -151,6 +151,10 @@ class Account(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     networks: tuple[Network, ...] = ()
     """Where that key may come from; empty: from anywhere."""
 
+    def __repr__(self) -> str:
+        # An account ends up in messages of errors; what it signs with must not.
+        return f"Account(id={self.id}, name={self.name!r})"
+
 
 class SendRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """What a client asks for: one message to one number (`POST /v1/messages`).

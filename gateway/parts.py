@@ -13,6 +13,7 @@ from functools import partial
 
 from gateway.api.app import build_api
 from gateway.api.peers import Peers
+from gateway.api.proxies import TrustedProxies
 from gateway.bookkeeping import Bookkeeper
 from gateway.carriers import CarrierDesk, Line
 from gateway.condition import Condition
@@ -50,6 +51,7 @@ from gateway.owner import Owner
 from gateway.receipts import ReceiptBook
 from gateway.refunds import Refunds
 from gateway.retry import RetryLimits
+from gateway.scopes import read_networks
 from gateway.store.accounts import list_accounts
 from gateway.store.backlog import Backlog
 from gateway.store.carriers import list_carriers, register_carriers
@@ -354,6 +356,7 @@ class Parts:
         http = self._config.http
         self.http_tls = ListeningTls(http.tls, "http.tls", "http/1.1") if http.tls.enabled else None
         self.tls = TlsKeeper(self._tls_sources, self._metrics.tls)
+        self.proxies = TrustedProxies(read_networks(http.trusted_proxies), http.forwarded_header)
         self.api = build_api(
             self._config.http,
             submissions=intakes,
@@ -367,6 +370,7 @@ class Parts:
                 self._config.http.peers, self._config.messages.validity_max_s, self._outbox.put
             ),
             on_request=self._metrics.answered,
+            on_login_refused=self._metrics.login_refused,
             on_fault=lambda route, error: log.error("request_failed", route=route, exc_info=error),
         )
 

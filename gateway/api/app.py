@@ -18,6 +18,7 @@ from gateway.api.direct import DirectSubmit
 from gateway.api.docs import build_pages
 from gateway.api.document import complete_document, lower_to_30
 from gateway.api.gate import Gate
+from gateway.api.logins import LoginRefusal
 from gateway.api.openapi import openapi_config
 from gateway.api.peers import PeerCalls, Peers, build_peer_routes
 from gateway.api.ports import Condition, DeadEvents, Keys, Reading, Submissions, Treasury
@@ -49,6 +50,7 @@ def build_api(
     metrics_text: Callable[[], bytes],
     on_request: OnRequest | None = None,
     on_fault: OnFault | None = None,
+    on_login_refused: Callable[[LoginRefusal], None] = lambda reason: None,
     now: Callable[[], float] = time.monotonic,
     bypass: bool = True,
     peers: Peers = NO_PEERS,
@@ -56,11 +58,12 @@ def build_api(
     """Return the application that answers HTTP.
 
     `on_request` hears of every request that was answered, `on_fault` of every exception that was
-    answered 500. Without `bypass` the framework answers the submit routes too: the same, slower.
+    answered 500, `on_login_refused` of every request that was not let in. Without `bypass` the
+    framework answers the submit routes too: the same, slower.
     """
     on_request = on_request or _ignore_request
     on_fault = on_fault or _ignore_fault
-    gate = Gate(keys, config.login_failures_per_min, now)
+    gate = Gate(keys, config.login_failures_per_min, now, on_login_refused)
     calls = SubmitCalls(submissions, gate, config.batch_messages_max)
 
     def routers() -> list[Router]:

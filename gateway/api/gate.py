@@ -6,12 +6,15 @@ import math
 from collections.abc import Callable
 
 from gateway.api.heads import Fields, bearer_key
-from gateway.api.logins import FailedLogins
+from gateway.api.logins import FailedLogins, LoginRefusal, News
 from gateway.api.ports import Keys
 from gateway.errors import Rejected
+from gateway.logs import get_logger
 from gateway.model import Account, AccountId
 from gateway.scopes import admits, write_scopes
 from gateway.throttle.bucket import TokenBucket, Wait
+
+log = get_logger("api")
 
 WORKED_MAX = 20_000
 """Keys remembered as working, by Python's salted hash: a set of numbers, 2 MB at most."""
@@ -26,8 +29,17 @@ fractions come out some 1e-13 s late."""
 class Gate:
     """Lets requests in, each as the account that pays for it."""
 
-    def __init__(self, keys: Keys, login_failures_per_min: int, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        keys: Keys,
+        login_failures_per_min: int,
+        now: Callable[[], float],
+        on_refused: Callable[[LoginRefusal], None] = lambda reason: None,
+    ) -> None:
+        """`on_refused` hears of every request that is not let in."""
         self._keys = keys
+        self._on_refused = on_refused
+        self._news = News()
         self._failed = FailedLogins(login_failures_per_min)
         self._now = now
         self._worked: set[int] = set()
@@ -45,27 +57,27 @@ class Gate:
             return account
         key = bearer_key(fields)
         assert key is not None, "admit_known refuses without one"
-        return _permit(await self._look_up(key, address), address, scope)
+        return self._permit(await self._look_up(key, address), address, scope)
 
     async def admit_named(self, name: str, key: str, address: str, scope: int) -> Account:
         """As `admit`, for a key that came as the password beside an account's name."""
         if not key:
-            raise _unauthorized()
+            raise self._unauthorized(LoginRefusal.NO_KEY, address)
         account = self._keys.recall(key)
         if account is None:
             account = await self._look_up(key, address)
         if account.name != name:
             self._failed.count(address, self._now())
-            raise _unauthorized()
-        return _permit(account, address, scope)
+            raise self._unauthorized(LoginRefusal.KEY, address)
+        return self._permit(account, address, scope)
 
     def admit_known(self, fields: Fields, address: str, scope: int) -> Account | None:
         """As `admit`, for a key that was checked lately; None when it has to be looked up."""
         key = bearer_key(fields)
         if key is None:
-            raise _unauthorized()
+            raise self._unauthorized(LoginRefusal.NO_KEY, address)
         account = self._keys.recall(key)
-        return None if account is None else _permit(account, address, scope)
+        return None if account is None else self._permit(account, address, scope)
 
     def take(self, account: Account, count: int) -> None:
         """Count messages against the account's own rate; raises Rejected (429) above it.
@@ -107,7 +119,7 @@ class Gate:
         if account is None:
             self._worked.discard(mark)
             self._failed.count(address, self._now())
-            raise _unauthorized()
+            raise self._unauthorized(LoginRefusal.KEY, address)
         if len(self._worked) >= WORKED_MAX:
             self._worked.clear()
         self._worked.add(mark)
@@ -116,6 +128,7 @@ class Gate:
     def _refuse_guesses(self, address: str) -> None:
         wait_s = self._failed.wait_s(address, self._now())
         if wait_s:
+            self._note(LoginRefusal.SLOWED, address)
             raise Rejected(
                 "too_many_failed_logins",
                 "too many wrong keys came from this address; wait before the next",
@@ -123,17 +136,25 @@ class Gate:
                 retry_after_s=wait_s,
             )
 
+    def _permit(self, account: Account, address: str, scope: int) -> Account:
+        if not account.active:
+            self._note(LoginRefusal.INACTIVE, address, account.name)
+            raise Rejected("account_inactive", "this account is switched off", status=403)
+        if account.networks and not admits(account.networks, address):
+            self._note(LoginRefusal.ADDRESS, address, account.name)
+            raise Rejected("address_not_allowed", "this key may not come from there", status=403)
+        if not account.scopes & scope:
+            self._note(LoginRefusal.SCOPE, address, account.name)
+            (missing,) = write_scopes(scope)
+            raise Rejected("scope_missing", f"this key lacks the scope {missing}", status=403)
+        return account
 
-def _permit(account: Account, address: str, scope: int) -> Account:
-    if not account.active:
-        raise Rejected("account_inactive", "this account is switched off", status=403)
-    if account.networks and not admits(account.networks, address):
-        raise Rejected("address_not_allowed", "this key may not come from there", status=403)
-    if not account.scopes & scope:
-        (missing,) = write_scopes(scope)
-        raise Rejected("scope_missing", f"this key lacks the scope {missing}", status=403)
-    return account
+    def _unauthorized(self, reason: LoginRefusal, address: str) -> Rejected:
+        self._note(reason, address)
+        return Rejected("unauthorized", "send a valid key as Authorization: Bearer KEY", status=401)
 
-
-def _unauthorized() -> Rejected:
-    return Rejected("unauthorized", "send a valid key as Authorization: Bearer KEY", status=401)
+    def _note(self, reason: LoginRefusal, address: str, account: str = "") -> None:
+        """Count a refusal, and log it where that is news; `account` is whose key it is."""
+        self._on_refused(reason)
+        if self._news.is_news(reason, address, self._now()):
+            log.warning("login_refused", reason=reason, address=address, account=account)

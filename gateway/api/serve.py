@@ -32,8 +32,10 @@ from gateway.api.cycle import DirectCycle
 from gateway.api.direct import PATH, DirectSubmit
 from gateway.api.patience import Limits, Patience, Stage, Verdict
 from gateway.api.problems import answer_problem
+from gateway.api.proxies import TrustedProxies
 from gateway.tls.listener import TlsListener
 
+NO_PROXIES = TrustedProxies((), "x-forwarded-for")
 BACKLOG = 2_048
 CUT_OFF_S = 1.0
 """What cancelled requests may take to end."""
@@ -45,10 +47,16 @@ class HttpServer:
     """Serves one ASGI application on one address."""
 
     def __init__(
-        self, app: ASGIApp, limits: Limits | None = None, *, submit: DirectSubmit | None = None
+        self,
+        app: ASGIApp,
+        limits: Limits | None = None,
+        *,
+        submit: DirectSubmit | None = None,
+        proxies: TrustedProxies = NO_PROXIES,
     ) -> None:
         """`submit` takes the requests that it accepts without the application."""
         self._submit = submit
+        self._proxies = proxies
         self._limits = limits or Limits()
         self._config = uvicorn.Config(
             cast(ASGI3Application, app),
@@ -60,7 +68,8 @@ class HttpServer:
             log_config=None,
             log_level="critical",
             access_log=False,
-            # An X-Forwarded-For that anyone can write must not choose whose failures are counted.
+            # uvicorn's own way believes whatever stands in the header of an address; ours is
+            # `proxies.py`.
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=self._limits.keep_alive_s,
@@ -110,7 +119,13 @@ class HttpServer:
     def _make_protocol(self) -> GatewayProtocol:
         loop = asyncio.get_running_loop()
         return GatewayProtocol(
-            self._config, self._state, loop, self._limits, self._lost.set, self._submit
+            self._config,
+            self._state,
+            loop,
+            self._limits,
+            self._lost.set,
+            self._submit,
+            self._proxies,
         )
 
     def _greet(self, peer: object) -> GatewayProtocol | None:
@@ -192,11 +207,15 @@ class GatewayProtocol(HttpToolsProtocol):
         limits: Limits,
         on_lost: Callable[[], None],
         submit: DirectSubmit | None = None,
+        proxies: TrustedProxies = NO_PROXIES,
     ) -> None:
         super().__init__(config, state, app_state={}, _loop=loop)
         self._limits = limits
         self._on_lost = on_lost
         self._submit = submit
+        self._proxies = proxies
+        self._proxied = False
+        """Whether a proxy that we trust is at the other end."""
         self._patience = Patience()
         self._reads = 0
         self._read_bytes = 0
@@ -237,6 +256,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._proxied = self.client is not None and self._proxies.trusts(self.client[0])
         excess = len(self.connections) - self._limits.connections_max
         if excess > self._limits.connections_max:
             transport.abort()
@@ -274,6 +294,8 @@ class GatewayProtocol(HttpToolsProtocol):
             self._check_head_size(len(self.url) + sum(len(n) + len(v) for n, v in self.headers))
             if self._deaf:
                 raise HeadTooLarge
+        if self._proxied and self.client is not None:
+            self.scope["client"] = self._proxies.find_client(self.client[0], self.headers), 0
         if self.url == PATH and self._may_go_direct():
             self.cycle = cast(
                 RequestResponseCycle,
@@ -300,7 +322,8 @@ class GatewayProtocol(HttpToolsProtocol):
         if type(cycle) is DirectCycle:
             assert self._submit is not None, "there is no such cycle without it"
             cycle.more_body = False
-            address = self.client[0] if self.client else ""
+            client = self.scope["client"]
+            address = client[0] if client else ""
             self._submit.begin(self.headers, address, cycle.body, cycle.reply)
         else:
             super().on_message_complete()
