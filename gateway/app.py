@@ -17,10 +17,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from gateway.api.pages import NodePages
 from gateway.api.serve import HttpServer
 from gateway.config import Config
 from gateway.errors import GatewayError, StoreUnavailable
-from gateway.listening import check_addresses
+from gateway.listening import Place, check_addresses, keep_addresses
 from gateway.live.settings import Given, begin_settings
 from gateway.logs import get_logger
 from gateway.metrics import Metrics
@@ -34,6 +35,10 @@ from gateway.store.postgres import Database, connect_single
 log = get_logger("gateway")
 
 HTTP_STOP_S = 10.0
+LINGER_S = 1.0
+"""Where other nodes listen on the same address: how long a client may take to its next request on a
+connection, and hear that it is the last there."""
+PAGES_STOP_S = 1.0
 WEBHOOKS_STOP_S = 5.0
 EMAILS_STOP_S = 5.0
 FLUSH_STOP_S = 30.0
@@ -52,10 +57,12 @@ class Gateway:
         *,
         started_at: float | None = None,
         standby: bool = False,
+        place: Place | None = None,
     ) -> None:
         """`given` is where the settings come from; None: they are nobody's to change while the
         gateway runs. With `standby` it waits for the gateway that runs on its database to end,
-        however long that takes, and listens nowhere before."""
+        however long that takes, and listens nowhere before. `place` is among nodes that listen on
+        the same addresses, as `config` names them; who started them has checked those."""
         self.config = config
         self._given = given
         self.metrics = Metrics()
@@ -67,6 +74,9 @@ class Gateway:
         """There once the node owns its database."""
         self._started_at = time.monotonic() if started_at is None else started_at
         self._standby = standby
+        self._place = place
+        self.metrics_port = 0
+        """The port of this node's own pages, where it shares the others; 0: none."""
         self._stop = asyncio.Event()
         self._renew_certificates: Callable[[], None] = lambda: None
         """Until something is built of them, nothing is to be renewed."""
@@ -85,7 +95,7 @@ class Gateway:
         ConfigError: settings; CannotListen: a port is taken; NotTheOwner: another node;
         StoreUnavailable: no database at start.
         """
-        if not self._standby:
+        if not self._standby and self._place is None:
             await check_addresses(self.config)
         embedded: EmbeddedPostgres | None = None
         url = self.config.database_url
@@ -147,7 +157,8 @@ class Gateway:
     ) -> None:
         version: int | None = None
         if self._given is not None:
-            self.config, version = await begin_settings(database, self._given, self.config)
+            config, version = await begin_settings(database, self._given, self.config)
+            self.config = config if self._place is None else keep_addresses(config, self.config)
         parts = self.parts = Parts(self.config, self.metrics, url, database, owner)
         await parts.build(version)
         self._renew_certificates = parts.tls.look_soon
@@ -162,6 +173,8 @@ class Gateway:
             parts.live.carriers.begin(group, self.config.dispatch.stop_timeout_s)
             background.append(group.create_task(parts.watch.run(), name="settings"))
             http = HttpServer(parts.api, submit=parts.api.submit, proxies=parts.proxies)
+            pages = HttpServer(NodePages(parts.condition, self.metrics.render))
+            await self._open_pages(pages)
             await self._listen(http, parts)
             on_ready()
             try:
@@ -177,6 +190,7 @@ class Gateway:
                     task.cancel()
                 for line in parts.writer_lines:
                     await line.close()
+                await pages.stop(PAGES_STOP_S)
         log.info("stopped")
 
     def _start_background(
@@ -203,14 +217,22 @@ class Gateway:
             duties["postgres"] = _keep_alive(embedded, owner, parts)
         return [group.create_task(duty, name=name) for name, duty in duties.items()]
 
+    async def _open_pages(self, pages: HttpServer) -> None:
+        """Show this node's own pages, where it shares its addresses with others."""
+        if self._place is not None:
+            await pages.start(*self._place.metrics_address(self.config))
+            self.metrics_port = pages.port
+
     async def _listen(self, http: HttpServer, parts: Parts) -> None:
-        settings = self.config.http
+        settings, shared = self.config.http, self._place is not None
         if settings.plain:
-            await http.start(settings.host, settings.port)
+            await http.start(settings.host, settings.port, shared=shared)
         if (tls := parts.http_tls) is not None:
-            await http.start_tls(settings.host, settings.tls.port, lambda: tls.context)
+            await http.start_tls(
+                settings.host, settings.tls.port, lambda: tls.context, shared=shared
+            )
         self.port, self.https_port = http.port, http.tls_port
-        self.smpp_port, self.smpp_tls_port = await parts.customers.listen()
+        self.smpp_port, self.smpp_tls_port = await parts.customers.listen(shared=shared)
         parts.condition.serving = True
         log.info(
             "ready",
@@ -225,7 +247,8 @@ class Gateway:
         intake: asyncio.Task[None],
         outcomes: asyncio.Task[None],
     ) -> None:
-        await asyncio.gather(http.stop(HTTP_STOP_S), parts.customers.stop())
+        linger_s = 0.0 if self._place is None else LINGER_S
+        await asyncio.gather(http.stop(HTTP_STOP_S, linger_s=linger_s), parts.customers.stop())
         parts.intake_writer.stop()
         await asyncio.wait([intake], timeout=FLUSH_STOP_S)
         intake.cancel()

@@ -65,6 +65,11 @@ class Node(Section, frozen=True, kw_only=True):
     """postgresql://… (15 or later); the environment's DATABASE_URL wins over it."""
     database_connections: Annotated[int, Meta(ge=4, le=200)] = 10
     """Readers and maintenance share these; the two writers have one each."""
+    metrics_host: str = ""
+    """Of the ports below; empty: as `http.host`."""
+    metrics_port: Port = 8090
+    """The first of several nodes on this machine answers /metrics for itself here, the second on
+    the port after it, and so on; 0: any that are free. They share the ports of `http`."""
 
 
 class ListenTls(Section, frozen=True, kw_only=True):

@@ -37,10 +37,19 @@ from gateway.tls.listener import TlsListener
 
 NO_PROXIES = TrustedProxies((), "x-forwarded-for")
 BACKLOG = 2_048
+ACCEPT_TURNS = 2
+"""Of the event loop: in one it hears of the connections that wait, in the next it has them all."""
 CUT_OFF_S = 1.0
 """What cancelled requests may take to end."""
 TICK_S = 1.0
 """How often connections are looked at and the Date header is renewed."""
+
+
+class State(ServerState):
+    """What all connections of a server know."""
+
+    leaving = False
+    """Whether each connection's next answer is its last."""
 
 
 class HttpServer:
@@ -74,7 +83,7 @@ class HttpServer:
             server_header=False,
             timeout_keep_alive=self._limits.keep_alive_s,
         )
-        self._state = ServerState()
+        self._state = State()
         self._server: asyncio.Server | None = None
         self._secure: TlsListener[GatewayProtocol] | None = None
         self._tick: asyncio.TimerHandle | None = None
@@ -94,22 +103,30 @@ class HttpServer:
         """The port that is listened on with TLS; 0: none."""
         return self._secure.port if self._secure is not None else 0
 
-    async def start(self, host: str, port: int) -> None:
-        """Listen on `host` and `port` (0: any free one); raises OSError when that can't be."""
+    async def start(self, host: str, port: int, *, shared: bool = False) -> None:
+        """Listen on `host` and `port` (0: any free one), `shared` with processes that do so too;
+        raises OSError when that can't be."""
         assert self._server is None, "not started"
         self._begin()
         self._server = await asyncio.get_running_loop().create_server(
-            self._make_protocol, host, port, backlog=BACKLOG
+            self._make_protocol, host, port, backlog=BACKLOG, reuse_port=shared
         )
 
-    async def start_tls(self, host: str, port: int, current: Callable[[], ssl.SSLContext]) -> None:
+    async def start_tls(
+        self,
+        host: str,
+        port: int,
+        current: Callable[[], ssl.SSLContext],
+        *,
+        shared: bool = False,
+    ) -> None:
         """As `start`, with TLS and the context that is `current` when a connection comes."""
         assert self._secure is None, "not started"
         self._begin()
         self._secure = TlsListener(
             current, self._greet, lambda _: None, handshake_s=self._limits.head_timeout_s
         )
-        await self._secure.start(host, port)
+        await self._secure.start(host, port, shared=shared)
 
     def _begin(self) -> None:
         if self._tick is None:
@@ -134,13 +151,17 @@ class HttpServer:
         open_ones = len(self._state.connections) + self._secure.handshakes
         return self._make_protocol() if open_ones < 2 * self._limits.connections_max else None
 
-    async def stop(self, timeout_s: float) -> int:
+    async def stop(self, timeout_s: float, *, linger_s: float = 0.0) -> int:
         """Stop accepting, finish the requests that are under way, close every connection.
 
+        With `linger_s` a connection without a request has so long to bring one, whose answer says
+        that it is the last: its client then goes to who still listens, and nothing has failed.
         Returns how many requests were cut off because they took longer than `timeout_s`.
         """
         if self._server is None and self._secure is None:
             return 0
+        if linger_s:
+            await self._see_off(linger_s)
         if self._server is not None:
             self._server.close()
         if self._secure is not None:
@@ -162,6 +183,23 @@ class HttpServer:
             await self._server.wait_closed()
         self._server = self._secure = None
         return cut
+
+    async def _see_off(self, linger_s: float) -> None:
+        """Let in who is at the door already, close it, and answer what still comes from inside."""
+        for _ in range(ACCEPT_TURNS):
+            await asyncio.sleep(0)
+        if self._server is not None:
+            self._server.close()
+        if self._secure is not None:
+            await self._secure.close_door()
+        self._state.leaving = True
+        for connection in self._state.connections:
+            cast(GatewayProtocol, connection).end_with_this_answer()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(linger_s):
+                if self._secure is not None:
+                    await self._secure.settle()
+                await self._drain()
 
     async def _drain(self) -> None:
         while self._state.tasks or self._state.connections:
@@ -202,7 +240,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def __init__(
         self,
         config: uvicorn.Config,
-        state: ServerState,
+        state: State,
         loop: asyncio.AbstractEventLoop,
         limits: Limits,
         on_lost: Callable[[], None],
@@ -211,6 +249,7 @@ class GatewayProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, state, app_state={}, _loop=loop)
         self._limits = limits
+        self._state = state
         self._on_lost = on_lost
         self._submit = submit
         self._proxies = proxies
@@ -230,6 +269,11 @@ class GatewayProtocol(HttpToolsProtocol):
         """Whether a request is under way that no task stands for."""
         cycle: object = self.cycle
         return type(cycle) is DirectCycle and not cycle.response_complete
+
+    def end_with_this_answer(self) -> None:
+        """Have the request under way be the last, if there is one."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
 
     def look_after(self, now: float) -> None:
         """Close or refuse what takes too long; called every TICK_S."""
@@ -304,11 +348,13 @@ class GatewayProtocol(HttpToolsProtocol):
                     self.transport,
                     self.server_state.default_headers,
                     self.on_response_complete,
-                    keep_alive=self.parser.should_keep_alive(),
+                    keep_alive=self.parser.should_keep_alive() and not self._state.leaving,
                 ),
             )
         else:
             super().on_headers_complete()
+            if self._state.leaving and self.cycle is not None:
+                self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         cycle: object = self.cycle

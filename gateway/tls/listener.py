@@ -11,6 +11,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -55,15 +56,19 @@ class TlsListener(Generic[P]):
         """How many are under way."""
         return len(self._handshakes)
 
-    async def start(self, host: str, port: int) -> None:
-        """Listen on every address of the host (port 0: any that is free); raises OSError."""
+    async def start(self, host: str, port: int, *, shared: bool = False) -> None:
+        """Listen on every address of the host (port 0: any that is free), `shared` with processes
+        that do so too; raises OSError."""
         found = await self._loop.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
         try:
             for family, _, _, _, address in dict.fromkeys(found):
                 listener = socket.create_server(
-                    (address[0], self.port or port), family=family, backlog=BACKLOG
+                    (address[0], self.port or port),
+                    family=family,
+                    backlog=BACKLOG,
+                    reuse_port=shared,
                 )
                 listener.setblocking(False)
                 self._sockets.append(listener)
@@ -77,31 +82,47 @@ class TlsListener(Generic[P]):
 
     async def close(self) -> None:
         """Accept nothing more, and break off handshakes."""
-        tasks = [*self._accepting, *self._handshakes]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await _cancel([*self._accepting, *self._handshakes])
+        self._close_sockets()
+
+    async def close_door(self) -> None:
+        """Accept who waits already and nobody more; handshakes go on."""
+        await _cancel(self._accepting)
+        for each in self._sockets:
+            with suppress(OSError):  # nobody is left, at the latest
+                while True:
+                    self._begin(*each.accept())
+        self._close_sockets()
+
+    def _close_sockets(self) -> None:
         for each in self._sockets:
             each.close()
         self._sockets, self._accepting = [], []
+
+    async def settle(self) -> None:
+        """Return when every handshake that is under way has ended."""
+        if self._handshakes:
+            await asyncio.wait(self._handshakes)
 
     async def _accept(self, listener: socket.socket) -> None:
         """Accept until cancelled."""
         while True:
             try:
-                connection, peer = await self._loop.sock_accept(listener)
-                protocol = self._greet(peer)
-                if protocol is None:
-                    connection.close()
-                    continue
-                task = self._loop.create_task(self._secure(connection, protocol))
-                self._handshakes.add(task)
-                task.add_done_callback(partial(self._ended, connection, protocol))
+                self._begin(*await self._loop.sock_accept(listener))
             except Exception:
                 # Out of descriptors, mostly; whatever it is, others are to get in afterwards.
                 log.exception("accept_failed")
                 await asyncio.sleep(ACCEPT_PAUSE_S)
+
+    def _begin(self, connection: socket.socket, peer: object) -> None:
+        connection.setblocking(False)
+        protocol = self._greet(peer)
+        if protocol is None:
+            connection.close()
+            return
+        task = self._loop.create_task(self._secure(connection, protocol))
+        self._handshakes.add(task)
+        task.add_done_callback(partial(self._ended, connection, protocol))
 
     async def _secure(self, connection: socket.socket, protocol: P) -> None:
         try:
@@ -124,6 +145,13 @@ class TlsListener(Generic[P]):
         elif (error := task.exception()) is not None:
             log.error("handshake_broke", exc_info=error)
             self._failed(protocol)
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
 
 
 def _reason_of(error: OSError) -> str:

@@ -97,14 +97,14 @@ class CustomersFront:
         if self._server is not None:
             self._open_counts.begin(await count_open(self._database))
 
-    async def listen(self) -> tuple[int, int]:
+    async def listen(self, *, shared: bool = False) -> tuple[int, int]:
         """Let customers bind; return the ports without and with TLS, 0 for none.
 
-        Raises OSError when a port is taken.
+        With `shared` other processes listen there too. Raises OSError when a port is taken.
         """
         if self._server is None:
             return 0, 0
-        await self._server.start()
+        await self._server.start(shared=shared)
         return self._server.port, self._server.tls_port
 
     def tls_sources(self) -> Iterable[Source]:

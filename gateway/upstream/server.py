@@ -111,12 +111,16 @@ class SmppServer:
     def connections(self) -> int:
         return len(self._connections)
 
-    async def start(self) -> None:
-        """Listen; raises OSError when a port is taken."""
+    async def start(self, *, shared: bool = False) -> None:
+        """Listen, `shared` with processes that do so too; raises OSError when a port is taken."""
         settings = self._settings
         if settings.plain:
             self._plain = await self._loop.create_server(
-                self._make_link, settings.host, settings.port, backlog=BACKLOG
+                self._make_link,
+                settings.host,
+                settings.port,
+                backlog=BACKLOG,
+                reuse_port=shared,
             )
             self.port = self._plain.sockets[0].getsockname()[1]
             log.info("listening", port=self.port, tls=False)
@@ -127,7 +131,7 @@ class SmppServer:
                 self._handshake_failed,
                 handshake_s=settings.session_init_s,
             )
-            await self._secure.start(settings.host, settings.tls.port)
+            await self._secure.start(settings.host, settings.tls.port, shared=shared)
             self.tls_port = self._secure.port
             log.info("listening", port=self.tls_port, tls=True)
 
