@@ -47,6 +47,10 @@ if TYPE_CHECKING:
 log = get_logger("carriers")
 
 WATCH_S = 1.0
+AT_ONCE_MAX = 128
+"""Submissions to one bind in a turn of the loop, before what else happens has its turn: 2 ms. A
+whole window at once would find the carrier idle while it is cut, and this node idle while the
+carrier and then the store work through it: 9,900 messages a second in place of 11,700."""
 TIMER_GRAIN_S = 0.001
 """The loop's clock and timers count milliseconds. A timer for a part of one fires at once, again
 and again until that is over: 1,000 turns a second were half a million turns of the loop."""
@@ -213,9 +217,10 @@ class CarrierDesk:
         line.turn += 1
         count = len(line.binds)
         paced_until = math.inf
+        unfinished = False
         for place in range(count):
             bind = line.binds[(line.turn + place) % count]
-            room = bind.room
+            room = min(bind.room, AT_ONCE_MAX)
             if room <= 0:
                 continue
             pacer = line.pacers.get(bind) if line.pacers else None
@@ -233,9 +238,12 @@ class CarrierDesk:
                 return Limit.RATE
             if len(taken) < room:
                 return Limit.WINDOW
+            unfinished |= room == AT_ONCE_MAX
             if pacer is not None:
                 paced_until = min(paced_until, pacer.ready_at(1, now))
-        if paced_until < math.inf:
+        if unfinished:
+            self.wake(line.id)
+        elif paced_until < math.inf:
             self._pump_at(line, paced_until)
             return Limit.BIND_RATE
         return Limit.WINDOW if line.can_submit else Limit.UNBOUND
