@@ -35,14 +35,13 @@ class Status(enum.IntEnum):
     wire: str
     final: bool
     rank: int
-    """Of two events' states the one of higher rank holds, whatever their times say: what is final
-    before what is not, and what is known before what was given up. As `status_rank` in the store.
+    """Of two events' states the one of higher rank holds, whatever their times say, as clocks are
+    set: what is reached later on every way that segments can go. As `status_rank` in the store.
     """
 
     def __init__(self, value: int) -> None:
         self.wire = self._name_.lower()
         self.final = value >= 10
-        self.rank = 0 if value < 10 else 1 if value == 16 else 2
 
 
 STATUSES = {s.wire: s for s in Status}
@@ -57,6 +56,10 @@ _SEVERITY = (
     Status.DELIVERED,
 )
 """The worst segment names the message: a handset shows nothing of a text with a part missing."""
+
+_REACHED_LAST = (*(s for s in _SEVERITY if s is not Status.UNKNOWN), Status.UNKNOWN)
+for _status in Status:
+    _status.rank = 20 - _REACHED_LAST.index(_status) if _status.final else _status.value
 
 
 class EventKind(enum.IntEnum):

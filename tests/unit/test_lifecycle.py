@@ -144,3 +144,18 @@ def test_names_on_the_wire_are_lower_case_and_lead_back() -> None:
         assert status.wire == status.name.lower()
         assert STATUSES[status.wire] is status
     assert len({kind.wire for kind in EventKind}) == len(EventKind)
+
+
+def test_a_message_never_comes_to_a_state_of_lower_rank() -> None:
+    """So the state that holds is found among a message's events without asking for their times."""
+    for states in product(SEGMENT_STATES, repeat=3):
+        before = aggregate(states)
+        for proposed in SEGMENT_STATES:
+            after = aggregate((settle_segment(states[0], proposed), *states[1:]))
+            assert after.rank > before.rank or after is before
+
+
+def test_a_segment_never_comes_to_a_state_of_lower_rank() -> None:
+    for current, proposed in product(SEGMENT_STATES, repeat=2):
+        after = settle_segment(current, proposed)
+        assert after.rank > current.rank or after is current
