@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -20,12 +21,13 @@ from pathlib import Path
 from gateway.api.pages import NodePages
 from gateway.api.serve import HttpServer
 from gateway.config import Config
-from gateway.errors import GatewayError, StoreUnavailable
+from gateway.errors import GatewayError, NotTheOwner, StoreUnavailable
 from gateway.listening import Place, check_addresses, keep_addresses
 from gateway.live.settings import Given, begin_settings
 from gateway.logs import get_logger
 from gateway.metrics import Metrics
-from gateway.owner import Owner
+from gateway.nodes.claim import TAKE_TIMEOUT_S
+from gateway.nodes.keeper import Keeper
 from gateway.parts import Parts
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.embedded_start import join_embedded
@@ -115,25 +117,26 @@ class Gateway:
         self, url: str, embedded: EmbeddedPostgres | None, on_ready: Callable[[], None]
     ) -> None:
         await migrate(url)
-        owner = Owner(partial(connect_single, url, "owner"))
+        keeper = Keeper(partial(connect_single, url, "nodes"))
         try:
-            if not await self._own(owner):
+            if not await self._own(keeper):
                 return
             database = await Database.open(url, self.config.node.database_connections)
             try:
-                await self._run_owning(url, embedded, database, owner, on_ready)
+                await self._run_owning(url, embedded, database, keeper, on_ready)
             finally:
                 await database.close()
         finally:
-            await owner.release()
+            await keeper.leave()
 
-    async def _own(self, owner: Owner) -> bool:
+    async def _own(self, keeper: Keeper) -> bool:
         """Get the carriers; False when this node is to stop before they are to be had."""
+        await keeper.claim()
         if not self._standby:
-            await owner.take()
+            await _wait_alone(keeper, TAKE_TIMEOUT_S)
             return True
         log.info("standing_by")
-        taking = asyncio.create_task(owner.stand_by(), name="stand by")
+        taking = asyncio.create_task(_wait_alone(keeper, math.inf), name="stand by")
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
         try:
             await asyncio.wait([taking, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -152,18 +155,18 @@ class Gateway:
         url: str,
         embedded: EmbeddedPostgres | None,
         database: Database,
-        owner: Owner,
+        keeper: Keeper,
         on_ready: Callable[[], None],
     ) -> None:
         version: int | None = None
         if self._given is not None:
             config, version = await begin_settings(database, self._given, self.config)
             self.config = config if self._place is None else keep_addresses(config, self.config)
-        parts = self.parts = Parts(self.config, self.metrics, url, database, owner)
+        parts = self.parts = Parts(self.config, self.metrics, url, database, keeper)
         await parts.build(version)
         self._renew_certificates = parts.tls.look_soon
         async with asyncio.TaskGroup() as group:
-            background = self._start_background(group, parts, owner, embedded)
+            background = self._start_background(group, parts, keeper, embedded)
             hooks = group.create_task(parts.hooks.run(), name="webhooks")
             if parts.emails is not None:
                 group.create_task(parts.emails.run(), name="emails")
@@ -171,6 +174,7 @@ class Gateway:
             outcomes = group.create_task(parts.outcome_writer.run(), name="outcomes")
             await _recover(parts)
             parts.live.carriers.begin(group, self.config.dispatch.stop_timeout_s)
+            await keeper.begin(group, database)
             background.append(group.create_task(parts.watch.run(), name="settings"))
             http = HttpServer(parts.api, submit=parts.api.submit, proxies=parts.proxies)
             pages = HttpServer(NodePages(parts.condition, self.metrics.render))
@@ -197,12 +201,12 @@ class Gateway:
         self,
         group: asyncio.TaskGroup,
         parts: Parts,
-        owner: Owner,
+        keeper: Keeper,
         embedded: EmbeddedPostgres | None,
     ) -> list[asyncio.Task[None]]:
         """Start what runs until it is cancelled."""
         duties = {
-            "owner": owner.watch(),
+            "nodes": keeper.run(),
             "desk": parts.desk.watch(),
             "inbound": parts.inbound.watch(),
             "operators": parts.operators.watch(),
@@ -214,7 +218,7 @@ class Gateway:
             "certificates": parts.tls.run(),
         }
         if embedded is not None:
-            duties["postgres"] = _keep_alive(embedded, owner, parts)
+            duties["postgres"] = _keep_alive(embedded, keeper, parts)
         return [group.create_task(duty, name=name) for name, duty in duties.items()]
 
     async def _open_pages(self, pages: HttpServer) -> None:
@@ -260,6 +264,16 @@ class Gateway:
             await parts.ineligible.write()
 
 
+async def _wait_alone(keeper: Keeper, timeout_s: float) -> None:
+    """Return when no other node serves; raises NotTheOwner after `timeout_s`."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    while not await keeper.is_alone():
+        if loop.time() >= deadline:
+            raise NotTheOwner("another gateway runs on this database")
+        await asyncio.sleep(0.1)
+
+
 async def _recover(parts: Parts) -> None:
     parts.book.restore_parked(await parts.backlog.fetch_parked())
     await parts.customers.start()
@@ -270,11 +284,11 @@ async def _recover(parts: Parts) -> None:
         log.info("recovered", messages=count)
 
 
-async def _keep_alive(embedded: EmbeddedPostgres, owner: Owner, parts: Parts) -> None:
+async def _keep_alive(embedded: EmbeddedPostgres, keeper: Keeper, parts: Parts) -> None:
     """Start our own PostgreSQL again when it has died: nobody else looks after it."""
     while True:
         await asyncio.sleep(KEEP_ALIVE_S)
-        if not owner.away and not any(line.away for line in parts.writer_lines):
+        if not keeper.away and not any(line.away for line in parts.writer_lines):
             continue
         try:
             if await asyncio.to_thread(embedded.revive):

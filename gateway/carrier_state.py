@@ -91,6 +91,8 @@ class CarrierState:
     """While it is away: who could have taken over when its queue was last looked through. Looking
     again is for when there is somebody new, or something that did not choose as it came."""
 
+    begins_at: float = -math.inf
+    """From when on (monotonic) this node may send to it; never while it is another's."""
     gone: Gone | None = None
     """Why it takes no new messages: drained by hand, or being taken out. What has begun to leave
     goes on, as all parts of a text travel one way."""

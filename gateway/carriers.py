@@ -203,8 +203,10 @@ class CarrierDesk:
         if self._writer.full or not self._lease.allows(now):
             self._stalled = True
             state.note_limit(Limit.STORE, now)
-            if self._lease.begins_at > now:
-                self._pump_at(line, self._lease.begins_at)
+            return
+        if now < state.begins_at:
+            if state.begins_at < math.inf:
+                self._pump_at(line, state.begins_at)
             return
         state.note_limit(self._send(line, now, wall), now)
         if line.hold:

@@ -1,10 +1,10 @@
-"""How long a node may send on a lease that it shares no clock with anybody about.
+"""How long a node may send on a claim that it shares no clock with anybody about.
 
-The database's clock ends the lease for others. The node measures its own from *before* it asked,
+The database's clock ends the claim for others. The node measures its own from *before* it asked,
 and stops `MARGIN_S` early: its last segment left a second before anybody else can begin, so two
 owners one after the other never pass a carrier's rate.
 
-Not here: asking (`owner.py`).
+Not here: asking, and whose each carrier is (`nodes/`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import math
 from typing import Final
 
 TTL_S: Final = 3.5
-"""An owner that says nothing for so long has lost its carriers."""
+"""A node that says nothing for so long has lost what it holds. With finding out and binding, a
+killed node's carriers are served again within 5 s."""
 MARGIN_S: Final = 1.0
 """So much sooner it stops sending: the span over which a rate is counted."""
 BEAT_S: Final = 0.5
@@ -21,22 +22,16 @@ BEAT_S: Final = 0.5
 
 
 class Lease:
-    """When a node may send. Times are monotonic seconds."""
+    """Until when a node may send. Times are monotonic seconds."""
 
-    __slots__ = ("begins_at", "until")
+    __slots__ = ("until",)
 
-    def __init__(self, begins_at: float = math.inf, until: float = -math.inf) -> None:
-        self.begins_at = begins_at
+    def __init__(self, until: float = -math.inf) -> None:
         self.until = until
 
     def allows(self, now: float) -> bool:
-        """Say whether a segment may leave now."""
-        return self.begins_at <= now < self.until
-
-    def taken(self, asked_at: float, answered_at: float, quiet_s: float) -> None:
-        """Note that it was got after nobody had sent for so long."""
-        self.begins_at = answered_at + max(0.0, MARGIN_S - quiet_s)
-        self.until = asked_at + TTL_S - MARGIN_S
+        """Say whether a segment may leave now, to a carrier that is the node's."""
+        return now < self.until
 
     def renewed(self, asked_at: float) -> None:
         """Note a renewal that was granted at some time after it was asked for."""
@@ -46,5 +41,11 @@ class Lease:
         self.until = -math.inf
 
 
-ALWAYS: Final = Lease(-math.inf, math.inf)
+def begin_sending_at(taken_at: float, quiet_s: float) -> float:
+    """Return from when on a carrier may be sent to that was taken at `taken_at` (monotonic), after
+    nobody had sent to it for so long."""
+    return taken_at + max(0.0, MARGIN_S - quiet_s)
+
+
+ALWAYS: Final = Lease(math.inf)
 """Of who shares its carriers with nobody."""

@@ -7,6 +7,7 @@ order they start and stop is `app.py`'s.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -45,9 +46,10 @@ from gateway.lookups import ReceiptLookups, key_under_present_rule
 from gateway.metrics import Metrics
 from gateway.model import AccountId, CarrierId, Lane, Message, Micros
 from gateway.nodes.duties import EMAILS, WEBHOOKS, SentByOne
+from gateway.nodes.keeper import Keeper
+from gateway.nodes.leases import name_carrier_lease, read_carrier_lease
 from gateway.operators import OperatorKeeper
 from gateway.outcomes import Event
-from gateway.owner import Owner
 from gateway.receipts import ReceiptBook
 from gateway.refunds import Refunds
 from gateway.retry import RetryLimits
@@ -63,6 +65,7 @@ from gateway.store.id_rules import adopt_id_rules
 from gateway.store.inbound import InboundStore
 from gateway.store.intake_writer import IntakeWriter
 from gateway.store.keyring import KeyRing
+from gateway.store.leases import name_writers
 from gateway.store.maintenance import Maintenance
 from gateway.store.money import sum_moves
 from gateway.store.operators import OperatorStore
@@ -81,21 +84,18 @@ from gateway.upstream.front import CustomersFront
 
 log = get_logger("gateway")
 
-NODE = 0
-"""The only node, as long as one lock covers all carriers (`owner.py`)."""
-
 
 class Parts:
     """What `build` has made; each part is public to `app.py` alone."""
 
     def __init__(
-        self, config: Config, metrics: Metrics, url: str, database: Database, owner: Owner
+        self, config: Config, metrics: Metrics, url: str, database: Database, keeper: Keeper
     ) -> None:
         self._config = config
         self._metrics = metrics
         self._url = url
         self._database = database
-        self._owner = owner
+        self.keeper = keeper
         self._started_at = time.monotonic()
 
     async def build(self, version: int | None) -> None:
@@ -108,7 +108,7 @@ class Parts:
         await self._open_writers()
         self.backlog = Backlog(self._database)
         self._inbound_store = InboundStore(self._database)
-        self._ids = IdGenerator(NODE, await self._fetch_last_id())
+        self._ids = IdGenerator(self.keeper.node, await self._fetch_last_id())
         self.directory = Directory(self._database, self._metrics, self._config.plan)
         await self.directory.refresh()
         self.operators = OperatorKeeper(OperatorStore(self._database))
@@ -122,6 +122,11 @@ class Parts:
         self._build_intake(await self._build_tables(self._config, carrier_ids))
         self._build_front()
         self._build_live(carrier_ids, version)
+        for state in self.dispatcher.carriers.values():
+            state.begins_at = math.inf
+        self.keeper.want(
+            "carriers", map(name_carrier_lease, carrier_ids.values()), gained=self._gained
+        )
         self.live.carriers.drain({each.id: str(each.drain) for each in known if each.drain})
 
     @property
@@ -131,14 +136,15 @@ class Parts:
     async def _open_writers(self) -> None:
         # Opening a writer's line ends what a killed process may have left running: only then is
         # what the store holds all that there is.
+        intake_name, outcomes_name = name_writers(self.keeper.node)
         self.intake_line = CommitLine(
             partial(connect_single, self._url, "intake"),
-            "intake",
+            intake_name,
             self._metrics.intake_commits.failed,
         )
         self.outcome_line = CommitLine(
             partial(connect_single, self._url, "outcomes"),
-            "outcomes",
+            outcomes_name,
             self._metrics.outcome_commits.failed,
         )
         await self.intake_line.open()
@@ -221,7 +227,7 @@ class Parts:
             self.outcome_writer,
             self.inbound,
             wake_hooks=self.hooks.wake,
-            lease=self._owner.lease,
+            lease=self.keeper.lease,
         )
         self.dispatcher = Dispatcher(
             [build_state(c, carrier_ids[c.name], self._started_at) for c in config.carrier],
@@ -338,7 +344,7 @@ class Parts:
             self.dispatcher,
             self.intake_writer,
             self.outcome_writer,
-            lambda: self._owner.away or any(line.away for line in self.writer_lines),
+            lambda: self.keeper.away or any(line.away for line in self.writer_lines),
         )
         self.condition.watch(self._metrics)
         reader = Reader(self._database)
@@ -408,7 +414,7 @@ class Parts:
             self.live,
             self.condition.carriers,
             self._metrics.settings,
-            node=NODE,
+            node=self.keeper.node,
             version=version,
         )
 
@@ -424,6 +430,11 @@ class Parts:
         """Give every carrier its number."""
         known = await register_carriers(self._database, names)
         return {each.name: each.id for each in known if each.name in names}
+
+    async def _gained(self, name: str, begins_at: float) -> None:
+        carrier_id = read_carrier_lease(name)
+        self.dispatcher.carriers[carrier_id].begins_at = begins_at
+        self.desk.wake(carrier_id)
 
     # ── what the writers say ─────────────────────────────────────────────────────────────────
 

@@ -7,6 +7,7 @@ began: together they never come again. Whoever can't see a process says that it 
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -33,6 +34,11 @@ def is_gone(name: str) -> bool:
     if fields is None:
         return _sees_processes()
     return fields[_STARTED] != started or fields[_STATE] in _ENDED
+
+
+def name_place() -> str:
+    """Say for people where this process runs."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _here() -> str:

@@ -18,9 +18,9 @@ from gateway.erasing import Eraser, NoMemory
 from gateway.errors import Rejected
 from gateway.inbound.numbers import plain_number
 from gateway.model import AccountId
-from gateway.owner import is_owned
 from gateway.routing.numbers import Number, parse_number
 from gateway.store.erasures import NAMED_MAX, Erasures
+from gateway.store.leases import is_served
 from gateway.store.number_export import export_number
 from gateway.store.postgres import Database
 from gateway.views import ErasureView
@@ -125,7 +125,7 @@ def erase(
             withdraw=cancel,
             now=time.time(),
         )
-        served = await is_owned(database)
+        served = await is_served(database)
 
         async def is_looked_at() -> bool:
             (view,) = await erasures.list_erasures(erasure_id=erasure_id)

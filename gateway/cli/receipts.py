@@ -12,9 +12,9 @@ from gateway.cli.values import config_option, examples, json_option
 from gateway.errors import Rejected
 from gateway.lines import build_id_rule
 from gateway.model import CarrierId
-from gateway.owner import is_owned
 from gateway.store import unmatched
 from gateway.store.id_rules import fetch_id_rules
+from gateway.store.leases import is_served
 from gateway.store.postgres import Database
 from gateway.store.reader import fetch_carrier_names
 from gateway.store.unmatched import Asked, UnmatchedCount, UnmatchedReceipt
@@ -111,7 +111,7 @@ def rematch(session: Session, carrier: str | None, wait_s: float, as_json: bool)
     async def work(database: Database) -> tuple[Asked, bool, tuple[int, int], list[str]]:
         carrier_id = await _find(database, carrier)
         asked = await unmatched.ask_again(database, carrier_id)
-        served = await is_owned(database)
+        served = await is_served(database)
 
         async def is_done() -> bool:
             untried, _ = await unmatched.count_left(database, asked)

@@ -1355,33 +1355,84 @@ WHERE ($2::int IS NULL OR account_id = $2) AND id > $3
   AND position(convert_to($1, 'SQL_ASCII') IN body) > 0
 ORDER BY id LIMIT $4
 
--- ── The lease of the carriers (gateway/owner.py) ────────────────────────────────────────────
+-- ── Nodes and what each alone may do (leases.py) ────────────────────────────────────────────
 
--- name: fetch_lease
-SELECT epoch, process FROM leases WHERE name = $1
+-- name: fetch_node_leases
+SELECT node, epoch, claimed, ready, process, place,
+       extract(epoch FROM expires_at - clock_timestamp())::float8 AS left_s,
+       extract(epoch FROM clock_timestamp() - claimed_at)::float8 AS age_s
+FROM node_leases ORDER BY node
 
--- name: take_lease
--- $2: the epoch that was seen, 0 for none; $4: whether its process is known to be gone. What an
--- owner sent last left before it was so, or the margin ($6) before its lease ended.
-INSERT INTO leases AS l (name, epoch, held, expires_at, quiet_at, process)
-VALUES ($1, 1, true, clock_timestamp() + make_interval(secs => $3), 'epoch', $5)
-ON CONFLICT (name) DO UPDATE SET
-    epoch = l.epoch + 1, held = true, expires_at = excluded.expires_at, process = excluded.process,
+-- name: fetch_leases
+SELECT name, node, epoch, usable FROM leases
+
+-- name: claim_node
+-- $2: the epoch that was seen, 0 for none; $4: whether its process is known to be gone. What it sent
+-- last left before it was so, or the margin ($7) before its claim ended.
+INSERT INTO node_leases (node, epoch, claimed, expires_at, claimed_at, process, place)
+VALUES ($1, 1, true, clock_timestamp() + make_interval(secs => $3), clock_timestamp(), $5, $6)
+ON CONFLICT (node) DO UPDATE SET
+    epoch = node_leases.epoch + 1, claimed = true, ready = false,
+    expires_at = excluded.expires_at, claimed_at = excluded.claimed_at,
+    process = excluded.process, place = excluded.place,
     quiet_at = CASE
-        WHEN NOT l.held THEN l.quiet_at
-        WHEN l.expires_at > clock_timestamp() THEN clock_timestamp()
-        ELSE l.expires_at - make_interval(secs => $6)
+        WHEN NOT node_leases.claimed THEN node_leases.quiet_at
+        WHEN node_leases.expires_at > clock_timestamp() THEN clock_timestamp()
+        ELSE node_leases.expires_at - make_interval(secs => $7)
     END
-WHERE l.epoch = $2 AND (NOT l.held OR $4 OR l.expires_at <= clock_timestamp())
-RETURNING epoch, least(1e9, extract(epoch FROM clock_timestamp() - quiet_at))::float8 AS quiet_s
+WHERE node_leases.epoch = $2
+  AND (NOT node_leases.claimed OR $4 OR node_leases.expires_at <= clock_timestamp())
+RETURNING epoch
 
--- name: renew_lease
-UPDATE leases SET expires_at = clock_timestamp() + make_interval(secs => $3)
-WHERE name = $1 AND epoch = $2 AND held RETURNING epoch
+-- name: renew_node
+UPDATE node_leases SET expires_at = clock_timestamp() + make_interval(secs => $3), ready = $4
+WHERE node = $1 AND epoch = $2 AND claimed RETURNING epoch
 
--- name: give_up_lease
-UPDATE leases SET held = false, quiet_at = clock_timestamp()
-WHERE name = $1 AND epoch = $2 AND held
+-- name: end_node_lease
+UPDATE node_leases SET claimed = false, ready = false,
+    quiet_at = CASE WHEN expires_at > clock_timestamp() THEN clock_timestamp()
+        ELSE expires_at - make_interval(secs => $4) END
+WHERE node = $1 AND epoch = $2 AND claimed AND ($3 OR expires_at <= clock_timestamp())
+RETURNING epoch
+
+-- name: give_up_node
+UPDATE node_leases SET claimed = false, ready = false, quiet_at = clock_timestamp()
+WHERE node = $1 AND epoch = $2 AND claimed
+
+-- name: fence_writers
+-- Two numbers, as when a line is taken over: what may still be running waits here or fails.
+UPDATE writers SET seq = seq + 2 WHERE name = ANY($1::text[])
+
+-- name: know_leases
+INSERT INTO leases (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING
+
+-- name: take_leases
+-- Of these names what is nobody's; whoever else takes one of them now is faster.
+WITH free AS (
+    SELECT l.name, greatest(l.quiet_at, n.quiet_at) AS quiet_at
+    FROM leases l LEFT JOIN node_leases n ON n.node = l.node
+    WHERE l.name = ANY($1::text[])
+      AND (l.node IS NULL OR n.node IS NULL OR NOT n.claimed OR n.epoch <> l.epoch)
+    FOR UPDATE OF l SKIP LOCKED
+)
+UPDATE leases l SET
+    node = $2, epoch = $3, since = clock_timestamp(), usable = false, quiet_at = free.quiet_at
+FROM free
+WHERE l.name = free.name AND EXISTS (
+    SELECT FROM node_leases
+    WHERE node = $2 AND epoch = $3 AND claimed AND expires_at > clock_timestamp())
+RETURNING l.name,
+    least(1e9, extract(epoch FROM clock_timestamp() - free.quiet_at))::float8 AS quiet_s
+
+-- name: give_up_leases
+UPDATE leases SET
+    node = NULL, epoch = NULL, usable = false, since = clock_timestamp(), quiet_at = clock_timestamp()
+WHERE name = ANY($1::text[]) AND node = $2 AND epoch = $3
+
+-- name: tell_usable
+UPDATE leases l SET usable = u.usable
+FROM unnest($1::text[], $2::boolean[]) AS u(name, usable)
+WHERE l.name = u.name AND l.node = $3 AND l.epoch = $4
 
 -- ── Texts that are kept for less long than messages (texts.py): these run in maintenance ────
 

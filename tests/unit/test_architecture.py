@@ -47,7 +47,7 @@ USE_CASE_ROOMS = {
     "inbound": {"desk"},
     "fallback": {"sender", "smtp", "depth"},
     "live": {"binds", "carriers", "settings", "watch"},
-    "nodes": {"duties"},
+    "nodes": {"arrivals", "claim", "duties", "holdings", "keeper"},
     "peers": set(),
 }
 """Use cases with a room of their own → its files that wait; everything else there decides."""
