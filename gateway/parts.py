@@ -71,6 +71,7 @@ from gateway.store.money import sum_moves
 from gateway.store.operators import OperatorStore
 from gateway.store.outbox import PostgresOutbox
 from gateway.store.outcome_writer import OutcomeWriter
+from gateway.store.personal_data import PersonalData
 from gateway.store.postgres import Database, connect_single
 from gateway.store.reader import Reader
 from gateway.store.treasury import Treasury
@@ -361,6 +362,11 @@ class Parts:
         self.customers.join(self.intake, self.intake_writer, intakes, self._fallbacks)
         http = self._config.http
         self.http_tls = ListeningTls(http.tls, "http.tls", "http/1.1") if http.tls.enabled else None
+        self.personal = PersonalData(
+            self._database,
+            self._config.privacy.hash_key,
+            self._config.messages.default_country,
+        )
         self.tls = TlsKeeper(self._tls_sources, self._metrics.tls)
         self.proxies = TrustedProxies(read_networks(http.trusted_proxies), http.forwarded_header)
         self.api = build_api(
@@ -369,6 +375,7 @@ class Parts:
             reading=reader,
             dead_events=self._outbox,
             treasury=Treasury(self._database),
+            personal=self.personal,
             keys=KeyRing(self._database, on_account=self.directory.note),
             condition=self.condition,
             metrics_text=self._metrics.render,
@@ -424,6 +431,7 @@ class Parts:
         self.directory.plans = config.plan
         self.refunds.rules = self._refund_rules(config, carrier_ids)
         self.housekeeper.use(config.messages)
+        self.personal.use(config.privacy.hash_key, config.messages.default_country)
         self.tls.look_soon()
 
     async def _register(self, names: Sequence[str]) -> Mapping[str, CarrierId]:

@@ -98,29 +98,6 @@ class MessageView(MessageSummary, frozen=True, kw_only=True):
     """In hex by tag."""
 
 
-class ErasureView(msgspec.Struct, frozen=True, kw_only=True):
-    """That a number was erased, or is being erased: who asked for it, when, and why."""
-
-    id: str
-    account: str
-    """Whose messages; empty: every account's."""
-    number_hash: str
-    """HMAC-SHA-256 of the number's digits, in hex."""
-    reason: str
-    author: str
-    cancel: bool
-    """Whether what had not left was to be withdrawn."""
-    requested_at: str
-    looked_at: str
-    """When it was last gone through; empty: it has not begun."""
-    finished_at: str
-    """Empty as long as something waits to be erased."""
-    messages_waiting: int
-    """Messages that were found and are not erased yet."""
-    erased: dict[str, int]
-    """How many rows of what."""
-
-
 class Search(msgspec.Struct, frozen=True, kw_only=True):
     """Filters that all hold together; empty ones hold always."""
 

@@ -1,17 +1,19 @@
 """Operators' calls on accounts' money, for the framework: as those in `routes.py`.
 
-They need a key with the scope `admin`, which no key has unless it was made so.
+They need a key with the scope `admin`, which no key has unless it was made so. Those on personal
+data are in `privacy.py`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from litestar import Request, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import Body, HeaderParameter, PathParameter, QueryParameter
 from litestar.types import Guard
 
+from gateway.api.asgi import Scope, address_of
 from gateway.api.decode import decode_deposit
 from gateway.api.openapi import DEPOSIT_EXAMPLES, NEEDS_ADMIN, problem_responses
 from gateway.api.ports import Treasury
@@ -63,7 +65,7 @@ def build_admin_handlers(
             name,
             _read_amount(data.amount),
             reason=data.reason,
-            author=data.author or f"key:{request.user.name}",
+            author=note_author(request, data.author),
             key=idempotency_key,
         )
 
@@ -88,6 +90,12 @@ def build_admin_handlers(
         return await treasury.list_deposits(name, limit)
 
     return [make_deposit, list_deposits]
+
+
+def note_author(request: Request[Account, Any, Any], said: str) -> str:
+    """Return who asks, as it is kept: what the client can't choose comes first."""
+    key = f"key:{request.user.name}@{address_of(cast(Scope, request.scope))}"
+    return f"{key} for {said}" if said else key
 
 
 def _read_amount(text: str) -> int:

@@ -21,7 +21,15 @@ from gateway.api.gate import Gate
 from gateway.api.logins import LoginRefusal
 from gateway.api.openapi import openapi_config
 from gateway.api.peers import PeerCalls, Peers, build_peer_routes
-from gateway.api.ports import Condition, DeadEvents, Keys, Reading, Submissions, Treasury
+from gateway.api.ports import (
+    Condition,
+    DeadEvents,
+    Keys,
+    PersonalData,
+    Reading,
+    Submissions,
+    Treasury,
+)
 from gateway.api.problems import (
     answer_fault,
     answer_problem,
@@ -45,6 +53,7 @@ def build_api(
     reading: Reading,
     dead_events: DeadEvents,
     treasury: Treasury,
+    personal: PersonalData,
     keys: Keys,
     condition: Condition,
     metrics_text: Callable[[], bytes],
@@ -75,6 +84,7 @@ def build_api(
             reading=reading,
             dead_events=dead_events,
             treasury=treasury,
+            personal=personal,
             condition=condition,
             metrics_text=metrics_text,
         )

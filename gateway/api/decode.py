@@ -14,7 +14,15 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from gateway.api.requests import BatchRequest, DepositRequest, QuoteRequest, ReplayRequest
+from gateway.api.requests import (
+    BatchRequest,
+    DepositRequest,
+    ErasureRequest,
+    ExportRequest,
+    NumberSearch,
+    QuoteRequest,
+    ReplayRequest,
+)
 from gateway.errors import Rejected
 from gateway.model import SendRequest
 
@@ -25,6 +33,9 @@ _batch = msgspec.json.Decoder(BatchRequest)
 _quote = msgspec.json.Decoder(QuoteRequest)
 _replay = msgspec.json.Decoder(ReplayRequest)
 _deposit = msgspec.json.Decoder(DepositRequest)
+_erasure = msgspec.json.Decoder(ErasureRequest)
+_export = msgspec.json.Decoder(ExportRequest)
+_number = msgspec.json.Decoder(NumberSearch)
 
 _NAME_SHOWN_MAX = 64
 """Characters of a client's own words that an error repeats."""
@@ -69,6 +80,21 @@ def decode_replay(body: bytes) -> ReplayRequest:
 def decode_deposit(body: bytes) -> DepositRequest:
     """Return what is to be deposited; raises Rejected (400 not JSON, 422 not a deposit)."""
     return _decode(_deposit, body)
+
+
+def decode_erasure(body: bytes) -> ErasureRequest:
+    """Return what is to be erased; raises Rejected (400 not JSON, 422 not such a wish)."""
+    return _decode(_erasure, body)
+
+
+def decode_export(body: bytes) -> ExportRequest:
+    """Return what is to be written out; raises Rejected (400 not JSON, 422 not such a wish)."""
+    return _decode(_export, body)
+
+
+def decode_number(body: bytes) -> NumberSearch:
+    """Return which number is meant; raises Rejected (400 not JSON, 422 no number)."""
+    return _decode(_number, body)
 
 
 def nearest(word: str, known: list[str]) -> str:

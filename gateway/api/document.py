@@ -175,7 +175,7 @@ _FIELDS: dict[str, dict[str, Json]] = {
             "description": "A decimal text of the account's unit; negative: a correction.",
             "examples": ["100", "-2.5"],
         },
-        "author": {"description": "Who decided it; the key's account unless said."},
+        "author": {"description": "Who decided it; kept behind the key's account and address."},
     },
     "DepositMade": {
         "replayed": {"description": "Whether an earlier call with the same key did this already."}
@@ -216,10 +216,47 @@ _FIELDS: dict[str, dict[str, Json]] = {
     "QuoteItem": {"code": {"description": "Why it can't be sent; empty when it can."}},
 }
 
+_EXPORT_FIELDS: dict[str, Json] = {
+    "number": {"description": "In international form, or a short code.", "maxLength": 64},
+    "reason": {"description": "Why; it is kept.", "minLength": 1, "maxLength": 500},
+    "account": {"description": "Whose messages; every account's unless said."},
+    "author": {"description": "Who asks for it; kept behind the key's account and address."},
+}
+_ERASURE_FIELDS: dict[str, Json] = {
+    "account": {"description": "Whose messages; empty: every account's."},
+    "number_hash": {"description": "HMAC-SHA-256 of the number's digits, in hex."},
+    "cancel": {"description": "Whether what had not left was to be withdrawn."},
+    "looked_at": {"description": "When it was last gone through; empty: it has not begun."},
+    "finished_at": {"description": "Empty as long as something waits to be erased."},
+    "messages_waiting": {"description": "Messages that were found and are not erased yet."},
+    "erased": {"description": "How many rows of what."},
+}
+_FIELDS |= {
+    "ExportRequest": _EXPORT_FIELDS,
+    "ErasureRequest": {
+        **_EXPORT_FIELDS,
+        "cancel": {
+            "description": "Whether what has not left is withdrawn, and what waits to be told to "
+            "customers dropped."
+        },
+    },
+    "NumberSearch": {"number": _EXPORT_FIELDS["number"]},
+    "ErasureView": _ERASURE_FIELDS,
+    "ErasureStatus": {
+        **_ERASURE_FIELDS,
+        "waiting_for": {"description": "The first of the messages that have to end before."},
+    },
+    "ExportView": {
+        "account": _ERASURE_FIELDS["account"],
+        "number_hash": _ERASURE_FIELDS["number_hash"],
+        "ended_at": {"description": "Empty: it was not written to its end, or is being written."},
+    },
+}
+
 _STRICT = (
     *("SendRequest", "Content", "BatchRequest", "QuoteRequest"),
     *("FallbackRequest", "EmailRequest", "ReplayRequest"),
-    "DepositRequest",
+    *("DepositRequest", "ErasureRequest", "ExportRequest", "NumberSearch"),
 )
 """Requests whose unknown fields are refused."""
 
@@ -247,6 +284,7 @@ def complete_document(generated: Mapping[str, Any]) -> Json:
         _describe_scope(operation)
     _describe_refused_batch(document)
     _describe_csv(document)
+    _describe_lines(document)
     return document
 
 
@@ -279,6 +317,17 @@ def _describe_scope(operation: Json) -> None:
 def _describe_csv(document: Json) -> None:
     content = document["paths"]["/v1/statement"]["get"]["responses"]["200"]["content"]
     content["text/csv"] = {"schema": {"type": "string"}}
+
+
+def _describe_lines(document: Json) -> None:
+    answers = document["paths"]["/v1/admin/privacy/exports"]["post"]["responses"]
+    line = {"type": "object", "required": ["kind"], "properties": {"kind": {"type": "string"}}}
+    answers["200"]["content"] = {
+        "application/jsonl": {
+            "schema": {**line, "description": "Each line by itself."},
+            "example": {"kind": "end", "rows": 0},
+        }
+    }
 
 
 def _describe_refused_batch(document: Json) -> None:

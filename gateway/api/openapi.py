@@ -77,6 +77,27 @@ DEPOSIT_EXAMPLES = [
     Example(summary="Credit that was paid", value={"amount": "250", "reason": "invoice 2041"}),
     Example(summary="A correction", value={"amount": "-2.5", "reason": "invoice 2041, paid less"}),
 ]
+ERASURE_EXAMPLES = [
+    Example(summary="Of all accounts", value={"number": "+4917012345678", "reason": "case 17"}),
+    Example(
+        summary="Of one, at once",
+        value={
+            "number": "+4917012345678",
+            "account": "shop",
+            "cancel": True,
+            "reason": "asked for by letter",
+            "author": "Ann",
+        },
+    ),
+]
+EXPORT_EXAMPLES = [
+    Example(summary="Of all accounts", value={"number": "+4917012345678", "reason": "case 18"}),
+    Example(
+        summary="Of one",
+        value={"number": "+4917012345678", "account": "shop", "reason": "case 18"},
+    ),
+]
+NUMBER_EXAMPLES = [Example(summary="A number", value={"number": "+4917012345678"})]
 
 
 def problem_responses(*statuses: int) -> dict[int, ResponseSpec]:
@@ -114,7 +135,7 @@ def openapi_config() -> OpenAPIConfig:
                     type="http",
                     scheme="bearer",
                     description="The account's API key. Each call names the scope that its key "
-                    "needs: `send` or `read`.",
+                    "needs: `send`, `read`, or `admin` of operators.",
                 )
             }
         ),

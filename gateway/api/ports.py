@@ -6,12 +6,13 @@ Every method may raise `Rejected` (answered with its status, code and field) and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import date
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.errors import Rejected
 from gateway.model import Accepted, Account, AccountId, MessageId, SendRequest
+from gateway.personal import ErasureList, ErasureStatus, ExportList
 from gateway.reports import IneligibleReport
 from gateway.views import (
     Balance,
@@ -73,6 +74,32 @@ class Treasury(Protocol):
         ...
 
     async def list_deposits(self, name: str, limit: int) -> DepositList: ...
+
+
+class PersonalData(Protocol):
+    """What is known of a person's number. `written` is the number as people write it."""
+
+    async def request_erasure(
+        self, written: str, account: str | None, *, reason: str, author: str, cancel: bool
+    ) -> ErasureStatus:
+        """Have it erased, of one account or of all; it is done by somebody else, later."""
+        ...
+
+    async def fetch_erasure(self, erasure_id: int) -> ErasureStatus: ...
+
+    async def list_erasures(self, limit: int, written: str | None = None) -> ErasureList:
+        """Return the latest, of one number if it is said."""
+        ...
+
+    async def begin_export(
+        self, written: str, account: str | None, *, reason: str, author: str
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """Record who asks and why, and return what is kept, row by row; may be left unread."""
+        ...
+
+    async def list_exports(self, limit: int, written: str | None = None) -> ExportList:
+        """Return the latest, of one number if it is said."""
+        ...
 
 
 class Reading(Protocol):

@@ -71,7 +71,31 @@ class DepositRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """A decimal text of the account's unit, at most six places; negative: a correction."""
     reason: str
     author: str = ""
-    """Who decided it; the key's account unless said."""
+    """Who decided it; it is kept behind the key's account and address."""
+
+
+class ExportRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose data is written out, and why."""
+
+    number: str
+    reason: str
+    account: str | None = None
+    """Whose messages; every account's unless said."""
+    author: str = ""
+    """Who asks for it; it is kept behind the key's account."""
+
+
+class ErasureRequest(ExportRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is erased, and why."""
+
+    cancel: bool = False
+    """Whether what has not left is withdrawn, and what waits to be told to customers dropped."""
+
+
+class NumberSearch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A number that something may have been done to: in a body, as addresses are logged."""
+
+    number: str
 
 
 class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -34,7 +34,8 @@ from gateway.api.openapi import (
     not_ready_response,
     problem_responses,
 )
-from gateway.api.ports import Condition, DeadEvents, Reading, Submissions, Treasury
+from gateway.api.ports import Condition, DeadEvents, PersonalData, Reading, Submissions, Treasury
+from gateway.api.privacy import build_privacy_handlers
 from gateway.api.problems import answer_not_ready
 from gateway.api.queries import (
     SEARCH_LIMIT_DEFAULT,
@@ -115,6 +116,7 @@ def build_routers(
     reading: Reading,
     dead_events: DeadEvents,
     treasury: Treasury,
+    personal: PersonalData,
     condition: Condition,
     metrics_text: Callable[[], bytes],
 ) -> list[Router]:
@@ -129,6 +131,7 @@ def build_routers(
             build_ineligible_handler(reading),
             *build_webhook_handlers(dead_events, config.body_bytes_max, _guard_json),
             *build_admin_handlers(treasury, config.body_bytes_max, _guard_json),
+            *build_privacy_handlers(personal, config.body_bytes_max, _guard_json),
             *_account_handlers(reading, condition),
         ],
         guards=[_guard_key(gate)],

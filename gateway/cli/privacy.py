@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO
 
@@ -16,17 +17,15 @@ from gateway.cli.session import Session, get_account, pass_session, wait_until
 from gateway.cli.values import config_option, examples, json_option
 from gateway.erasing import Eraser, NoMemory
 from gateway.errors import Rejected
-from gateway.inbound.numbers import plain_number
 from gateway.model import AccountId
-from gateway.routing.numbers import Number, parse_number
+from gateway.personal import ErasureView, ExportView
 from gateway.store.erasures import NAMED_MAX, Erasures
 from gateway.store.leases import is_served
-from gateway.store.number_export import export_number
+from gateway.store.number_export import Record
+from gateway.store.personal_data import PersonalData, read_number
 from gateway.store.postgres import Database
-from gateway.views import ErasureView
 
 POLL_S = 0.5
-DIGITS_MAX = 15
 
 account_option = click.option("--account", metavar="NAME", help="Only what is this account's.")
 
@@ -44,6 +43,8 @@ def privacy() -> None:
 )
 @click.argument("number")
 @account_option
+@click.option("--reason", default="not said", show_default=True, help="Why; it is kept.")
+@click.option("--author", help="Who asks for it; it is kept. Who runs the command unless said.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -52,16 +53,25 @@ def privacy() -> None:
 )
 @config_option
 @pass_session
-def export(session: Session, number: str, account: str | None, output: Path | None) -> None:
+def export(
+    session: Session,
+    number: str,
+    account: str | None,
+    reason: str,
+    author: str | None,
+    output: Path | None,
+) -> None:
     """Write everything that is kept of a number, as JSON Lines; `kind` says what a line is."""
-    digits = _read_number(session, number)
+    _read_number(session, number)
 
     async def work(database: Database) -> int:
-        account_id = await _find_account(database, account)
+        records = await _personal(session, database).begin_export(
+            number, account, reason=reason, author=author or values.author()
+        )
         if output is None:
-            return await _write(database, digits, account_id, sys.stdout.buffer)
+            return await _write(records, sys.stdout.buffer)
         with _create(output) as file:
-            return await _write(database, digits, account_id, file)
+            return await _write(records, file)
 
     with waiting("Searching …"):
         count = session.run(work)
@@ -197,26 +207,60 @@ def list_erasures(session: Session, number: str | None, limit: int, as_json: boo
     )
 
 
+@privacy.command(
+    name="exports",
+    epilog=examples(
+        "gateway privacy exports", "gateway privacy exports --number +4917012345678 --json"
+    ),
+)
+@click.option("--number", help="Only exports of this number, if there were any.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000), default=50, show_default=True, help="At most so many."
+)
+@json_option
+@config_option
+@pass_session
+def list_exports(session: Session, number: str | None, limit: int, as_json: bool) -> None:
+    """List what was written out: when, for whom, why, and how much; the latest first."""
+    if number is not None:
+        _read_number(session, number)
+
+    async def work(database: Database) -> list[ExportView]:
+        return (await _personal(session, database).list_exports(limit, number)).exports
+
+    found = session.run(work)
+    if as_json:
+        print_json({"exports": found})
+        return
+    print_table(
+        ("id", "begun", "ended", "rows", "account", "author", "reason"),
+        (
+            (x.id, x.begun_at, x.ended_at or "no", x.rows, x.account, x.author, x.reason)
+            for x in found
+        ),
+        right=("rows",),
+        elastic=("author", "reason"),
+        spare=("author",),
+    )
+
+
+def _personal(session: Session, database: Database) -> PersonalData:
+    return PersonalData(
+        database, session.config.privacy.hash_key, session.parsed.messages.default_country
+    )
+
+
 def _read_number(session: Session, written: str) -> str:
-    """Return a number's digits; short ones too, as texts come from those."""
-    read = parse_number(written, "possible", session.parsed.messages.default_country)
-    digits = read.e164 if isinstance(read, Number) else plain_number(written)
-    if not (digits.isascii() and digits.isdigit() and 3 <= len(digits) <= DIGITS_MAX):
-        raise Rejected(
-            "invalid_number", f"{written!r} is no number like +4917012345678", field="number"
-        )
-    return digits
+    return read_number(written, session.parsed.messages.default_country)
 
 
 async def _find_account(database: Database, name: str | None) -> AccountId | None:
     return None if name is None else (await get_account(database, name)).account.id
 
 
-async def _write(
-    database: Database, number: str, account_id: AccountId | None, file: IO[bytes]
-) -> int:
+async def _write(records: AsyncIterator[Record], file: IO[bytes]) -> int:
     count = 0
-    async for record in export_number(database, number, account_id):
+    async for record in records:
         file.write(msgspec.json.encode(record) + b"\n")
         count += 1
     file.flush()

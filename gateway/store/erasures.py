@@ -9,8 +9,6 @@ Not here: who does the steps and when (`gateway/erasing.py`), what is told of a 
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import re
 from collections.abc import Collection, Sequence
@@ -23,12 +21,13 @@ from gateway.fallback.terms import FallbackState
 from gateway.ids import accepted_at
 from gateway.lifecycle import Status
 from gateway.model import AccountId, MessageId
+from gateway.personal import ErasureView
 from gateway.store import partitions
 from gateway.store.message_views import format_time
+from gateway.store.number_record import check_reason, fetch_number_hash
 from gateway.store.postgres import PLAN_EACH_TIME, UNLIMITED_S, Database, unavailable_as_503
 from gateway.store.queries import query
 from gateway.store.texts import REWRITING_LOCK
-from gateway.views import ErasureView
 
 if TYPE_CHECKING:
     from gateway.store.postgres import AnyConnection, Row
@@ -38,7 +37,8 @@ STEP_ROWS = 500
 DELIVERIES_MAX = 10_000
 NAMED_MAX = 20
 """Messages that are named as what an erasure waits for."""
-REASON_CHARS_MAX = 500
+UNFINISHED_MAX = 10_000
+"""Erasures that may wait at once: each is looked at twice a minute."""
 DAY_S = 86_400.0
 CONTENT_SLACK_S = 3_600.0
 """What emails say is shared by an account's messages of one day; so long after its end no intake
@@ -46,9 +46,9 @@ can still be bringing one."""
 
 _SHARE_DAYS = "SELECT pg_try_advisory_xact_lock_shared($1)"
 _WHOSE = query("find_whose_number")
-_KEY = query("fetch_number_key")
 _INSERT = query("insert_erasure")
 _UNFINISHED = query("fetch_unfinished_erasures")
+_COUNT_UNFINISHED = query("count_unfinished_erasures")
 _ERASURES = query("fetch_erasures")
 _SEARCHED_TO = query("fetch_searched_to")
 _SEARCH_DAY = query("search_day")
@@ -124,11 +124,6 @@ class Unerased(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.messages or self.webhooks or self.deliveries or self.inbound_parts)
 
 
-def hash_number(key: bytes, number: str) -> bytes:
-    """Return what tells whether a number was erased, to who has the key and the number."""
-    return hmac.new(key, number.encode(), hashlib.sha256).digest()
-
-
 class Erasures:
     """The rows of erasures, and of what they erase."""
 
@@ -152,15 +147,10 @@ class Erasures:
     ) -> int:
         """Ask for a number to be erased, and return the erasure's id.
 
-        Raises Rejected without a reason, and for a number that is an account's own: all that was
-        ever sent from it, or to it, would go.
+        Raises Rejected without a reason, when too many erasures wait, and for a number that is an
+        account's own: all that was ever sent from it, or to it, would go.
         """
-        if not reason.strip() or len(reason) > REASON_CHARS_MAX or "\0" in reason + author:
-            raise Rejected(
-                "invalid_reason",
-                f"say why, in at most {REASON_CHARS_MAX} characters",
-                field="reason",
-            )
+        check_reason(reason, author)
         async with self._database.acquire() as connection:
             owner = await connection.fetchval(_WHOSE, number)
             if owner is not None:
@@ -170,7 +160,14 @@ class Erasures:
                     field="number",
                     status=409,
                 )
-            hashed = await self._hash(connection, number)
+            if await connection.fetchval(_COUNT_UNFINISHED) >= UNFINISHED_MAX:
+                raise Rejected(
+                    "too_many_erasures",
+                    f"{UNFINISHED_MAX:,} erasures wait for what is under way",
+                    status=429,
+                    retry_after_s=60.0,
+                )
+            hashed = await fetch_number_hash(connection, self._hash_key, number)
             erasure_id: int = await connection.fetchval(
                 _INSERT, account_id, number, hashed, reason, author, withdraw, now
             )
@@ -182,7 +179,11 @@ class Erasures:
     ) -> list[ErasureView]:
         """Return the latest erasures, one of them, or those of a number."""
         async with self._database.acquire() as connection:
-            hashed = None if number is None else await self._hash(connection, number)
+            hashed = (
+                None
+                if number is None
+                else await fetch_number_hash(connection, self._hash_key, number)
+            )
             rows = await connection.fetch(_ERASURES, erasure_id, hashed, limit)
         return [_view(row) for row in rows]
 
@@ -200,10 +201,6 @@ class Erasures:
             )
             for row in rows
         ]
-
-    async def _hash(self, connection: AnyConnection, number: str) -> bytes:
-        key = self._hash_key.encode() or await connection.fetchval(_KEY)
-        return hash_number(key, number)
 
     # ── what belongs to the number ───────────────────────────────────────────────────────────
 

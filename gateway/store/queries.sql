@@ -1150,6 +1150,9 @@ INSERT INTO erasures (account_id, number, number_hash, reason, author, withdraw,
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 RETURNING id
 
+-- name: count_unfinished_erasures
+SELECT count(*) FROM erasures WHERE finished_at IS NULL
+
 -- name: fetch_unfinished_erasures
 SELECT id, account_id, number, withdraw FROM erasures WHERE finished_at IS NULL ORDER BY id
 
@@ -1305,6 +1308,22 @@ UPDATE erasures SET number = NULL, looked_at = $2, finished_at = $2
 WHERE id = $1 AND finished_at IS NULL
 
 -- ── What is known of a number (number_export.py) ────────────────────────────────────────────
+
+-- name: insert_number_export
+INSERT INTO number_exports (account_id, number_hash, reason, author, begun_at)
+VALUES ($1, $2, $3, $4, $5)
+RETURNING id
+
+-- name: finish_number_export
+UPDATE number_exports SET ended_at = $2, row_count = $3 WHERE id = $1
+
+-- name: fetch_number_exports
+-- The latest of all, or of a number by its hash.
+SELECT x.id, coalesce(a.name, '') AS account, x.number_hash, x.reason, x.author, x.begun_at,
+       x.ended_at, x.row_count
+FROM number_exports x LEFT JOIN accounts a ON a.id = x.account_id
+WHERE $1::bytea IS NULL OR x.number_hash = $1
+ORDER BY x.id DESC LIMIT $2
 
 -- name: fetch_account_names
 SELECT id, name FROM accounts

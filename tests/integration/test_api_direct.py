@@ -75,6 +75,7 @@ class Bench:
             reading=fake,
             dead_events=fake,
             treasury=fake,
+            personal=fake,
             keys=fake,
             condition=fake,
             metrics_text=lambda: b"",

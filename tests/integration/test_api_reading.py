@@ -283,12 +283,14 @@ class Harness:
         self.gateway = FakeGateway()
         self.requests: list[tuple[str, int]] = []
         self.faults: list[tuple[str, BaseException]] = []
+        absent: Any = None  # asked of a running gateway, in upstream/test_privacy_calls.py
         self._api = build_api(
             Http(batch_messages_max=3),
             submissions=self.gateway,
             reading=self.gateway,
             dead_events=self.gateway,
             treasury=self.gateway,
+            personal=absent,
             keys=self.gateway,
             condition=self.gateway,
             metrics_text=lambda: b"# HELP gateway_up Up.\n",
@@ -526,8 +528,8 @@ async def test_an_operator_adds_credit_with_a_reason_and_an_author(api: Harness)
     body = {"amount": "-2.5", "reason": "wrong rate"}
     await api.ask("POST", DEPOSITS, key="operator", json=body)
     assert api.gateway.deposited == [
-        ("shop", 100_000_000, "invoice 7", "Ann", None),
-        ("shop", -2_500_000, "wrong rate", "key:operators", None),
+        ("shop", 100_000_000, "invoice 7", "key:operators@127.0.0.1 for Ann", None),
+        ("shop", -2_500_000, "wrong rate", "key:operators@127.0.0.1", None),
     ]
 
 

@@ -142,6 +142,7 @@ class Harness:
             reading=absent,
             dead_events=absent,
             treasury=absent,
+            personal=absent,
             keys=self.keys,
             condition=absent,
             metrics_text=absent,

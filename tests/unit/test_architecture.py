@@ -22,7 +22,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 INNERMOST = {"errors", "model", "lifecycle", "scopes"}
-VALUES = {"ids", "views", "reports", "outcomes", "config", "config_file", "email_address"}
+VALUES = {
+    *("ids", "views", "reports", "personal", "outcomes", "config", "config_file", "email_address"),
+}
 DECIDING_ROOMS = {"text", "throttle", "routing", "dlr", "credit", "smpp"}
 SMPP_SHELLS = {"client", "link", "server"}
 """Files of `smpp/` that hold sockets; everything else there decides."""

@@ -61,7 +61,11 @@ class Asked(NamedTuple):
 
 PATHS = {"id", "name"}
 """The names in paths for which there are pairs."""
-OPERATORS_CALLS = {"deposit", "listDeposits"}
+OPERATORS_CALLS = {
+    *("deposit", "listDeposits"),
+    *("requestErasure", "listErasures", "fetchErasure", "findErasures"),
+    *("exportNumber", "listExports", "findExports"),
+}
 """What customers' keys may not ask at all, of no account."""
 
 BODIES: dict[str, Callable[[str], Any]] = {
@@ -84,6 +88,10 @@ BODIES: dict[str, Callable[[str], Any]] = {
     },
     "replayDeadEvents": lambda value: {"ids": [value]},
     "deposit": lambda value: {"amount": "1", "reason": value, "author": value},
+    "requestErasure": lambda value: {"number": value, "account": value, "reason": value},
+    "exportNumber": lambda value: {"number": value, "account": value, "reason": value},
+    "findErasures": lambda value: {"number": value},
+    "findExports": lambda value: {"number": value},
 }
 """For each call with a body, that body with the value wherever it may stand."""
 
