@@ -31,8 +31,9 @@ from gateway.nodes.keeper import Keeper
 from gateway.parts import Parts
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.embedded_start import join_embedded
-from gateway.store.migrate import migrate
-from gateway.store.postgres import Database, connect_single
+from gateway.store.migrate import check_schema, migrate
+from gateway.store.postgres import Database
+from gateway.store.presence import connect_node
 
 log = get_logger("gateway")
 
@@ -116,8 +117,8 @@ class Gateway:
     async def _run_on(
         self, url: str, embedded: EmbeddedPostgres | None, on_ready: Callable[[], None]
     ) -> None:
-        await migrate(url)
-        keeper = Keeper(partial(connect_single, url, "nodes"))
+        await (migrate(url) if self.config.node.migrate_at_start else check_schema(url))
+        keeper = Keeper(partial(connect_node, url, "nodes"))
         try:
             if not await self._own(keeper):
                 return

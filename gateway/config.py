@@ -70,6 +70,8 @@ class Node(Section, frozen=True, kw_only=True):
     metrics_port: Port = 8090
     """The first of several nodes on this machine answers /metrics for itself here, the second on
     the port after it, and so on; 0: any that are free. They share the ports of `http`."""
+    migrate_at_start: bool = True
+    """Whether a start brings the schema up to date; else it ends where `gateway migrate` is due."""
 
 
 class ListenTls(Section, frozen=True, kw_only=True):

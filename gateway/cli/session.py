@@ -20,8 +20,10 @@ from gateway.store import accounts
 from gateway.store.accounts import Standing
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.embedded_start import join_embedded
-from gateway.store.migrate import fetch_schema_version, load_migrations, migrate
+from gateway.store.migrate import fetch_pending, migrate
+from gateway.store.plan import Plan, make_plan
 from gateway.store.postgres import Database
+from gateway.store.schema import load_migrations
 
 T = TypeVar("T")
 
@@ -84,6 +86,15 @@ class Session:
 
         return asyncio.run(run())
 
+    def plan_migration(self) -> Plan:
+        """Return what `migrate` would do. Nothing is changed and no database is made."""
+
+        async def run() -> Plan:
+            async with self._server(create=False) as (url, _):
+                return await make_plan(url)
+
+        return asyncio.run(run())
+
     @property
     def has_database(self) -> bool:
         return bool(self.parsed.database_url) or self._cluster.exists()
@@ -95,7 +106,7 @@ class Session:
     @asynccontextmanager
     async def _database(self, *, create: bool) -> AsyncIterator[Database]:
         async with self._server(create=create) as (url, ours):
-            if ours:
+            if ours and self.parsed.node.migrate_at_start:
                 await migrate(url)
             database = await Database.open(url, CONNECTIONS)
             try:
@@ -149,11 +160,10 @@ async def get_account(database: Database, name: str) -> Standing:
 
 
 async def _check_schema(database: Database) -> None:
+    known = load_migrations()
     async with database.acquire() as connection:
-        version = await fetch_schema_version(connection)
-    known = len(load_migrations())
-    if version < known:
-        state = "empty" if version == 0 else f"at migration {version} of {known}"
+        pending = await fetch_pending(connection, known)
+    if pending:
+        done = len(known) - len(pending)
+        state = f"at migration {done} of {len(known)}" if done else "empty"
         raise ConfigError("", f"the database is {state}: run `gateway migrate` first")
-    if version > known:
-        raise ConfigError("", "the database is newer than this gateway: install the newer one")

@@ -13,11 +13,13 @@ from gateway.cli.values import config_option, examples, json_option
 from gateway.config_file import find_problems, printable_config
 from gateway.errors import ConfigError
 from gateway.lines import find_table_problems
+from gateway.store.plan import Plan
 from gateway.store.postgres import Database
 from gateway.store.settings import NodeInfo, VersionInfo, list_nodes, list_versions
 from gateway.tls.contexts import find_tls_problems
 
 MISCONFIGURED = 2
+PENDING = 1
 
 
 @click.group()
@@ -124,13 +126,26 @@ def list_applied(session: Session, as_json: bool) -> None:
 
 
 @click.command(
-    epilog=examples("gateway migrate", "DATABASE_URL=postgresql://… gateway migrate --json")
+    epilog=examples(
+        "gateway migrate                          apply what is missing",
+        "gateway migrate --plan                   what that would be, and who would wait for it",
+        "gateway migrate --check || echo due      status 1 when something is missing",
+        "DATABASE_URL=postgresql://… gateway migrate --json",
+    )
 )
+@click.option("--plan", is_flag=True, help="Show what would be done, and change nothing.")
+@click.option("--check", is_flag=True, help="The same; status 1 when there is something to do.")
 @json_option
 @config_option
 @pass_session
-def migrate(session: Session, as_json: bool) -> None:
+def migrate(session: Session, plan: bool, check: bool, as_json: bool) -> None:
     """Bring the database's schema up to date. `gateway serve` does it by itself at start."""
+    if plan or check:
+        found = session.plan_migration()
+        _show_plan(found, as_json=as_json)
+        if check and found.steps:
+            raise click.exceptions.Exit(PENDING)
+        return
     applied = session.migrate()
     if as_json:
         print_json({"applied": applied})
@@ -138,6 +153,33 @@ def migrate(session: Session, as_json: bool) -> None:
         print_line(f"applied {', '.join(applied)}")
     else:
         print_line("nothing to do: the schema is up to date")
+
+
+def _show_plan(plan: Plan, *, as_json: bool) -> None:
+    if as_json:
+        print_json(plan)
+        return
+    if not plan.steps:
+        newer = plan.schema > plan.code
+        print_line(
+            f"nothing to do: the schema is newer ({plan.schema:04}) and this gateway may run on it"
+            if newer
+            else "nothing to do: the schema is up to date"
+        )
+        return
+    print_table(
+        ("migration", "writers wait for moments", "built beside writers", "before it, stop"),
+        (
+            (
+                step.migration,
+                ", ".join(step.locks),
+                step.builds_index_on or "",
+                ", ".join(step.waits_for),
+            )
+            for step in plan.steps
+        ),
+        elastic=("writers wait for moments", "before it, stop"),
+    )
 
 
 def format_toml(tree: dict[str, Any], path: str = "") -> str:

@@ -1,91 +1,44 @@
 """Bring a database's schema to what this code knows: numbered SQL files, each applied once.
 
-Files are `migrations/NNNN_name.sql`, applied in order, each in its own transaction. Nodes that
-start together wait for each other on an advisory lock.
+Files are `migrations/NNNN_name.sql`, applied in order, each in its own transaction; a file that is
+one CREATE INDEX CONCURRENTLY is built beside the writers (`indexes.py`). Nodes that start together
+take turns. Gateways that run meanwhile wait behind it no longer than
+`locks.LOCK_TIMEOUT_S` for a lock, and `BLOCK_MAX_S` for a file.
+
+Not here: what a file may say (`migration_rules.py`), which code may run on what (`schema.py`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import asyncpg
 
-from gateway.errors import ConfigError, StoreUnavailable
+from gateway.errors import ConfigError, NotTheOwner, StoreUnavailable
+from gateway.store.indexes import build_index
+from gateway.store.locks import with_brief_locks
+from gateway.store.migration_rules import stops_writers
 from gateway.store.postgres import UNLIMITED_S, connect_single, unavailable_as_503
+from gateway.store.presence import fetch_applied, keep_older_out
+from gateway.store.schema import Migration, choose_pending, load_migrations
 
 if TYPE_CHECKING:
     from gateway.store.postgres import AnyConnection
 
-MIGRATIONS = Path(__file__).parent / "migrations"
 SERVER_VERSION_MIN = 150_000
-LOCK_WAIT_S = 60
+LOCK_WAIT_S = 60.0
 """How long one node waits while another migrates."""
+LOCK_LOOK_S = 0.2
+OLDER_WAIT_S = 10.0
+"""How long a migration waits for older gateways that are on their way out."""
+OLDER_LOOK_S = 0.2
+BLOCK_MAX_S = 3.0
+"""A file that stops writers of a table which is there already is given up, and tried again, when it
+takes longer: what takes longer by nature is to be written otherwise."""
 _LOCK = 0x67617465776179  # "gateway"
-_FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
-
-
-@dataclass(frozen=True, slots=True)
-class Migration:
-    version: int
-    name: str
-    sql: str
-
-    @property
-    def checksum(self) -> str:
-        return hashlib.sha256(self.sql.encode()).hexdigest()
-
-    def __str__(self) -> str:
-        return f"{self.version:04}_{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """A row of `schema_migrations`."""
-
-    version: int
-    name: str
-    checksum: str
-
-
-def load_migrations(folder: Path = MIGRATIONS) -> list[Migration]:
-    """Read the migrations that came with this code, in order."""
-    found = []
-    for path in sorted(folder.glob("*.sql")):
-        match = _FILE_NAME.fullmatch(path.name)
-        assert match, f"{path.name} is not NNNN_name.sql"
-        found.append(Migration(int(match[1]), match[2], path.read_text(encoding="utf-8")))
-    versions = [m.version for m in found]
-    assert versions == list(range(1, len(found) + 1)), f"versions have gaps: {versions}"
-    return found
-
-
-def choose_pending(known: Sequence[Migration], applied: Sequence[Applied]) -> list[Migration]:
-    """Return what is still to apply, in order.
-
-    Raises ConfigError when the database is newer than the code, or when a file that was already
-    applied has changed since: in both cases nobody knows what schema is there.
-    """
-    by_version = {m.version: m for m in known}
-    for row in applied:
-        migration = by_version.get(row.version)
-        if migration is None:
-            raise ConfigError(
-                "node.database_url",
-                f"the database is newer than this gateway: it has {row.version:04}_{row.name},"
-                f" this code knows {len(known)} migrations; install the newer gateway",
-            )
-        if migration.checksum != row.checksum:
-            raise ConfigError(
-                "node.database_url",
-                f"migration {migration} was changed after it was applied to this database",
-            )
-    done = {row.version for row in applied}
-    return [m for m in known if m.version not in done]
 
 
 async def migrate(
@@ -94,32 +47,61 @@ async def migrate(
     """Apply what is missing and return the names of what was applied, in order.
 
     `target` is a URL or an open connection outside a transaction. Raises ConfigError (server too
-    old, missing rights, newer or changed schema) and StoreUnavailable.
+    old, missing rights, changed schema or one for newer code), NotTheOwner (a gateway runs that
+    could not go on after it) and StoreUnavailable.
     """
     known = load_migrations() if migrations is None else migrations
+    async with _connected(target) as connection:
+        return await _migrate(connection, known)
+
+
+async def check_schema(target: str | AnyConnection) -> None:
+    """Raise ConfigError unless the schema is one that this code can run on as it is."""
+    async with _connected(target) as connection:
+        pending = await fetch_pending(connection, load_migrations())
+    if pending:
+        raise ConfigError(
+            "node.migrate_at_start",
+            f"is false, and the schema lacks {_name(pending)}: run `gateway migrate` as a user who"
+            " may change it, then start",
+        )
+
+
+@unavailable_as_503()
+async def fetch_pending(connection: AnyConnection, known: Sequence[Migration]) -> list[Migration]:
+    """Return what is still to be applied; raises ConfigError as `choose_pending` does."""
+    return choose_pending(known, await fetch_applied(connection))
+
+
+@asynccontextmanager
+async def _connected(target: str | AnyConnection) -> AsyncIterator[AnyConnection]:
     if not isinstance(target, str):
-        return await _migrate(target, known)
+        yield target
+        return
     connection = await connect_single(target, "migrate")
     try:
-        return await _migrate(connection, known)
+        yield connection
     finally:
         await connection.close(timeout=5)
-
-
-async def fetch_schema_version(connection: AnyConnection) -> int:
-    """Return the number of the last applied migration, 0 for an empty database."""
-    with unavailable_as_503():
-        return max((row.version for row in await _fetch_applied(connection)), default=0)
 
 
 @unavailable_as_503()
 async def _migrate(connection: AnyConnection, known: Sequence[Migration]) -> list[str]:
     await _check_server(connection)
-    await _take_lock(connection)
+    if not await fetch_pending(connection, known):
+        return []  # whoever migrates just now to a newer schema is not waited for
+    await connection.execute("SET statement_timeout = 0")
+    await _take_turn(connection)
     try:
-        pending = choose_pending(known, await _fetch_applied(connection))
+        pending = await fetch_pending(connection, known)
+        with _explained("the table of migrations"):
+            # Not with the first of them: who starts meanwhile reads it.
+            await with_brief_locks(
+                connection, "the table of migrations", lambda: _make_ledger(connection)
+            )
         for migration in pending:
-            await _apply(connection, migration)
+            with _explained(f"migration {migration}"):
+                await _apply(connection, migration)
         return [str(m) for m in pending]
     finally:
         if not connection.is_closed():
@@ -135,40 +117,28 @@ async def _check_server(connection: AnyConnection) -> None:
         )
 
 
-async def _take_lock(connection: AnyConnection) -> None:
+async def _take_turn(connection: AnyConnection) -> None:
     """Wait for other nodes' migrations, a bounded time.
 
-    Advisory locks obey lock_timeout; session level, because each migration commits by itself.
+    Asked for again and again: a session that waits inside a statement would be waited for by the
+    index that the other one builds, and neither would go on. Session level, because each
+    migration commits by itself.
     """
-    await connection.execute(f"SET lock_timeout = '{LOCK_WAIT_S}s'; SET statement_timeout = 0")
-    try:
-        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK, timeout=LOCK_WAIT_S + 5)
-    except asyncpg.LockNotAvailableError as error:
-        raise StoreUnavailable(
-            f"another node has been migrating this database for {LOCK_WAIT_S} s"
-        ) from error
-
-
-async def _fetch_applied(connection: AnyConnection) -> list[Applied]:
-    if await connection.fetchval("SELECT to_regclass('schema_migrations')") is None:
-        return []
-    rows = await connection.fetch(
-        "SELECT version, name, checksum FROM schema_migrations ORDER BY version"
-    )
-    return [Applied(*row) for row in rows]
-
-
-async def _apply(connection: AnyConnection, migration: Migration) -> None:
-    try:
-        async with connection.transaction():
-            await connection.execute(_LEDGER)
-            await connection.execute(migration.sql, timeout=UNLIMITED_S)
-            await connection.execute(
-                "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)",
-                migration.version,
-                migration.name,
-                migration.checksum,
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + LOCK_WAIT_S
+    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+        if loop.time() >= deadline:
+            raise StoreUnavailable(
+                f"another node has been migrating this database for {LOCK_WAIT_S:.0f} s"
             )
+        await asyncio.sleep(LOCK_LOOK_S)
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Turn what PostgreSQL says of a schema that can't be changed into a setting to mend."""
+    try:
+        yield
     except asyncpg.InsufficientPrivilegeError as error:
         raise ConfigError(
             "node.database_url",
@@ -176,14 +146,62 @@ async def _apply(connection: AnyConnection, migration: Migration) -> None:
             " or let its owner run `gateway migrate`",
         ) from error
     except (asyncpg.SyntaxOrAccessError, asyncpg.IntegrityConstraintViolationError) as error:
-        raise ConfigError("node.database_url", f"migration {migration} failed: {error}") from error
+        raise ConfigError("node.database_url", f"{what} failed: {error}") from error
 
 
+async def _apply(connection: AnyConnection, migration: Migration) -> None:
+    if migration.index is not None:
+        await build_index(connection, migration.index)
+    await _outlast_older(connection, migration)
+
+
+async def _outlast_older(connection: AnyConnection, migration: Migration) -> None:
+    """Apply it once no gateway runs that could not go on after it, waiting for such a moment."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + OLDER_WAIT_S
+    while True:
+        try:
+            return await with_brief_locks(
+                connection, f"migration {migration}", lambda: _apply_now(connection, migration)
+            )
+        except NotTheOwner as error:
+            if loop.time() >= deadline:
+                raise NotTheOwner(f"migration {migration} can't be applied: {error}") from None
+        await asyncio.sleep(OLDER_LOOK_S)
+
+
+async def _apply_now(connection: AnyConnection, migration: Migration) -> None:
+    await keep_older_out(connection, migration.oldest_code)
+    if migration.index is None:
+        limit_s = BLOCK_MAX_S if stops_writers(migration) else UNLIMITED_S
+        await connection.execute(migration.sql, timeout=limit_s)
+    await connection.execute(
+        "INSERT INTO schema_migrations (version, name, checksum, oldest_code)"
+        " VALUES ($1, $2, $3, $4)",
+        migration.version,
+        migration.name,
+        migration.checksum,
+        migration.oldest_code,
+    )
+
+
+async def _make_ledger(connection: AnyConnection) -> None:
+    if not await connection.fetchval(_HAS_LEDGER):
+        await connection.execute(_LEDGER)
+
+
+def _name(migrations: Sequence[Migration]) -> str:
+    return ", ".join(map(str, migrations))
+
+
+_HAS_LEDGER = """SELECT EXISTS (SELECT FROM pg_attribute
+    WHERE attrelid = to_regclass('schema_migrations') AND attname = 'oldest_code')"""
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
     version    integer PRIMARY KEY,
     name       text NOT NULL,
     checksum   text NOT NULL,
     applied_at timestamptz NOT NULL DEFAULT now()
-)
+);
+ALTER TABLE schema_migrations ADD COLUMN IF NOT EXISTS oldest_code integer;
 """

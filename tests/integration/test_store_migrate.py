@@ -6,7 +6,9 @@ import asyncpg
 import pytest
 
 from gateway.errors import ConfigError, StoreUnavailable
-from gateway.store.migrate import Migration, fetch_schema_version, load_migrations, migrate
+from gateway.store.migrate import migrate
+from gateway.store.presence import fetch_applied
+from gateway.store.schema import Migration, load_migrations
 from gateway.text.style import DefaultAlphabet
 
 FIRST = Migration(1, "first", "CREATE TABLE one (id integer)")
@@ -64,9 +66,9 @@ async def test_alphabets_of_an_older_schema_are_spelled_as_now(empty_database_ur
 async def test_an_open_connection_can_be_migrated_and_stays_open(empty_database_url: str) -> None:
     connection = await asyncpg.connect(empty_database_url)
     try:
-        assert await fetch_schema_version(connection) == 0
+        assert await fetch_applied(connection) == []
         await migrate(connection, [FIRST, SECOND])
-        assert await fetch_schema_version(connection) == 2
+        assert [row.version for row in await fetch_applied(connection)] == [1, 2]
     finally:
         await connection.close()
 
