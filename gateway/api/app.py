@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import cast
 
 from litestar import Litestar, Request, Response, Router
@@ -155,6 +155,11 @@ class Api:
         self._now = now
         self.submit: DirectSubmit | None = None
         """For servers that can hand over single submits without a task."""
+
+    @property
+    def peer_paths(self) -> Collection[str]:
+        """The addresses of other gateways' calls, which are not in the OpenAPI."""
+        return self._peers.keys()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Nothing happens at a server's start and end; those who listen are `HttpServer`'s affair.

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Any
 
+import msgspec
 import pytest
 import uvloop
 
@@ -78,6 +79,17 @@ class Customer:
         frame = await self.receive(command_id | v.RESPONSE)
         assert frame.sequence == sequence
         return decode(frame)
+
+    async def ask_whatever(self, request: Pdu) -> Pdu:
+        """Send a request and return whatever PDU answers its sequence_number."""
+        sequence = next(self._numbers)
+        self.send(encode(msgspec.structs.replace(request, sequence=sequence)))
+        async with asyncio.timeout(TIMEOUT_S):
+            while True:
+                for index, frame in enumerate(self._inbox):
+                    if frame.sequence == sequence and frame.command_id & v.RESPONSE:
+                        return decode(self._inbox.pop(index))
+                await self._read()
 
     async def bind(
         self,

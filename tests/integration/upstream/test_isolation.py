@@ -1,7 +1,8 @@
 """One account never sees, changes or infers another's rows: every call is tried with its values.
 
-The calls are read from the gateway's own OpenAPI, so that a new one is tried by itself; one that
-takes a body has to be named in BODIES first, and one with a new kind of path in PATHS.
+The calls are read from the gateway's own OpenAPI, from the tables of SMPP's PDUs and from the
+peers' addresses, so that a new one is tried by itself; one that takes a body has to be named in
+BODIES first, and one with a new kind of path in PATHS.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import datetime
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -22,7 +23,9 @@ from gateway.lifecycle import EventKind, Status
 from gateway.model import Account, MessageId
 from gateway.scopes import SCOPES
 from gateway.smpp import vocabulary as v
-from gateway.smpp.fields import Value
+from gateway.smpp.fields import SmeAddress, Value
+from gateway.smpp.pdu import Pdu
+from gateway.smpp.specification import ADDRESS_SIZE, PDUS, Kind
 from gateway.store.backlog import Backlog
 from gateway.store.keys import create_key
 from gateway.store.postgres import Database
@@ -376,24 +379,130 @@ async def test_every_call_refuses_a_key_without_its_scope(
         assert await fetch_rows(database, shop) == before
 
 
-async def test_smpp_calls_tell_anothers_messages_from_nobodys_in_nothing(
+NO_REQUESTS = {
+    *(v.BIND_RECEIVER, v.BIND_TRANSMITTER, v.BIND_TRANSCEIVER, v.UNBIND, v.ENQUIRE_LINK),
+    v.DELIVER_SM,  # the gateway's to ask
+}
+"""Requests of the session itself, which name nothing of an account's; who may bind as whom is
+`test_bind.py`'s."""
+ERRANDS = {v.QUERY_SM, v.CANCEL_SM, v.REPLACE_SM}
+HARMLESS: dict[str, Value] = {
+    "destination_addr": "447400900003",
+    "dest_addresses": (SmeAddress(1, 1, "447400900003"),),
+    "source_addr": "Shop",
+    "short_message": b"Hello",
+}
+
+
+def build_smpp_calls(value: str) -> Iterator[tuple[int, str, Pdu]]:
+    """Yield every request that the specification's tables know, with the value in each of its
+    fields that can hold it: command, field, and the PDU."""
+    for command_id, fields in PDUS.items():
+        if command_id & v.RESPONSE or command_id | v.RESPONSE not in PDUS:
+            continue
+        if command_id in NO_REQUESTS:
+            continue
+        usual = {each.name: HARMLESS[each.name] for each in fields if each.name in HARMLESS}
+        payload = ((v.TAG_MESSAGE_PAYLOAD, b"Hello"),) if command_id == v.DATA_SM else ()
+        for each in fields:
+            if each.kind is Kind.TEXT and len(value) < each.size:
+                said: Value = value
+            elif each.kind is Kind.OCTETS:
+                said = value.encode()
+            elif each.kind is Kind.DESTINATIONS and len(value) < ADDRESS_SIZE:
+                said = (SmeAddress(1, 1, value),)
+            else:
+                continue
+            yield command_id, each.name, Pdu(command_id, 0, 0, usual | {each.name: said}, payload)
+        tlvs = (*payload, (v.TAG_RECEIPTED_MESSAGE_ID, value.encode() + b"\0"))
+        yield command_id, "receipted_message_id", Pdu(command_id, 0, 0, usual, tlvs)
+
+
+async def test_no_smpp_request_tells_anothers_values_from_nobodys(
     world: World, database: Database
 ) -> None:
     before = await fetch_rows(database, world.bank)
     customer = await world.running.connect(v.BIND_TRANSCEIVER)
-    calls: list[tuple[int, dict[str, Value]]] = [
-        (v.QUERY_SM, {}),
-        (v.CANCEL_SM, {}),
-        (v.CANCEL_SM, {"destination_addr": NUMBER}),
-        (v.REPLACE_SM, {"short_message": b"mine now"}),
-    ]
+    statuses: dict[int, set[int]] = {}
     for pair in world.pairs:
-        for command_id, fields in calls:
-            answers = [await customer.ask(command_id, message_id=value, **fields) for value in pair]
-            statuses = {answer.status for answer in answers}
-            assert statuses == {v.ESME_RINVMSGID}, (v.command_name(command_id), pair)
-            assert answers[0].fields == answers[1].fields
+        asked = [list(build_smpp_calls(value)) for value in pair]
+        for (command_id, field, theirs), (_, _, nobodys) in zip(*asked, strict=True):
+            answers = [await customer.ask_whatever(pdu) for pdu in (theirs, nobodys)]
+            said = [
+                (answer.command_id, answer.status, _without_ids(answer.fields, value), answer.tlvs)
+                for answer, value in zip(answers, pair, strict=True)
+            ]
+            assert said[0] == said[1], (v.command_name(command_id), field, pair)
+            assert not world.leaks(Asked(0, str(answers[0]).replace(pair.theirs, ""), ()))
+            statuses.setdefault(command_id, set()).add(answers[0].status)
+            if command_id in ERRANDS:
+                assert answers[0].status == v.ESME_RINVMSGID, (v.command_name(command_id), field)
+    assert statuses.keys() >= ERRANDS | {v.SUBMIT_SM, v.SUBMIT_MULTI, v.DATA_SM}
+    # That the values were understood: it was no fault of form that was answered.
+    for command_id in (v.SUBMIT_SM, v.SUBMIT_MULTI, v.DATA_SM):
+        assert v.ESME_ROK in statuses[command_id], v.command_name(command_id)
     assert (await customer.ask(v.CANCEL_SM, destination_addr=NUMBER)).status == v.ESME_RINVMSGID
+    assert await fetch_rows(database, world.bank) == before
+
+
+def _without_ids(fields: Mapping[str, Value], value: str) -> dict[str, str]:
+    """Take out of an answer's fields what was asked for, and the id that a new message got."""
+    return {
+        name: "‹new›" if re.fullmatch(r"\d{15,19}", str(said)) else str(said).replace(value, "‹it›")
+        for name, said in fields.items()
+    }
+
+
+PEER_WORDS = (
+    *("username", "user", "to", "from", "content", "text", "tags", "account", "id", "msgid"),
+    *("smsc", "binfo", "meta-data", "dlr-url", "bulkId", "batchId"),
+)
+"""Parameters of Kannel's and Jasmin's calls that could name something of an account's."""
+
+
+NEW_IDS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{15,19}")
+
+
+def _json_of(path: str, said: dict[str, str]) -> dict[str, Any]:
+    """Return what is said in the form that a call of Jasmin's takes it in."""
+    if not path.endswith("batch"):
+        return said
+    content = {name: said[name] for name in ("to", "content", "tags") if name in said}
+    return said | {"messages": [content], "globals": {"from": said["from"]}}
+
+
+async def test_no_call_of_a_peer_tells_anothers_values_from_nobodys(
+    world: World, database: Database, shop: Account
+) -> None:
+    before = await fetch_rows(database, world.bank)
+    key = (await create_key(database, shop.id)).plaintext
+    paths = list(world.running.gateway.parts.api.peer_paths)
+    assert "/cgi-bin/sendsms" in paths and "/secure/send" in paths
+    usual = {"username": "shop", "password": key, "to": "447400900003", "from": "Shop"}
+    taken = set()
+    for path in paths:
+        secure = path.startswith("/secure/")
+        # They know no pages, and take no cursor's letters for a tag.
+        pairs = [pair for pair in world.pairs if re.fullmatch("[a-z0-9-]+", pair.theirs)]
+        text = {"text" if path.startswith("/cgi-bin/") else "content": "Hello"}
+        for pair in pairs:
+            for word in PEER_WORDS:
+                answers = []
+                for value in pair:
+                    said = usual | text | {word: value}
+                    auth = {"Authorization": aiohttp.encode_basic_auth(said["username"], key)}
+                    asked = await (
+                        world.ask("POST", path, value, body=_json_of(path, said), headers=auth)
+                        if secure
+                        else world.ask("GET", path, value, params=said, headers={})
+                    )
+                    assert asked.status < 500, (path, word, pair, asked)
+                    assert not world.leaks(asked), (path, word, pair, asked)
+                    answers.append(asked._replace(body=NEW_IDS.sub("‹new›", asked.body)))
+                    if asked.status in (200, 202):
+                        taken.add(path)
+                assert answers[0] == answers[1], (path, word, pair)
+    assert taken >= {"/cgi-bin/sendsms", "/send", "/rate", "/balance", "/secure/send"}
     assert await fetch_rows(database, world.bank) == before
 
 
