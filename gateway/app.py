@@ -217,6 +217,7 @@ class Gateway:
             "housekeeper": parts.housekeeper.run(),
             "books": parts.books.run(),
             "certificates": parts.tls.run(),
+            "clock": parts.clock.watch(parts.stretches, parts.housekeeper.clock_was_set),
         }
         if embedded is not None:
             duties["postgres"] = _keep_alive(embedded, keeper, parts)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 
+from gateway.clock import Clock
 from gateway.config import Messages
 from gateway.credit.prices import PriceBook
 from gateway.credit.volumes import MonthVolumes, month_of
@@ -38,9 +39,12 @@ class Bookkeeper:
         *,
         wake_hooks: Callable[[], None],
         lag_s: float,
+        clock: Clock,
         owns: Owns = owns_all,
     ) -> None:
         """`lag_s`: how long a message may take from its acceptance to its commit."""
+        self._lag_s = lag_s
+        self._clock = clock
         self._database = database
         self._settings = settings
         self._volumes = volumes
@@ -74,7 +78,7 @@ class Bookkeeper:
 
     async def _count_usage(self) -> None:
         if self._owns(BOOKS):
-            await self._counter.count_up(time.time())
+            await self._counter.count_up(self._clock.after(self._lag_s), self._clock.believed())
         await self._learn_volumes()  # the other nodes' part of them as well
 
     async def _learn_volumes(self) -> None:
@@ -103,5 +107,5 @@ class Bookkeeper:
             self._low = await count_low_balances(self._database)
 
     async def _forget_usage(self) -> None:
-        today = datetime.fromtimestamp(time.time(), UTC).date()
+        today = datetime.fromtimestamp(self._clock.believed(), UTC).date()
         await forget_usage(self._database, today - timedelta(days=self._settings.statement_days))

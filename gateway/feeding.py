@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from gateway.dispatch import Dispatcher
@@ -52,7 +52,15 @@ class MarkStore(Protocol):
 class Feeder:
     """Owns every read of open messages."""
 
-    def __init__(self, dispatcher: Dispatcher, backlog: Backlog, marks: MarkStore) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        backlog: Backlog,
+        marks: MarkStore,
+        after: Callable[[float], float] = lambda seconds: time.time(),
+    ) -> None:
+        """`after` is `Clock.after`."""
+        self._after = after
         self._dispatcher = dispatcher
         self._backlog = backlog
         self._marks = marks
@@ -185,7 +193,8 @@ class Feeder:
         """Store how far each queue is done, so that the next start need not look there."""
         oldest = self._dispatcher.open_from()
         # What nobody was told of yet may be in the store as well, however old its id.
-        newest = min(id_at(time.time() - MARK_MARGIN_S), self._announced + 1)
+        margin_at = self._after(MARK_MARGIN_S) - MARK_MARGIN_S
+        newest = min(id_at(margin_at), self._announced + 1)
         marks = {}
         for key, shelf in self._dispatcher.shelves.items():
             # What is in memory is open, and so may be what waits in the store alone.

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from gateway.clock import Clock
 from gateway.config import Messages
 from gateway.directory import Directory
 from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
@@ -51,6 +52,7 @@ class Housekeeper:
         refunds: Refunds,
         outbox: PostgresOutbox,
         metrics: Metrics,
+        clock: Clock,
         *,
         on_unmatched: Callable[[CarrierId], None],
         measure_emails: Callable[[], Awaitable[None]],
@@ -69,6 +71,7 @@ class Housekeeper:
         self._outcomes = outcomes
         self._refunds = refunds
         self._outbox = outbox
+        self._clock = clock
         self._on_unmatched = on_unmatched
         self._asked_again = asked_again
         self._try_taken_again = try_taken_again
@@ -105,9 +108,13 @@ class Housekeeper:
         oldest = self._depth.oldest_at
         return 0.0 if oldest is None else max(0.0, time.time() - oldest)
 
+    async def clock_was_set(self) -> None:
+        """Have the days that the clock shows now taken in at once."""
+        await self._maintenance.ensure_partitions(time.time())
+
     async def _daily(self) -> None:
-        wall = time.time()
-        await self._maintenance.ensure_partitions(wall)
+        await self._maintenance.ensure_partitions(time.time())
+        wall = self._clock.believed()
         dropped = await self._maintenance.drop_partitions(wall, self._settings.retention_days)
         if dropped.days:
             log.info("partitions_dropped", days=[str(day) for day in dropped.days])
@@ -119,7 +126,8 @@ class Housekeeper:
                 log.info("texts_erased", days=[str(day) for day in texts.days])
             if texts.put_off:
                 log.info("texts_put_off", days=[str(day) for day in texts.put_off])
-        await self._maintenance.forget_idempotency(wall, self._settings.idempotency_s)
+        kept_s = self._settings.idempotency_s
+        await self._maintenance.forget_idempotency(self._clock.after(kept_s), kept_s)
         await self._maintenance.forget_remains(wall, self._settings.retention_days)
         await self._maintenance.forget_email_contents(wall, self._fallback_life_s())
 
@@ -139,25 +147,28 @@ class Housekeeper:
 
     async def _forget_parked(self) -> None:
         """Let go of receipts that wait in memory for their submission no more."""
-        for carrier_id in self._book.forget_parked(time.time() - self._settings.receipt_parked_s):
+        parked_s = self._settings.receipt_parked_s
+        for carrier_id in self._book.forget_parked(self._clock.after(parked_s) - parked_s):
             self._on_unmatched(carrier_id)
 
     async def _sweep(self) -> None:
         """Give up receipts without a submission, and submissions without a receipt."""
-        wall = time.time()
-        given_up = await self._maintenance.give_up_parked(wall, self._settings.receipt_parked_s)
+        parked_s = self._settings.receipt_parked_s
+        given_up = await self._maintenance.give_up_parked(self._clock.after(parked_s), parked_s)
         if given_up:
             log.warning("receipts_unmatched", count=given_up)
-        # What was decided before `wall` is committed, however long the store was away: the mark
+        # What was decided before this is committed, however long the store was away: the mark
         # passes nothing that nobody could see yet.
+        timeout_s = self._settings.receipt_timeout_s
+        now = self._clock.after(timeout_s)
         await self._outcomes.flush()
         seen_to = await self._maintenance.load_sweep_mark(SWEEP_MARK)
         while True:
             swept = await self._maintenance.find_unanswered(
-                wall, self._settings.receipt_timeout_s, SWEEP_MESSAGES_MAX, seen_to
+                now, timeout_s, SWEEP_MESSAGES_MAX, seen_to
             )
             for unanswered in swept.found:
-                self._give_up(unanswered, wall)
+                self._give_up(unanswered, time.time())
             if swept.found:
                 log.info("receipts_given_up", messages=len(swept.found))
                 await self._outcomes.flush()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.carriers import Line
+from gateway.clock import Clock
 from gateway.dispatch import Dispatcher
 from gateway.dlr.ids import FormerRule, spell_formerly
 from gateway.ids import id_at
@@ -41,12 +42,18 @@ class ReceiptLookups:
     """What the outcome writer asks between two batches; a `Lookups`."""
 
     def __init__(
-        self, lines: Lines, dispatcher: Dispatcher, book: ReceiptBook, writer: OutcomeWriter
+        self,
+        lines: Lines,
+        dispatcher: Dispatcher,
+        book: ReceiptBook,
+        writer: OutcomeWriter,
+        clock: Clock,
     ) -> None:
         self._lines = lines
         self._dispatcher = dispatcher
         self._book = book
         self._writer = writer
+        self._clock = clock
         self._again = False
 
     def try_taken_again(self) -> None:
@@ -66,7 +73,8 @@ class ReceiptLookups:
             kept = [receipt for receipt in taken if not self._writer.unparks(receipt)]
             self._book.try_again(kept, time.time())
         keys = list(itertools.islice(self._book.wanted(), LOOKUP_KEYS_MAX))
-        since = id_at(self._book.oldest_wanted(keys, time.time()) - LOOKUP_AGE_S)
+        oldest = self._book.oldest_wanted(keys, self._clock.after(LOOKUP_AGE_S))
+        since = id_at(oldest - LOOKUP_AGE_S)
         found = await find_submissions(connection, keys, since)
         found |= await self._find_formerly(connection, [k for k in keys if k not in found], since)
         for key, known in found.items():

@@ -17,6 +17,7 @@ from gateway.api.peers import Peers
 from gateway.api.proxies import TrustedProxies
 from gateway.bookkeeping import Bookkeeper
 from gateway.carriers import CarrierDesk, Line
+from gateway.clock import load_clock
 from gateway.condition import Condition
 from gateway.config import Config
 from gateway.credit.refunds import RefundRules
@@ -74,6 +75,7 @@ from gateway.store.outcome_writer import OutcomeWriter
 from gateway.store.personal_data import PersonalData
 from gateway.store.postgres import Database, connect_single
 from gateway.store.reader import Reader
+from gateway.store.stretches import StretchStore
 from gateway.store.treasury import Treasury
 from gateway.store.unmatched import AskedAgain
 from gateway.store.upstream_reader import fetch_last_delivery_id
@@ -106,6 +108,8 @@ class Parts:
         """
         self.maintenance = Maintenance(self._database)
         await self.maintenance.ensure_partitions(time.time())
+        self.stretches = StretchStore(self._database, NODE)
+        self.clock = await load_clock(self.stretches)
         await self._open_writers()
         self.backlog = Backlog(self._database)
         self._inbound_store = InboundStore(self._database)
@@ -166,7 +170,12 @@ class Parts:
         config, metrics = self._config, self._metrics
         self._outbox = PostgresOutbox(self._database)
         self.hooks = SentByOne(
-            WEBHOOKS, lambda: WebhookSender(self._outbox, config.webhooks, metrics.webhooks)
+            WEBHOOKS,
+            lambda: WebhookSender(
+                *(self._outbox, config.webhooks, metrics.webhooks),
+                age_s=lambda at, now: self.clock.age_s(at),
+                take_set_back=partial(self.clock.take_set_back, WEBHOOKS),
+            ),
         )
         self.outcome_writer = OutcomeWriter(
             self.outcome_line,
@@ -189,6 +198,8 @@ class Parts:
             EmailSender,
             *(fallback_store, config.email, templates, metrics.email),
             wake_hooks=self.hooks.wake,
+            age_s=lambda at, now: self.clock.age_s(at),
+            take_set_back=partial(self.clock.take_set_back, EMAILS),
         )
         self.emails = SentByOne(EMAILS, send_emails) if config.email.host else None
         self._email_depth = EmailDepth(fallback_store, metrics.email)
@@ -254,12 +265,14 @@ class Parts:
             on_ended=self.refunds.ended,
         )
         self.desk.join(self.dispatcher, self.book)
-        lookups = ReceiptLookups(self.lines, self.dispatcher, self.book, self.outcome_writer)
+        lookups = ReceiptLookups(
+            self.lines, self.dispatcher, self.book, self.outcome_writer, self.clock
+        )
         self.outcome_writer.join(lookups, self.customers.postman)
         for carrier in config.carrier:
             line = self.lines[carrier_ids[carrier.name]]
             add_binds(carrier, line, self.desk, self._started_at)
-        self.feeder = Feeder(self.dispatcher, self.backlog, self.maintenance)
+        self.feeder = Feeder(self.dispatcher, self.backlog, self.maintenance, self.clock.after)
         self.housekeeper = Housekeeper(
             config.messages,
             self.maintenance,
@@ -269,6 +282,7 @@ class Parts:
             self.refunds,
             self._outbox,
             self._metrics,
+            self.clock,
             on_unmatched=self.desk.receipt_unmatched,
             measure_emails=self._email_depth.measure,
             asked_again=AskedAgain(self._database),
@@ -329,6 +343,7 @@ class Parts:
             self._metrics,
             wake_hooks=self.hooks.wake,
             lag_s=max(LAG_S, 3 * config.http.commit_timeout_s),
+            clock=self.clock,
         )
         self.intake_writer = IntakeWriter(
             self.intake_line,

@@ -216,9 +216,10 @@ class ReceiptBook:
         return {receipt.raw_id for receipt in self._waiting.get(key, ())}
 
     def oldest_wanted(self, keys: Sequence[Key], now: float) -> float:
-        """Return since when the oldest of what is to be looked up has been here (wall clock)."""
+        """Return since when the oldest of what is to be looked up has been here, `now` at most;
+        the clock may have been ahead when it came."""
         tried = (receipt.parked for key in keys for receipt in self._waiting.get(key, ()))
-        return min((parked.received_at for parked in tried if parked), default=now)
+        return min([now, *(parked.received_at for parked in tried if parked)])
 
     def forget_parked(self, before: float) -> list[CarrierId]:
         """Drop from memory what was parked before `before`; the store keeps it, given up.

@@ -19,6 +19,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import msgspec
+
 from gateway.config import Email
 from gateway.email_address import BadAddress, parse_mailbox
 from gateway.errors import ConfigError, StoreUnavailable
@@ -69,6 +71,8 @@ class DueEmails(Protocol):
         self, settled: Sequence[SettledEmail], put_off: Sequence[PutOffEmail]
     ) -> None: ...
 
+    async def bring_forward(self, now: float, seconds: float) -> int: ...
+
 
 class EmailSender:
     """Sends email fallbacks while `run()` runs."""
@@ -84,8 +88,16 @@ class EmailSender:
         clock: Callable[[], float] = time.time,
         jitter: Callable[[], float] = random.random,
         poll_s: float = POLL_S,
+        age_s: Callable[[float, float], float] = lambda at, now: now - at,
+        take_set_back: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """Raise ConfigError when the settings name no usable sender or authority."""
+        """`age_s` says how long ago `at` was; `take_set_back`, by how much the clock was set back
+        since it was asked last. Raise ConfigError when the settings name no usable sender or
+        authority."""
+        self._age_s = age_s
+        self._take_set_back = take_set_back
+        self._set_back_s = 0.0
+        """What is still to be brought forward by so much."""
         mailbox = parse_mailbox(settings.sender)
         if isinstance(mailbox, BadAddress):
             raise ConfigError("email.sender", mailbox.detail)
@@ -163,6 +175,7 @@ class EmailSender:
         while not self._stopping:
             self._changed.clear()
             try:
+                await self._bring_forward()
                 await self._record()
                 more_is_due = await self._claim()
             except StoreUnavailable as error:
@@ -176,6 +189,20 @@ class EmailSender:
                         await self._changed.wait()
 
     # ── the store ────────────────────────────────────────────────────────────────────────────
+
+    async def _bring_forward(self) -> None:
+        """After the clock was set back, let nothing wait so much longer."""
+        self._set_back_s += self._take_set_back()
+        if not self._set_back_s:
+            return
+        seconds = self._set_back_s
+        count = await self._store.bring_forward(self._clock(), seconds)
+        self._set_back_s = 0.0
+        self._queue = deque((due, need, until - seconds) for due, need, until in self._queue)
+        self._put_off = [
+            msgspec.structs.replace(email, due_at=email.due_at - seconds) for email in self._put_off
+        ]
+        log.info("emails_brought_forward", seconds=round(seconds, 3), emails=count)
 
     async def _claim(self) -> bool:
         """Take in what is due, as far as there is room; return whether there may be more."""
@@ -299,9 +326,9 @@ class EmailSender:
                 self._put_off_paused(due, reason, reply)
 
     def _retry(self, due: DueEmail, reason: Trigger, reply: str) -> None:
-        at = decide_retry(
-            due.attempts + 1, due.began_at, self._clock(), self._settings, self._jitter()
-        )
+        now = self._clock()
+        began_at = now - self._age_s(due.began_at, now)
+        at = decide_retry(due.attempts + 1, began_at, now, self._settings, self._jitter())
         if at is None:
             self._give_up(due, reason, reply)
             return
@@ -309,8 +336,9 @@ class EmailSender:
         self._put_off.append(PutOffEmail(due.account_id, due.message_id, at, True, reason, reply))
 
     def _put_off_paused(self, due: DueEmail, reason: Trigger, reply: str) -> None:
-        wall = self._clock() + max(0.0, self._paused_until - time.monotonic())
-        if wall > due.began_at + self._settings.give_up_after_s:
+        now = self._clock()
+        wall = now + max(0.0, self._paused_until - time.monotonic())
+        if wall - now + self._age_s(due.began_at, now) > self._settings.give_up_after_s:
             self._give_up(due, reason, reply)
             return
         email = PutOffEmail(due.account_id, due.message_id, wall, False, reason, reply)

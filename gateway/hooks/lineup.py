@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -111,9 +111,17 @@ class Lineup:
     """The lines of all accounts."""
 
     def __init__(
-        self, settings: Webhooks, *, held_max: int = HELD_EVENTS_MAX, calls_max: int = CALLS_MAX
+        self,
+        settings: Webhooks,
+        *,
+        held_max: int = HELD_EVENTS_MAX,
+        calls_max: int = CALLS_MAX,
+        age_s: Callable[[float, float], float] = lambda at, now: now - at,
     ) -> None:
+        """`age_s` says how old an event is that happened `at`: a clock that is ahead gives up
+        none."""
         self._settings = settings
+        self._age_s = age_s
         self._held_max = held_max
         self._calls_max = calls_max
         self._lines: dict[tuple[AccountId, str, bool], _Line] = {}
@@ -186,6 +194,13 @@ class Lineup:
         self._queue(share)
         self._drop_unused(line, share, now)
         return settlement
+
+    def bring_forward(self, seconds: float) -> None:
+        """Have everything end sooner that a clock has put off which was set back since."""
+        for line in self._lines.values():
+            line.opens_at -= seconds
+        for held in self._held.values():
+            held.leased_until -= seconds
 
     def give_back(self, now: float) -> list[Failure]:
         """Empty every line but for the calls under way, at a stop; return what goes back."""
@@ -272,8 +287,9 @@ class Lineup:
         failures: list[Failure] = []
         for events, error in ((call.events, answer.error), (behind, BEHIND)):
             for event in events:
+                began_at = now - self._age_s(event.created_at, now)
                 at = next_attempt(
-                    line.failures, event.created_at, now, self._settings, jitter, answer.wait_s
+                    line.failures, began_at, now, self._settings, jitter, answer.wait_s
                 )
                 if isinstance(at, GiveUp):
                     failures.append((event.id, None, answer.error))

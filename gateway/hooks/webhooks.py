@@ -90,6 +90,10 @@ class Outbox(Protocol):
         """Note (id, when it is due again or None when it is given up, why)."""
         ...
 
+    async def bring_forward(self, now: float, seconds: float) -> int:
+        """Make due so much sooner whatever is not due at `now`; return how many events."""
+        ...
+
 
 class WebhookSender:
     """Calls customers' endpoints while `run()` runs."""
@@ -107,7 +111,13 @@ class WebhookSender:
         calls_max: int = CALLS_MAX,
         poll_s: float = POLL_S,
         gather_s: float = GATHER_S,
+        age_s: Callable[[float, float], float] = lambda at, now: now - at,
+        take_set_back: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        """`take_set_back` says by how much the clock was set back since it was asked last."""
+        self._take_set_back = take_set_back
+        self._set_back_s = 0.0
+        """What is still to be brought forward by so much."""
         self._outbox = outbox
         self._settings = settings
         self._metrics = metrics
@@ -118,7 +128,7 @@ class WebhookSender:
         self._calls_max = calls_max
         self._poll_s = poll_s
         self._gather_s = gather_s
-        self._lineup = Lineup(settings, held_max=held_max, calls_max=calls_max)
+        self._lineup = Lineup(settings, held_max=held_max, calls_max=calls_max, age_s=age_s)
         self._lease_s = max(60.0, LEASE_TIMEOUTS * settings.timeout_s)
         self._calls: set[asyncio.Task[None]] = set()
         self._delivered: list[int] = []
@@ -180,6 +190,7 @@ class WebhookSender:
         while not self._stopping:
             self._changed.clear()
             try:
+                await self._bring_forward()
                 await self._record()
                 more_is_due = await self._claim()
             except StoreUnavailable as error:
@@ -188,6 +199,21 @@ class WebhookSender:
             self._start_calls(session, group)
             if not more_is_due:
                 await self._wait_for_change()
+
+    async def _bring_forward(self) -> None:
+        """After the clock was set back, let nothing wait so much longer."""
+        self._set_back_s += self._take_set_back()
+        if not self._set_back_s:
+            return
+        seconds, now = self._set_back_s, self._clock()
+        count = await self._outbox.bring_forward(now, seconds)
+        self._set_back_s = 0.0
+        self._lineup.bring_forward(seconds)
+        self._failures = [
+            (event_id, None if at is None else max(now, at - seconds), error)
+            for event_id, at, error in self._failures
+        ]
+        log.info("webhooks_brought_forward", seconds=round(seconds, 3), events=count)
 
     async def _claim(self) -> bool:
         """Take in what is due, as far as there is room; return whether there is more."""

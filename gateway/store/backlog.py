@@ -22,6 +22,7 @@ from gateway.receipts import PARKED_KEYS_MAX, Found
 from gateway.references import Key
 from gateway.shelves import Progress, Wanted
 from gateway.store.postgres import UNLIMITED_S, Database
+from gateway.store.queries import query
 from gateway.store.rows import read_event, read_message
 from gateway.store.unmatched import read_parked
 from gateway.store.usage import recount
@@ -109,6 +110,9 @@ paid AS (
     RETURNING account_id
 )
 SELECT EXISTS (SELECT FROM replaced) AS replaced, EXISTS (SELECT FROM paid) AS paid"""
+
+
+_NEWEST = query("fetch_newest_message")
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -235,10 +239,7 @@ class Backlog:
     async def fetch_last_id(self) -> int:
         """Return the greatest message id there is, 0 when there is none."""
         async with self._database.acquire() as connection:
-            greatest: int | None = await connection.fetchval(
-                "SELECT max(m.id) FROM accounts a CROSS JOIN LATERAL ("
-                " SELECT id FROM messages WHERE account_id = a.id ORDER BY id DESC LIMIT 1) m"
-            )
+            greatest: int | None = await connection.fetchval(_NEWEST)
         return greatest or 0
 
 

@@ -38,6 +38,7 @@ _ACCOUNTS_DUE = query("fetch_accounts_with_due_emails")
 _CLAIM = query("claim_emails")
 _SETTLE = query("settle_emails")
 _PUT_OFF = query("put_off_emails")
+_BRING_FORWARD = query("bring_emails_forward")
 _COUNT_DUE = query("count_due_emails")
 _SAVE_RULE = query("save_fallback_rule")
 
@@ -169,6 +170,15 @@ class FallbackStore:
                     [_number(email.reason) for email in put_off],
                     [None if e.reply is None else _storable(e.reply) for e in put_off],
                 )
+
+    @unavailable_as_503()
+    async def bring_forward(self, now: float, seconds: float) -> int:
+        """Make due so much sooner what a clock put off that was set back to `now` since; return
+        how many emails that was. What waits for a receipt of an earlier message is left alone."""
+        async with self._database.acquire() as connection, connection.transaction():
+            await connection.execute(PLAN_EACH_TIME)
+            done = await connection.execute(_BRING_FORWARD, now, seconds)
+        return int(done.rsplit(" ", 1)[1])
 
     @unavailable_as_503()
     async def fetch_depth(self, now: float) -> DueDepth:

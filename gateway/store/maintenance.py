@@ -36,8 +36,6 @@ narrowed to stay between these two, for a quiet year and for a rush hour."""
 SWEEP_SPANS_MAX = 50
 """Queries a call, so that a long sweep can be stopped between two."""
 DAY_S = 86_400.0
-CLOCK_SLACK_S = DAY_S
-"""How far an id may be ahead of the time of an event (ids only grow, clocks are put back)."""
 CLOCKS_AGREE_S = 5.0
 """Nodes that share a mark differ by less; a mark that lies further ahead is of a clock that was."""
 LOOK_BACK_S = 3_600.0
@@ -180,11 +178,10 @@ class Maintenance:
         self, start: float, end: float, limit: int
     ) -> tuple[list[Unanswered], float]:
         """Return what one span holds, and when the last one of it was closed."""
-        ids_end = id_at(end + CLOCK_SLACK_S)
         async with self._database.acquire() as connection:
             async with connection.transaction(readonly=True):
                 await connection.execute(PLAN_EACH_TIME)
-                keys = await connection.fetch(_FIND_UNANSWERED, start, end, ids_end, limit)
+                keys = await connection.fetch(_FIND_UNANSWERED, start, end, limit)
             self._span_s = _adapt_span(self._span_s, keys[0]["seen"])
             if keys[0]["message_id"] is None:
                 return [], start

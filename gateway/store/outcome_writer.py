@@ -316,7 +316,7 @@ _EVENTS_FIRST = 3
 _EVENTS = f"""INSERT INTO events ({", ".join(column.name for column in _EVENT)})
     {read_rows(_EVENT, first=_EVENTS_FIRST)}"""
 _OUTBOX = """INSERT INTO outbox (account_id, message_id, url, body, created_at, next_at)
-    SELECT n.*, n.created_at
+    SELECT n.*, 0
     FROM unnest({}::int[], {}::bigint[], {}::text[], {}::text[], {}::float8[])
         AS n(account_id, message_id, url, body, created_at)"""
 _DELIVERIES = """INSERT INTO deliveries SELECT * FROM unnest(

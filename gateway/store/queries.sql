@@ -375,12 +375,12 @@ UPDATE parked_receipts SET given_up = true WHERE NOT given_up AND received_at < 
 -- name: find_unanswered
 -- Messages that were closed in a span of time and have no final status: their carrier took them
 -- and never said what became of them. Nearly all get their receipt within the same span, so one
--- pass over it leaves few to look up. $3 bounds the ids, and with them the partitions: a message
--- is older than its events. `seen` is how many messages the span has; a row also when all is well.
+-- pass over it leaves few to look up. Ids tell nothing of the span, as they only grow and clocks are
+-- put back. `seen` is how many messages the span has; a row also when all is well.
 WITH span AS MATERIALIZED (
     SELECT account_id, message_id, max(at) FILTER (WHERE closes) AS closed_at,
            bool_or(closes) AND NOT bool_or(status >= 10) AS doubtful
-    FROM events WHERE at >= $1 AND at < $2 AND message_id < $3
+    FROM events WHERE at >= $1 AND at < $2
     GROUP BY account_id, message_id
 )
 SELECT s.seen, u.account_id, u.message_id, u.closed_at
@@ -392,7 +392,7 @@ LEFT JOIN (
         SELECT true FROM events e
         WHERE e.account_id = c.account_id AND e.message_id = c.message_id AND e.status >= 10
         LIMIT 1) IS NULL
-    ORDER BY closed_at, message_id LIMIT $4
+    ORDER BY closed_at, message_id LIMIT $3
 ) u ON true
 
 -- name: fetch_unanswered
@@ -417,9 +417,24 @@ ON CONFLICT (name) DO UPDATE SET seen_to = excluded.seen_to
 -- name: load_sweep_mark
 SELECT seen_to FROM sweep_marks WHERE name = $1
 
+-- ── The clock (stretches.py) ────────────────────────────────────────────────────────────────
+
+-- name: load_clock_stretches
+SELECT begun_s, seen_s, ahead_s, noted_s FROM clock_stretches WHERE node = $1 ORDER BY begun_s
+
+-- name: save_clock_stretches
+-- All that is still known; what began before it is forgotten.
+WITH forgotten AS (
+    DELETE FROM clock_stretches WHERE node = $1 AND begun_s < ($2::float8[])[1]
+)
+INSERT INTO clock_stretches
+SELECT $1, s.*, $5 FROM unnest($2::float8[], $3::float8[], $4::float8[]) s
+ON CONFLICT (node, begun_s) DO UPDATE SET noted_s = excluded.noted_s
+
 -- ── Outbox (outbox.py) ──────────────────────────────────────────────────────────────────────
 
 -- name: claim_due
+-- A new one is due at 0, at once, whatever the clock showed when it happened.
 -- Takes the lowest ids that are due, for a lease: whoever dies with them loses them to the next
 -- claim. Rows without any address (the account has taken its webhook away since) come along, to
 -- be deleted. An array, because joining what is due makes the planner read the whole table
@@ -446,6 +461,12 @@ UPDATE outbox o SET
     dead = f.next_at IS NULL, next_at = coalesce(f.next_at, o.next_at)
 FROM unnest($1::bigint[], $2::float8[], $3::text[]) AS f(id, next_at, error)
 WHERE o.id = f.id
+
+-- name: bring_notices_forward
+UPDATE outbox SET next_at = greatest($1, next_at - $2) WHERE id = ANY (ARRAY(
+    SELECT id FROM outbox WHERE NOT dead AND next_at > $1 AND id > $3
+    ORDER BY id LIMIT $4 FOR UPDATE))
+RETURNING id
 
 -- name: fetch_dead_events
 -- Newest first down the index of what was given up. Filters that are NULL hold always.
@@ -479,7 +500,7 @@ FROM accounts a WHERE a.id = $1
 
 -- name: put_notices
 INSERT INTO outbox (account_id, message_id, url, body, created_at, next_at)
-SELECT n.*, n.created_at
+SELECT n.*, 0
 FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::float8[])
     AS n(account_id, message_id, url, body, created_at)
 
@@ -545,10 +566,20 @@ WITH done AS (
     RETURNING f.account_id, f.message_id
 )
 INSERT INTO outbox (account_id, message_id, url, body, created_at, next_at)
-SELECT n.*, n.created_at
+SELECT n.*, 0
 FROM unnest($7::int[], $8::bigint[], $9::text[], $10::text[], $11::float8[])
     AS n(account_id, message_id, url, body, created_at)
 JOIN done USING (account_id, message_id)
+
+-- name: bring_emails_forward
+-- Of what nobody has begun to send: what was accepted or has failed by a clock that was ahead.
+UPDATE email_fallbacks f SET due_at = greatest($1, due_at - $2)
+WHERE state = 0 AND due_at > $1 AND (
+    claimed_at IS NOT NULL
+    OR extract(epoch FROM accepted_at(message_id)) > $1
+    OR (due_at <= $1 + $2 AND EXISTS (
+        SELECT FROM events e
+        WHERE e.account_id = f.account_id AND e.message_id = f.message_id AND e.status > 10)))
 
 -- name: put_off_emails
 UPDATE email_fallbacks f
@@ -933,7 +964,7 @@ RETURNING l.account_id, a.name, a.currency, l.low, b.available_micros, l.thresho
 -- name: tell_low_balance
 -- To those who have an endpoint.
 INSERT INTO outbox (account_id, message_id, body, created_at, next_at)
-SELECT t.account_id, 0, t.body, $3, $3
+SELECT t.account_id, 0, t.body, $3, 0
 FROM unnest($1::int[], $2::text[]) AS t(account_id, body)
 JOIN accounts a ON a.id = t.account_id
 WHERE a.webhook_url <> ''
@@ -942,6 +973,10 @@ WHERE a.webhook_url <> ''
 SELECT count(*) FROM low_balances WHERE low
 
 -- ── What accounts used (usage.py) ───────────────────────────────────────────────────────────
+
+-- name: fetch_newest_message
+SELECT max(m.id) FROM accounts a
+CROSS JOIN LATERAL (SELECT id FROM messages WHERE account_id = a.id ORDER BY id DESC LIMIT 1) m
 
 -- name: lock_usage_mark
 -- Waits for whoever counts just now, and for a message that is being replaced (backlog.py).

@@ -8,6 +8,7 @@ moment, and costs the same at ten messages and at ten millions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
@@ -38,6 +39,7 @@ LINES_MAX = 10_000
 DIMENSIONS = ("day", "country", "operator", "tag")
 
 _LOCK_MARK = query("lock_usage_mark")
+_NEWEST = query("fetch_newest_message")
 _COUNT = query("count_usage")
 _RECOUNT = query("recount_usage")
 _VOLUMES = query("fetch_volumes")
@@ -83,15 +85,18 @@ class Counter:
         self._lag_s = lag_s
         self._span_s = SPAN_MIN_S
 
-    async def count_up(self, now: float) -> int:
+    async def count_up(self, now: float, believed: float = math.inf) -> int:
         """Count everything that is old enough; return how many spans that took.
+
+        Past `believed` the clock may be ahead: no further than to the newest message, as what is
+        accepted after it was set back would never be counted.
 
         Raises StoreUnavailable, also when not even the shortest span can be counted in time.
         """
         spans = 0
         while True:
             try:
-                if not await self._count_span(now - self._lag_s):
+                if not await self._count_span(await self._until(now - self._lag_s, believed)):
                     return spans
                 spans += 1
             except StoreUnavailable as error:
@@ -100,6 +105,14 @@ class Counter:
                 if not too_long or self._span_s == SPAN_MIN_S:
                     raise
                 self._span_s = max(self._span_s / 16, SPAN_MIN_S)
+
+    @unavailable_as_503()
+    async def _until(self, until: float, believed: float) -> float:
+        if until <= believed:
+            return until
+        async with self._database.acquire() as connection:
+            newest: int | None = await connection.fetchval(_NEWEST)
+        return min(until, max(believed, accepted_at(newest or 0)))
 
     @unavailable_as_503()
     async def _count_span(self, until: float) -> bool:

@@ -10,6 +10,7 @@ from gateway.lifecycle import EventKind, Status
 from gateway.model import Account, CarrierId, Lane, MessageId
 from gateway.store import maintenance as maintenance_module
 from gateway.store.maintenance import Maintenance, Unanswered
+from gateway.store.partitions import ensure_partitions
 from gateway.store.postgres import Database
 
 MakeAccount = Callable[..., Awaitable[Account]]
@@ -206,6 +207,20 @@ async def test_what_happens_after_the_clock_was_put_back_is_seen(
     assert (soon.found, soon.seen_to) == ([], NOW - 50)
     swept = await maintenance.find_unanswered(NOW + 60, 50, 10, soon.seen_to)
     assert [found.message_id for found in swept.found] == [message_id]
+
+
+async def test_ids_of_a_clock_that_was_days_ahead_hide_no_message(
+    database: Database,
+    maintenance: Maintenance,
+    make_account: MakeAccount,
+    put_message: PutMessage,
+    put_event: PutEvent,
+) -> None:
+    account = await make_account()
+    await ensure_partitions(database, NOW, days_ahead=4)
+    message_id = await put_message(account, at=NOW + 3 * DAY_S)
+    await put_event(account, message_id, EventKind.SUBMITTED, at=NOW - 100)
+    assert await sweep(maintenance) == [message_id]
 
 
 async def test_a_mark_of_a_node_whose_clock_is_a_little_ahead_stays(

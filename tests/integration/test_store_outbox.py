@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from gateway.errors import Rejected
-from gateway.model import Account
+from gateway.model import Account, MessageId
+from gateway.outcomes import Notice
+from gateway.store import outbox as outbox_module
 from gateway.store.accounts import create_account, update_account
 from gateway.store.outbox import REPLAYED_MAX, PostgresOutbox
 from gateway.store.postgres import Database
@@ -279,3 +281,24 @@ async def test_a_second_rotation_waits_for_the_end_of_the_first(
     assert len({first.secret, second.secret, forced.secret, shop.webhook_secret}) == 4
     with pytest.raises(Rejected):
         await rotate_secret(database, shop.id, NOW, -1)
+
+
+async def test_what_happened_by_a_clock_ahead_is_due_at_once(
+    outbox: PostgresOutbox, shop: Account
+) -> None:
+    await outbox.put([Notice(shop.id, MessageId(1), "", "{}", NOW + 3_600)])
+    assert len(await claim(outbox)) == 1
+
+
+async def test_what_a_clock_ahead_put_off_is_brought_forward_when_that_is_set_back(
+    database: Database, outbox: PostgresOutbox, shop: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "BROUGHT_FORWARD_MAX", 2)
+    leased, *later = await put(database, shop, 5)
+    assert await claim(outbox, NOW + 3_600, limit=1) == [leased]
+    await outbox.record_failed([(event_id, NOW + 3_605, "503") for event_id in later])
+    (due,) = await put(database, shop)
+    assert await outbox.bring_forward(NOW, 3_600) == 5
+    assert await claim(outbox) == [due]
+    assert await claim(outbox, NOW + 5) == later
+    assert await claim(outbox, NOW + 30) == [leased, due]

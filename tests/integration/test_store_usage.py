@@ -115,6 +115,20 @@ async def test_a_message_is_counted_once_however_often_nodes_count(
     assert lines(await usage(database, account)) == {"DE": (20, 20, 150_000, 0, 0)}
 
 
+async def test_what_is_accepted_after_a_clock_was_set_back_is_counted(
+    database: Database, make_account: MakeAccount, put_message: PutMessage
+) -> None:
+    account = await make_account()
+    now = time.time()
+    await put_message(account, at=now - 10)
+    counter = Counter(database, lag_s=0.0)
+    await counter.count_up(now + HOUR_S, believed=now - 60)  # ahead, and nothing came by it
+    await put_message(account, at=now - 5)
+    await counter.count_up(now)
+    assert await database.pool.fetchval("SELECT sum(messages) FROM usage_days") == 2
+    assert lines(await usage(database, account)) == {"DE": (2, 2, 15_000, 0, 0)}
+
+
 async def test_a_statement_goes_by_day_country_operator_or_tag(
     database: Database, make_account: MakeAccount, put_message: PutMessage
 ) -> None:

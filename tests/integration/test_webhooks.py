@@ -87,6 +87,13 @@ class MemoryOutbox:
             else:
                 self.due_at[number] = at
 
+    async def bring_forward(self, now: float, seconds: float) -> int:
+        self._answer()
+        put_off = [number for number in self.waiting if self.due_at[number] > now]
+        for number in put_off:
+            self.due_at[number] = max(now, self.due_at[number] - seconds)
+        return len(put_off)
+
     def _answer(self) -> None:
         if self.away:
             raise StoreUnavailable("the database is away")
@@ -640,3 +647,27 @@ async def test_a_canceled_sender_records_what_it_knows(
 
 async def test_a_sender_that_never_ran_stops_at_once(outbox: MemoryOutbox) -> None:
     await WebhookSender(outbox, SETTINGS, Metrics().webhooks).stop(10)
+
+
+async def test_an_event_does_not_wait_for_an_hour_that_a_clock_was_ahead(
+    outbox: MemoryOutbox, endpoint: Endpoint
+) -> None:
+    ahead_s = 3_600.0
+    set_back: list[float] = []
+
+    async def fail(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=500)
+
+    endpoint.answer = fail
+    outbox.add(endpoint.url)
+    async with sending(
+        outbox,
+        clock=lambda: time.time() + ahead_s,
+        take_set_back=lambda: set_back.pop() if set_back else 0.0,
+    ):
+        await outbox.wait_for(lambda: bool(outbox.errors))
+        assert outbox.due_at[0] > time.time() + 3_000
+        endpoint.answer = endpoint.accept
+        set_back.append(ahead_s)
+        ahead_s = 0.0
+        await outbox.wait_until_empty()

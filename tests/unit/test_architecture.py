@@ -31,7 +31,7 @@ SMPP_SHELLS = {"client", "link", "server"}
 USE_CASES = {
     *("intake", "ways", "particulars", "content", "outgoing", "receipts", "references", "refunds"),
     *("dispatch", "carrier_state", "ceilings", "expiry", "fleet", "jobs", "retry", "shelves"),
-    *("notices", "quotes", "lease"),
+    *("notices", "quotes", "lease", "passed"),
 }
 USE_CASE_ROOMS = {
     "upstream": {

@@ -99,6 +99,13 @@ class MemoryEmails:
             self.put_off.append(later)
             self.due_at[later.message_id] = later.due_at
 
+    async def bring_forward(self, now: float, seconds: float) -> int:
+        self._answer()
+        put_off = [number for number in self.waiting if self.due_at[number] > now]
+        for number in put_off:
+            self.due_at[number] = max(now, self.due_at[number] - seconds)
+        return len(put_off)
+
     def _answer(self) -> None:
         self._changed.set()
         if self.away:

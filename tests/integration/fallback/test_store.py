@@ -9,8 +9,9 @@ import pytest
 
 from gateway.fallback.letter import DueEmail
 from gateway.fallback.terms import EmailContent, FallbackState, Trigger
+from gateway.ids import id_at
 from gateway.lifecycle import EventKind, Status
-from gateway.model import EmailRequest, Micros
+from gateway.model import EmailRequest, MessageId, Micros
 from gateway.outcomes import Notice
 from gateway.store import accounts
 from gateway.store.fallbacks import Orphan, PutOffEmail, SettledEmail, save_rule
@@ -300,3 +301,23 @@ async def test_a_thousand_fallbacks_cost_one_statement(store: Any, make_account:
     entries = [store.entry(account, price_micros=Micros(0)) for _ in range(1_000)]
     assert set(await store.put(*entries)) == {Fate.STORED}
     assert await store.count("email_fallbacks") == 1_000
+
+
+async def test_what_a_clock_ahead_put_off_is_brought_forward_when_that_is_set_back(
+    store: Any, make_account: Any
+) -> None:
+    account = await make_account()
+    now = time.time()
+    ahead = now + 3_600
+    of_before = await store.put_one(account, after_s=1_800.0)
+    failed, claimed = await store.put_one(account), await store.put_one(account)
+    for message_id in (failed, claimed):
+        await store.happen(account, message_id, EventKind.REFUSED, at=ahead)
+    await store.database.pool.execute(
+        "UPDATE email_fallbacks SET claimed_at = $2, due_at = $3 WHERE message_id = $1",
+        *(claimed, ahead, ahead + 20),
+    )
+    by_it = await store.put_one(account, id=MessageId(id_at(ahead)), accepted_at=ahead, after_s=9.0)
+    assert await store.fallbacks.bring_forward(now, 3_600.0) == 3
+    due = [(await store.row(each))["due_at"] for each in (of_before, failed, claimed, by_it)]
+    assert due == pytest.approx([now + 1_800, now, now + 20, now + 9], abs=1.0)

@@ -371,3 +371,34 @@ def test_in_any_weather_everything_arrives_once_and_in_order(seed: int) -> None:
     assert sorted([*arrived, *dead]) == list(range(added))
     assert not dead
     assert lineup.held == 0
+
+
+def test_a_line_that_a_clock_ahead_has_closed_opens_in_its_time_once_that_is_set_back() -> None:
+    lineup = Lineup(SETTINGS)
+    ahead = NOW + 3_600
+    lineup.admit([event(1, created_at=ahead)], ahead, ahead + 60)
+    (again,) = lineup.settle(take(lineup, ahead), DOWN, ahead, 0.0).failures
+    assert again == (1, ahead + 5, "HTTP 500")
+    lineup.bring_forward(3_600)
+    assert lineup.admit([event(1)], NOW + 4, LEASED) == [(1, NOW + 5, BEHIND)]
+    assert lineup.admit([event(1)], NOW + 5, LEASED) == []
+    assert ids(lineup.take_call(NOW + 5)) == [1]
+
+
+def test_a_lease_of_a_clock_ahead_lasts_as_long_as_it_was_to() -> None:
+    lineup = Lineup(SETTINGS)
+    lineup.admit([event(1)], NOW + 3_600, NOW + 3_600 + 60)
+    lineup.bring_forward(3_600)
+    assert lineup.take_call(NOW + 51) is None  # its lease would end within the call's timeout
+
+
+def test_a_clock_that_is_set_ahead_gives_no_event_up() -> None:
+    ages = {NOW: 30.0}
+    lineup = Lineup(SETTINGS, age_s=lambda at, now: ages[at])
+    ahead = NOW + 10 * SETTINGS.give_up_after_s
+    lineup.admit([event(1)], ahead, ahead + 60)
+    settlement = lineup.settle(take(lineup, ahead), DOWN, ahead, 0.0)
+    assert (settlement.dead, settlement.retried) == (0, 1)
+    ages[NOW] = SETTINGS.give_up_after_s
+    lineup.admit([event(1)], ahead + 5, ahead + 60)
+    assert lineup.settle(take(lineup, ahead + 5), DOWN, ahead + 5, 0.0).dead == 1
