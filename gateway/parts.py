@@ -108,7 +108,7 @@ class Parts:
         """
         self.maintenance = Maintenance(self._database)
         await self.maintenance.ensure_partitions(time.time())
-        self.stretches = StretchStore(self._database, NODE)
+        self.stretches = StretchStore(self._database, self.keeper.node)
         self.clock = await load_clock(self.stretches)
         await self._open_writers()
         self.backlog = Backlog(self._database)
