@@ -93,6 +93,8 @@ class Keeper:
         self._sharing_since = 0.0
         self._came_back_at = 0.0
         self._woken = asyncio.Event()
+        self._turn = asyncio.Lock()
+        """Of the claim's connection: a start does its first beats while `run` does them already."""
         self._ready = False
         self.taken_over = 0
         """Epochs of other nodes that this one has ended."""
@@ -178,7 +180,8 @@ class Keeper:
         """Take this node's first share; returns when that is gained, or takes too long."""
         self._tasks, self._database = tasks, database
         self._ready = True
-        await self._claim.listen()
+        async with self._turn:
+            await self._claim.listen()
         await self._beat()
         if self._work:
             await asyncio.wait(self._work.values(), timeout=FIRST_SHARE_S)
@@ -203,6 +206,10 @@ class Keeper:
     # ── a beat ───────────────────────────────────────────────────────────────────────────────
 
     async def _beat(self) -> None:
+        async with self._turn:
+            await self._beat_now()
+
+    async def _beat_now(self) -> None:
         connection = await self._claim.connected()
         now = time.monotonic()
         if not self.lease.allows(now):

@@ -90,6 +90,23 @@ async def test_a_node_alone_has_everything_at_once_and_leaves_nothing_behind(
         assert max(successor.began_at.values()) <= now + MARGIN_S
 
 
+async def test_a_start_and_the_beats_beside_it_take_turns(
+    database_url: str, database: Database
+) -> None:
+    node = Node(database_url, database)
+    await node.keeper.claim()
+    async with asyncio.TaskGroup() as tasks:
+        beats = tasks.create_task(node.keeper.run())
+        node.keeper.wake()
+        for _ in range(5):
+            await node.keeper.begin(tasks, database)
+            node.keeper.wake()
+        assert node.owned == CARRIERS
+        beats.cancel()
+        await node.keeper.stop()
+    await node.keeper.leave()
+
+
 async def test_a_second_node_gets_its_share_one_at_a_time_and_only_after_it_was_let_go(
     database_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
