@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     parts: dict[str, Callable[[Path], list[Figure]]] = {
         "flat": lambda folder: measure_flat(
-            folder, (0, *options.held), options.messages, options.rounds, say, keep
+            folder, options.held, options.messages, options.rounds, say, keep
         ),
         "carriers": lambda folder: measure_carriers(folder, 100, 5, options.seconds),
         "customers": lambda folder: measure_customers(folder, options.binds, options.seconds),

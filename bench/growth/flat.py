@@ -7,9 +7,11 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode, urlsplit
 
 import uvloop
@@ -53,17 +55,41 @@ Keep = Callable[[Sequence[Figure]], None]
 def measure_flat(
     folder: Path, sizes: Sequence[int], messages: int, rounds: int, say: Say, keep: Keep
 ) -> list[Figure]:
-    """Measure beside each of `sizes` messages, the first one 0; return all figures.
+    """Measure beside each of `sizes` messages and beside none; return all figures.
 
-    `messages` are sent `rounds` times in each way; `say` hears how far it is, and `keep` what was
-    found each time that something was.
+    `messages` are sent `rounds` times in each way, to the one and the other in turn: what else the
+    machine does meanwhile meets both. `say` hears how far it is, and `keep` what was found each
+    time that something was.
     """
     with start_carrier(folder, 0.0) as carrier:
         return _Flat(folder, carrier, say, keep).run(sizes, messages, rounds)
 
 
+@dataclass(slots=True)
+class _Store:
+    """One gateway with its account, and what a message cost there in each round."""
+
+    gateway: RunningGateway
+    key: str
+    cpu_us: list[float] = field(default_factory=list)
+    per_s: list[float] = field(default_factory=list)
+    wal_bytes: list[float] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, gateway: RunningGateway) -> _Store:
+        return cls(gateway, gateway.create_account("bench"))
+
+    def forget(self) -> None:
+        for figures in (self.cpu_us, self.per_s, self.wal_bytes):
+            figures.clear()
+
+    def __str__(self) -> str:
+        cpu_us, per_s, wal_bytes = map(statistics.median, (self.cpu_us, self.per_s, self.wal_bytes))
+        return f"{cpu_us:6.1f} µs of CPU, {per_s:,.0f}/s, {wal_bytes:,.0f} octets of WAL"
+
+
 class _Flat:
-    """One gateway, its growing store, and what is measured on it."""
+    """A gateway with a growing store beside one that has next to nothing."""
 
     def __init__(self, folder: Path, carrier: SimulatedCarrier, say: Say, keep: Keep) -> None:
         self._folder = folder
@@ -71,71 +97,76 @@ class _Flat:
         self._say = say
         self._keep = keep
         self._first = 1
-        self._key = ""
-        self._account_id = 0
 
     def run(self, sizes: Sequence[int], messages: int, rounds: int) -> list[Figure]:
-        """Measure beside each of `sizes` messages, the first one 0; return all figures."""
-        settings = SETTINGS.format(
-            folder=self._folder, carrier_port=self._carrier.port, window=WINDOW
-        )
-        with start_gateway(self._folder, settings) as gateway:
-            self._key = gateway.create_account("bench")
-            self._account_id = uvloop.run(fetch_account_id(gateway))
-            figures = self._measure_costs(gateway, sizes, messages, rounds)
-            figures += uvloop.run(measure_reading(gateway, self._account_id, self._key))
+        """Measure beside each of `sizes` messages; return all figures."""
+        with self._start("held") as gateway:
+            full = _Store.of(gateway)
+            account_id = uvloop.run(fetch_account_id(gateway))
+            figures = self._measure_costs(full, account_id, sizes, messages, rounds)
+            figures += uvloop.run(measure_reading(gateway, account_id, full.key))
             self._keep(figures)
         self._say("starting again …")
         started_s = time.monotonic()
-        with start_gateway(self._folder, settings):
+        with self._start("held"):
             took_s = time.monotonic() - started_s
         figures.append(
             Figure(f"start beside {sizes[-1]:,}, PostgreSQL's own included", took_s, "s")
         )
         self._keep(figures)
         self._say("retention …")
-        server = start_embedded(self._folder / "data")
+        server = start_embedded(self._folder / "held" / "data")
         try:
-            return figures + uvloop.run(measure_retention(server.url, self._account_id, sizes[-1]))
+            return figures + uvloop.run(measure_retention(server.url, account_id, sizes[-1]))
         finally:
             server.stop()
+
+    def _start(self, name: str) -> AbstractContextManager[RunningGateway]:
+        folder = self._folder / name
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)  # its PostgreSQL may run as another user
+        settings = SETTINGS.format(folder=folder, carrier_port=self._carrier.port, window=WINDOW)
+        return start_gateway(folder, settings)
 
     # ── cost ─────────────────────────────────────────────────────────────────────────────────
 
     def _measure_costs(
-        self, gateway: RunningGateway, sizes: Sequence[int], messages: int, rounds: int
+        self, full: _Store, account_id: int, sizes: Sequence[int], messages: int, rounds: int
     ) -> list[Figure]:
-        day, figures, cost_us = Day.until_now(max(sizes[-1], 1)), [], {}
+        day, figures = Day.until_now(max(sizes)), []
         for before, size in zip((0, *sizes), sizes, strict=False):
-            if size > before:
-                took_s = uvloop.run(self._fill(gateway, day, before + 1, size))
-                self._say(f"{size:,} messages after {took_s:,.0f} s more of filling")
-                if size == sizes[-1]:
-                    figures += self._measure_disk(gateway, size)
-            for mode, batch in (("single", 0), ("batch", BATCH)):
-                wal_before = uvloop.run(_fetch_wal_bytes(gateway))
-                measured = [self._measure(gateway, messages, batch) for _ in range(rounds)]
-                wal = uvloop.run(_fetch_wal_bytes(gateway)) - wal_before
-                sent = rounds * (messages + WARM_UP_MESSAGES)
-                cost_us[mode, size] = statistics.median(each["cpu_us_system"] for each in measured)
-                rate = statistics.median(each["end_to_end_per_s"] for each in measured)
-                self._say(
-                    f"beside {size:>11,}: {mode:<7} {cost_us[mode, size]:6.1f} µs of CPU,"
-                    f" {rate:,.0f}/s, {wal / sent:,.0f} octets of WAL"
-                )
-                what = f"a {mode} message beside {size:,}"
-                figures += [
-                    Figure(f"CPU of {what}", cost_us[mode, size], "µs"),
-                    Figure(f"WAL of {what}", wal / sent, "octets"),
-                ]
+            took_s = uvloop.run(self._fill(full.gateway, account_id, day, before + 1, size))
+            self._say(f"{size:,} messages after {took_s:,.0f} s more of filling")
+            if size == sizes[-1]:
+                figures += self._measure_disk(full.gateway, size)
+            figures += self._compare(full, size, messages, rounds)
             self._keep(figures)
-        for mode in ("single", "batch"):
-            growth = cost_us[mode, sizes[-1]] / cost_us[mode, sizes[0]]
-            figures.append(
-                Figure(
-                    f"{mode}: cost beside {sizes[-1]:,} to that beside none", growth, "×", COST_MAX
-                )
-            )
+        return figures
+
+    def _compare(self, full: _Store, size: int, messages: int, rounds: int) -> list[Figure]:
+        """Return what a message costs beside `size` others and beside none, in the same minutes."""
+        figures = []
+        with self._start(f"none-{size}") as gateway:
+            empty = _Store.of(gateway)
+            for mode, batch in (("single", 0), ("batch", BATCH)):
+                stores = {"none": empty, f"{size:,}": full}
+                for store in stores.values():
+                    store.forget()
+                for number in range(rounds):
+                    for store in (empty, full) if number % 2 else (full, empty):
+                        self._measure(store, messages, batch)
+                for beside, store in stores.items():
+                    self._say(f"beside {beside:>11}: {mode:<7} {store}")
+                    what = f"a {mode} message beside {beside}"
+                    if store is empty:
+                        what += f", while it was measured beside {size:,}"
+                    figures += [
+                        Figure(f"CPU of {what}", statistics.median(store.cpu_us), "µs"),
+                        Figure(f"WAL of {what}", statistics.median(store.wal_bytes), "octets"),
+                    ]
+                growth = statistics.median(full.cpu_us) / statistics.median(empty.cpu_us)
+                what = f"{mode}: cost beside {size:,} to that beside none"
+                figures.append(Figure(what, growth, "×", COST_MAX))
         return figures
 
     def _measure_disk(self, gateway: RunningGateway, size: int) -> list[Figure]:
@@ -146,7 +177,9 @@ class _Flat:
             for table, octets in sizes.items()
         ]
 
-    async def _fill(self, gateway: RunningGateway, day: Day, first: int, last: int) -> float:
+    async def _fill(
+        self, gateway: RunningGateway, account_id: int, day: Day, first: int, last: int
+    ) -> float:
         started_s = time.monotonic()
 
         def tell(done: int) -> None:
@@ -154,14 +187,15 @@ class _Flat:
             self._say(f"{done:,} messages; about {(last - done) * each_s:,.0f} s to {last:,}")
 
         async with gateway.connect() as connection:
-            took_s = await fill(connection, self._account_id, day, first, last, on_progress=tell)
+            took_s = await fill(connection, account_id, day, first, last, on_progress=tell)
         self._say("vacuum …")
         await settle(await gateway.fetch_database_url())
         return took_s
 
-    def _measure(self, gateway: RunningGateway, messages: int, batch: int) -> dict[str, Any]:
+    def _measure(self, store: _Store, messages: int, batch: int) -> None:
+        gateway = store.gateway
         address = urlsplit(gateway.url)
-        wanted = Wanted(host=address.netloc, key=self._key, mode="batch" if batch else "single")
+        wanted = Wanted(host=address.netloc, key=store.key, mode="batch" if batch else "single")
         loader = HttpLoader(
             Messages(wanted),
             address.port or 80,
@@ -175,8 +209,12 @@ class _Flat:
         sink = Sink(find_free_ports(1)[0])
         measurement = Measurement(system, running, self._carrier, sink, self._first)
         self._first += 2 * messages
-        figures: dict[str, Any] = uvloop.run(measurement.run(messages, half_s=0))
-        return figures
+        wal_before = uvloop.run(_fetch_wal_bytes(gateway))
+        figures = uvloop.run(measurement.run(messages, half_s=0))
+        wal = uvloop.run(_fetch_wal_bytes(gateway)) - wal_before
+        store.wal_bytes.append(wal / (messages + WARM_UP_MESSAGES))
+        store.cpu_us.append(figures["cpu_us_system"])
+        store.per_s.append(figures["end_to_end_per_s"])
 
 
 # ── reading ──────────────────────────────────────────────────────────────────────────────────
