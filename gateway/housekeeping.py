@@ -126,6 +126,8 @@ class Housekeeper:
                 log.info("texts_erased", days=[str(day) for day in texts.days])
             if texts.put_off:
                 log.info("texts_put_off", days=[str(day) for day in texts.put_off])
+        if own := await self._maintenance.erase_account_texts(wall):
+            log.info("texts_of_accounts_erased", accounts=len(own), messages=sum(own.values()))
         kept_s = self._settings.idempotency_s
         await self._maintenance.forget_idempotency(self._clock.after(kept_s), kept_s)
         await self._maintenance.forget_remains(wall, self._settings.retention_days)

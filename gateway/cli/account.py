@@ -24,6 +24,7 @@ from gateway.cli.output import (
 )
 from gateway.cli.session import Session, get_account, pass_session
 from gateway.cli.smpp import smpp
+from gateway.cli.texts import texts
 from gateway.cli.values import config_option, examples, json_option
 from gateway.cli.webhook import account_webhook
 from gateway.config import Config
@@ -96,6 +97,7 @@ account.add_command(statement)
 account.add_command(low_balance)
 account.add_command(fallback)
 account.add_command(account_webhook)
+account.add_command(texts)
 
 
 @account.command(

@@ -17,6 +17,7 @@ from gateway.lifecycle import Status, settle_segment
 from gateway.model import AccountId, CarrierId, Lane, MessageId
 from gateway.outcomes import Party
 from gateway.store import partitions, texts
+from gateway.store.account_texts import erase_account_texts
 from gateway.store.partitions import Dropped
 from gateway.store.postgres import PLAN_EACH_TIME, Database, unavailable_as_503
 from gateway.store.queries import query
@@ -99,6 +100,10 @@ class Maintenance:
     async def erase_texts(self, now: float, days: int) -> TextsErased:
         """See `texts.erase_texts`."""
         return await texts.erase_texts(self._database, now, days)
+
+    async def erase_account_texts(self, now: float) -> dict[AccountId, int]:
+        """See `account_texts.erase_account_texts`."""
+        return await erase_account_texts(self._database, now)
 
     # ── forgetting ───────────────────────────────────────────────────────────────────────────
 

@@ -1546,3 +1546,69 @@ DELETE FROM email_contents WHERE (account_id, id) IN (
         SELECT FROM email_fallbacks f
         WHERE f.account_id = c.account_id AND f.content_id = c.id AND f.state = 0)
     LIMIT $2)
+
+-- ── Texts of accounts that keep them for less long (account_texts.py) ───────────────────────
+
+-- name: save_account_text_days
+INSERT INTO account_texts (account_id, days) VALUES ($1, $2)
+ON CONFLICT (account_id) DO UPDATE SET days = excluded.days
+
+-- name: forget_account_text_days
+DELETE FROM account_texts WHERE account_id = $1
+
+-- name: fetch_account_text_days
+SELECT days FROM account_texts WHERE account_id = $1
+
+-- name: list_account_text_days
+SELECT account_id, days, erased_to, inbound_to FROM account_texts ORDER BY account_id
+
+-- name: find_texts_of_account
+-- The account's next messages that have something to erase, and whether it is needed still.
+SELECT m.id,
+       NOT EXISTS (
+           SELECT FROM events e
+           WHERE e.account_id = $1 AND e.message_id = m.id AND e.closes)
+       OR EXISTS (
+           SELECT FROM email_fallbacks f
+           WHERE f.account_id = $1 AND f.message_id = m.id AND f.state = 0) AS needed
+FROM (
+    SELECT id FROM messages
+    WHERE account_id = $1 AND id >= $2 AND id < $3
+      AND (body IS NOT NULL OR data IS NOT NULL OR udh IS NOT NULL)
+    ORDER BY id LIMIT $4
+) m
+ORDER BY m.id
+
+-- name: note_needed_texts
+INSERT INTO needed_texts SELECT $1, unnest($2::bigint[]) ON CONFLICT DO NOTHING
+
+-- name: mark_account_texts
+UPDATE account_texts SET erased_to = greatest(erased_to, $2) WHERE account_id = $1
+
+-- name: erase_inbound_texts_of_account
+UPDATE inbound_messages SET content = '', body = NULL, udh = '', tlvs = NULL
+WHERE account_id = $1 AND id IN (
+    SELECT id FROM inbound_messages
+    WHERE account_id = $1 AND id >= $2 AND id < $3 AND body IS NOT NULL ORDER BY id LIMIT $4)
+
+-- name: mark_account_inbound
+UPDATE account_texts SET inbound_to = $2 WHERE account_id = $1
+
+-- name: forget_inbound_parts_of_account
+DELETE FROM inbound_parts WHERE id IN (
+    SELECT p.id FROM inbound_parts p JOIN inbound_messages i ON i.id = p.message_id
+    WHERE i.account_id = $1 AND p.received_at < $2 LIMIT $3)
+
+-- name: forget_received_notices_of_account
+DELETE FROM outbox WHERE id IN (
+    SELECT id FROM outbox
+    WHERE account_id = $1 AND dead AND created_at < $2
+      AND strpos(body, '"message.received"') > 0 LIMIT $3)
+
+-- name: forget_sent_email_contents_of_account
+DELETE FROM email_contents WHERE account_id = $1 AND id IN (
+    SELECT c.id FROM email_contents c
+    WHERE c.account_id = $1 AND c.created_at < $2 AND NOT EXISTS (
+        SELECT FROM email_fallbacks f
+        WHERE f.account_id = c.account_id AND f.content_id = c.id AND f.state = 0)
+    LIMIT $3)

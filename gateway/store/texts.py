@@ -73,13 +73,12 @@ async def erase_texts(database: Database, now: float, days: int) -> TextsErased:
         without = {row["day"] for row in await connection.fetch(_WITHOUT)}
         if kept:
             await connection.execute(_FORGET_DAYS, kept[0])
-            await connection.execute(_DROP_NEEDED, partitions.ids_of(kept[0])[0])
     done: list[date] = []
     put_off: list[date] = []
     for day in kept:
         if day <= last and day not in without:
             (done if await _erase_day(database, day) else put_off).append(day)
-    await _erase_no_longer_needed(database)
+    await erase_no_longer_needed(database)
     await _erase_beside(database, now - days * DAY_S)
     return TextsErased(done, put_off)
 
@@ -193,7 +192,12 @@ async def _build_indexes(connection: AnyConnection, old: str, new: str) -> None:
 
 
 @unavailable_as_503()
-async def _erase_no_longer_needed(database: Database) -> None:
+async def erase_no_longer_needed(database: Database) -> None:
+    """Erase the texts that were needed for longer and are not now."""
+    async with database.acquire() as connection:
+        kept = await partitions.fetch_days(connection)
+        if kept:
+            await connection.execute(_DROP_NEEDED, partitions.ids_of(kept[0])[0])
     after = (0, 0)
     while True:
         async with database.acquire() as connection, connection.transaction():
