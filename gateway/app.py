@@ -208,6 +208,8 @@ class Gateway:
         """Start what runs until it is cancelled."""
         duties = {
             "nodes": keeper.run(),
+            "errands": parts.errands.run(),
+            "receivers": parts.receivers.run(),
             "desk": parts.desk.watch(),
             "inbound": parts.inbound.watch(),
             "operators": parts.operators.watch(),

@@ -15,7 +15,7 @@ from gateway.credit.volumes import MonthVolumes, month_of
 from gateway.logs import get_logger
 from gateway.metrics import Metrics
 from gateway.model import Message
-from gateway.nodes.duties import BOOKS, Owns, owns_all, while_owned
+from gateway.nodes.duties import BOOKS, Owns, owns_all, repeat_while_owned
 from gateway.periodic import repeat
 from gateway.store.low_balances import count_low_balances, tell_low_balances
 from gateway.store.postgres import Database
@@ -54,7 +54,7 @@ class Bookkeeper:
         self._owns = owns
         self._counter = Counter(database, lag_s=lag_s)
         self._low: int | None = None
-        metrics.watch_low_balances(lambda: float(self._low or 0))
+        metrics.watch_low_balances(self._count_low)
 
     async def start(self) -> None:
         """Learn what has been used this month, before anything is priced by it."""
@@ -63,10 +63,14 @@ class Bookkeeper:
     async def run(self) -> None:
         """Do every duty at its interval, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(repeat("low_balances", LOW_BALANCES_S, self._see_to_low_balances))
-            group.create_task(repeat("usage", COUNT_S, self._count_usage))
-            forget = while_owned(self._owns, BOOKS, self._forget_usage)
-            group.create_task(repeat("usage_retention", FORGET_S, forget))
+            group.create_task(repeat("volumes", COUNT_S, self._learn_volumes))
+            for name, every_s, duty in (
+                ("low_balances", LOW_BALANCES_S, self._tell_low_balances),
+                ("usage", COUNT_S, self._count_usage),
+                ("usage_retention", FORGET_S, self._forget_usage),
+            ):
+                repeated = repeat_while_owned(self._owns, BOOKS, name, every_s, duty)
+                group.create_task(repeated, name=name)
 
     def stored(self, messages: Iterable[Message]) -> None:
         """Count messages that were just committed."""
@@ -77,9 +81,7 @@ class Bookkeeper:
             self._volumes.add(message.account_id, message.segments, int(message.accepted_at))
 
     async def _count_usage(self) -> None:
-        if self._owns(BOOKS):
-            await self._counter.count_up(self._clock.after(self._lag_s), self._clock.believed())
-        await self._learn_volumes()  # the other nodes' part of them as well
+        await self._counter.count_up(self._clock.after(self._lag_s), self._clock.believed())
 
     async def _learn_volumes(self) -> None:
         prices = self._prices()
@@ -88,12 +90,6 @@ class Bookkeeper:
         month = month_of(int(time.time()))
         counts = await fetch_volumes(self._database, date(*month, 1))
         self._volumes.learn(month, counts)
-
-    async def _see_to_low_balances(self) -> None:
-        if self._owns(BOOKS):
-            await self._tell_low_balances()
-        else:
-            self._low = None
 
     async def _tell_low_balances(self) -> None:
         crossed = await tell_low_balances(self._database, time.time())
@@ -105,6 +101,9 @@ class Bookkeeper:
             self._wake_hooks()
         if crossed or self._low is None:
             self._low = await count_low_balances(self._database)
+
+    def _count_low(self) -> float:
+        return float(self._low or 0) if self._owns(BOOKS) else 0.0
 
     async def _forget_usage(self) -> None:
         today = datetime.fromtimestamp(self._clock.believed(), UTC).date()

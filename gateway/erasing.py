@@ -1,8 +1,8 @@
 """Carries out what was asked to be erased, and waits for what still needs its number or text.
 
-In a running gateway it is a duty of its own: what the gateway remembers of a message must be let
-go of before its row is changed, or a late receipt would bring the number back. Without one the
-command does it by itself.
+In a running gateway it is a duty of one node: what any node remembers of a message must be let
+go of before its row is changed, or a late receipt would bring the number back. Without a gateway
+the command does it by itself.
 
 Not here: the rows (`store/erasures.py`).
 """
@@ -12,11 +12,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Protocol
 
 from gateway.dispatch import Dispatcher
+from gateway.errors import Rejected
 from gateway.logs import get_logger
 from gateway.model import AccountId, MessageId
+from gateway.nodes.elsewhere import Elsewhere
 from gateway.receipts import ReceiptBook
 from gateway.store.backlog import Backlog
 from gateway.store.erasures import Erasure, Erasures, FoundMessage, Unerased, erasable_of
@@ -35,8 +38,8 @@ class Memory(Protocol):
         """Return once all of it that changes rows is written."""
         ...
 
-    def forget(self, message_ids: Collection[MessageId]) -> None:
-        """Let go of messages that have ended."""
+    async def forget(self, message_ids: Collection[MessageId]) -> None:
+        """Settle, and let go of messages that have ended."""
         ...
 
     async def withdraw(self, account_id: AccountId, message_id: MessageId) -> None:
@@ -50,7 +53,7 @@ class NoMemory:
     async def settle(self) -> None:
         pass
 
-    def forget(self, message_ids: Collection[MessageId]) -> None:
+    async def forget(self, message_ids: Collection[MessageId]) -> None:
         pass
 
     async def withdraw(self, account_id: AccountId, message_id: MessageId) -> None:
@@ -58,21 +61,40 @@ class NoMemory:
 
 
 class GatewayMemory:
-    """A running gateway's."""
+    """A running gateway's: this node's, and what the others remember."""
 
     def __init__(
-        self, dispatcher: Dispatcher, book: ReceiptBook, outcomes: OutcomeWriter, backlog: Backlog
+        self,
+        dispatcher: Dispatcher,
+        book: ReceiptBook,
+        outcomes: OutcomeWriter,
+        backlog: Backlog,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
+        """`elsewhere`: the other nodes, where there may be some."""
         self._dispatcher = dispatcher
         self._book = book
         self._outcomes = outcomes
         self._backlog = backlog
+        self._elsewhere = elsewhere
+        if elsewhere is not None:
+            elsewhere.let_go_by(self.let_go_here)
 
     async def settle(self) -> None:
         await self._outcomes.flush()
+        if self._elsewhere is not None:
+            await self._elsewhere.let_go()
 
-    def forget(self, message_ids: Collection[MessageId]) -> None:
-        self._book.references.forget(message_ids)
+    async def forget(self, message_ids: Collection[MessageId]) -> None:
+        await self.let_go_here(message_ids)
+        if self._elsewhere is not None:
+            await self._elsewhere.let_go(message_ids)
+
+    async def let_go_here(self, message_ids: Collection[MessageId]) -> None:
+        """Settle what this node remembers, and forget these messages."""
+        await self._outcomes.flush()
+        if message_ids:
+            self._book.references.forget(message_ids)
 
     async def withdraw(self, account_id: AccountId, message_id: MessageId) -> None:
         if self._dispatcher.find(message_id) is not None:
@@ -81,10 +103,15 @@ class GatewayMemory:
         self._dispatcher.begin_refill()
         try:
             job = await self._backlog.fetch_one(account_id, message_id)
-            if job is not None:
+            if job is None:
+                return
+            if self._elsewhere is None or not self._elsewhere.has(job.message):
                 self._dispatcher.cancel_read(job, time.time())
+                return
         finally:
             self._dispatcher.end_refill()
+        with suppress(Rejected):  # it has begun to leave, or has ended
+            await self._elsewhere.cancel(job.message)
 
 
 class Eraser:
@@ -143,8 +170,7 @@ class Eraser:
         after = (0, 0)
         while found := await self._erasures.fetch_found(erasure, after):
             if ready := erasable_of(found, time.time()):
-                await self._memory.settle()
-                self._memory.forget({message.message_id for message in ready})
+                await self._memory.forget({message.message_id for message in ready})
                 await self._erasures.erase_messages(erasure, ready)
             after = _key(found[-1])
 

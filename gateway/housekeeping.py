@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from gateway.clock import Clock
 from gateway.config import Messages
@@ -16,8 +16,9 @@ from gateway.directory import Directory
 from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
 from gateway.logs import get_logger
 from gateway.metrics import Metrics
-from gateway.model import CarrierId
-from gateway.nodes.duties import HOUSEKEEPING, Owns, owns_all, while_owned
+from gateway.model import CarrierId, MessageId
+from gateway.nodes.duties import HOUSEKEEPING, Owns, owns_all, repeat_while_owned
+from gateway.nodes.elsewhere import Elsewhere
 from gateway.outcomes import Event
 from gateway.periodic import repeat
 from gateway.receipts import ReceiptBook
@@ -59,9 +60,12 @@ class Housekeeper:
         asked_again: AskedAgain,
         try_taken_again: Callable[[], None],
         erase: Callable[[], Awaitable[None]],
+        elsewhere: Elsewhere | None = None,
         owns: Owns = owns_all,
     ) -> None:
+        """`elsewhere`: the other nodes, where there may be some."""
         self._erase = erase
+        self._elsewhere = elsewhere
         self._owns = owns
         self._measure_emails = measure_emails
         self._settings = settings
@@ -76,7 +80,7 @@ class Housekeeper:
         self._asked_again = asked_again
         self._try_taken_again = try_taken_again
         self._depth = OutboxDepth(0, 0, None)
-        metrics.webhooks.watch(pending=lambda: float(self._depth.waiting), oldest_age_s=self._age_s)
+        metrics.webhooks.watch(pending=self._waiting, oldest_age_s=self._age_s)
 
     def use(self, settings: Messages) -> None:
         """Go by other settings from now on."""
@@ -86,26 +90,27 @@ class Housekeeper:
         """Do every duty at its interval, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(repeat("directory", DIRECTORY_S, self._directory.refresh))
-            group.create_task(repeat("outbox_depth", DEPTH_S, self._measure_outbox))
-            group.create_task(repeat("email_depth", DEPTH_S, self._measure_emails))
             group.create_task(repeat("parked", SWEEP_S, self._forget_parked))
             for name, every_s, duty in (
+                # How much waits of all nodes' is shown by one, so that a sum over nodes is right.
+                ("outbox_depth", DEPTH_S, self._measure_outbox),
+                ("email_depth", DEPTH_S, self._measure_emails),
                 ("sweep", SWEEP_S, self._sweep),
                 ("rematch", REMATCH_S, self._rematch),
                 ("erase", ERASE_S, self._erase),
                 ("daily", DAILY_S, self._daily),
             ):
-                group.create_task(
-                    repeat(name, every_s, while_owned(self._owns, HOUSEKEEPING, duty))
-                )
+                repeated = repeat_while_owned(self._owns, HOUSEKEEPING, name, every_s, duty)
+                group.create_task(repeated, name=name)
 
     async def _measure_outbox(self) -> None:
-        # It is all nodes': one of them shows it, so that a sum over nodes is right as well.
-        ours = self._owns(HOUSEKEEPING)
-        self._depth = await self._outbox.fetch_depth() if ours else OutboxDepth(0, 0, None)
+        self._depth = await self._outbox.fetch_depth()
+
+    def _waiting(self) -> float:
+        return float(self._depth.waiting) if self._owns(HOUSEKEEPING) else 0.0
 
     def _age_s(self) -> float:
-        oldest = self._depth.oldest_at
+        oldest = self._depth.oldest_at if self._owns(HOUSEKEEPING) else None
         return 0.0 if oldest is None else max(0.0, time.time() - oldest)
 
     async def clock_was_set(self) -> None:
@@ -132,6 +137,8 @@ class Housekeeper:
         await self._maintenance.forget_idempotency(self._clock.after(kept_s), kept_s)
         await self._maintenance.forget_remains(wall, self._settings.retention_days)
         await self._maintenance.forget_email_contents(wall, self._fallback_life_s())
+        if self._elsewhere is not None:
+            await self._elsewhere.forget_errands()
 
     def _fallback_life_s(self) -> float:
         """Return how long after its acceptance a message's email can be sent at most."""
@@ -164,11 +171,14 @@ class Housekeeper:
         timeout_s = self._settings.receipt_timeout_s
         now = self._clock.after(timeout_s)
         await self._outcomes.flush()
+        await self._let_go_elsewhere(())
         seen_to = await self._maintenance.load_sweep_mark(SWEEP_MARK)
         while True:
             swept = await self._maintenance.find_unanswered(
                 now, timeout_s, SWEEP_MESSAGES_MAX, seen_to
             )
+            if swept.found:
+                await self._let_go_elsewhere([each.message_id for each in swept.found])
             for unanswered in swept.found:
                 self._give_up(unanswered, time.time())
             if swept.found:
@@ -178,6 +188,12 @@ class Housekeeper:
             seen_to = swept.seen_to
             if swept.complete:
                 return
+
+    async def _let_go_elsewhere(self, message_ids: Sequence[MessageId]) -> None:
+        """Have what other nodes know of messages written, and these ones looked up anew when a
+        receipt comes: what they remember is not what is about to be written."""
+        if self._elsewhere is not None:
+            await self._elsewhere.let_go(message_ids)
 
     def _give_up(self, unanswered: Unanswered, wall: float) -> None:
         # Parts that memory knows share one list; a receipt that comes later finds it as it is.

@@ -46,9 +46,12 @@ from gateway.logs import get_logger
 from gateway.lookups import ReceiptLookups, key_under_present_rule
 from gateway.metrics import Metrics
 from gateway.model import AccountId, CarrierId, Lane, Message, Micros
-from gateway.nodes.duties import EMAILS, WEBHOOKS, SentByOne
+from gateway.nodes.duties import DUTIES, EMAILS, HOUSEKEEPING, WEBHOOKS, SentByOne
+from gateway.nodes.elsewhere import Elsewhere
+from gateway.nodes.errands import Errands
 from gateway.nodes.keeper import Keeper
 from gateway.nodes.leases import name_carrier_lease, read_carrier_lease
+from gateway.nodes.receivers import Receivers
 from gateway.operators import OperatorKeeper
 from gateway.outcomes import Event
 from gateway.receipts import ReceiptBook
@@ -71,7 +74,7 @@ from gateway.store.maintenance import Maintenance
 from gateway.store.money import sum_moves
 from gateway.store.operators import OperatorStore
 from gateway.store.outbox import PostgresOutbox
-from gateway.store.outcome_writer import OutcomeWriter
+from gateway.store.outcome_writer import DELIVERIES_CHANNEL, OutcomeWriter
 from gateway.store.personal_data import PersonalData
 from gateway.store.postgres import Database, connect_single
 from gateway.store.reader import Reader
@@ -121,6 +124,7 @@ class Parts:
         self.ineligible = IneligibleTally(self._database)
         carrier_ids = await self._register([carrier.name for carrier in self._config.carrier])
         known = await list_carriers(self._database)
+        self._build_nodes()
         self._build_outcomes()
         self._build_carriers(carrier_ids, {each.id for each in known} - {*carrier_ids.values()})
         await self._adopt_id_rules(self.lines.values())
@@ -165,6 +169,18 @@ class Parts:
             log.warning("clock_went_back", seconds=round(accepted_at(last_id) - time.time(), 1))
         return last_id
 
+    def _build_nodes(self) -> None:
+        """Build what this node has to do with others."""
+        self.errands = Errands(self._database, self.keeper)
+        self.elsewhere = Elsewhere(self.keeper, self.errands)
+        self.receivers = Receivers(self._database, self.keeper)
+        self.keeper.want("duties", DUTIES, lost=self._let_go_of_duty)
+
+    async def _let_go_of_duty(self, name: str) -> None:
+        for duty, sender in ((WEBHOOKS, self.hooks), (EMAILS, self.emails)):
+            if name == duty and sender is not None:
+                await sender.let_go()
+
     def _build_outcomes(self) -> None:
         """Build who writes what becomes of messages, and who tells customers of it."""
         config, metrics = self._config, self._metrics
@@ -176,6 +192,7 @@ class Parts:
                 age_s=lambda at, now: self.clock.age_s(at),
                 take_set_back=partial(self.clock.take_set_back, WEBHOOKS),
             ),
+            self.keeper.holds,
         )
         self.outcome_writer = OutcomeWriter(
             self.outcome_line,
@@ -201,8 +218,12 @@ class Parts:
             age_s=lambda at, now: self.clock.age_s(at),
             take_set_back=partial(self.clock.take_set_back, EMAILS),
         )
-        self.emails = SentByOne(EMAILS, send_emails) if config.email.host else None
-        self._email_depth = EmailDepth(fallback_store, metrics.email)
+        self.emails = (
+            SentByOne(EMAILS, send_emails, self.keeper.holds) if config.email.host else None
+        )
+        self._email_depth = EmailDepth(
+            fallback_store, metrics.email, lambda: self.keeper.owns(HOUSEKEEPING)
+        )
         self.customers = CustomersFront(
             config.smpp,
             self._database,
@@ -210,7 +231,10 @@ class Parts:
             self._ids,
             metrics.upstream,
             self.directory.note,
+            self.receivers,
         )
+        self.receivers.join(self.customers.postman.gained, self.outcome_writer.flush)
+        self.keeper.hear(DELIVERIES_CHANNEL, self.customers.postman.hear)
 
     def _build_carriers(
         self, carrier_ids: Mapping[str, CarrierId], past_carriers: Iterable[CarrierId]
@@ -289,9 +313,14 @@ class Parts:
             try_taken_again=lookups.try_taken_again,
             erase=Eraser(
                 Erasures(self._database),
-                GatewayMemory(self.dispatcher, self.book, self.outcome_writer, self.backlog),
+                GatewayMemory(
+                    *(self.dispatcher, self.book, self.outcome_writer, self.backlog),
+                    elsewhere=self.elsewhere,
+                ),
                 log_advance,
             ).advance_all,
+            elsewhere=self.elsewhere,
+            owns=self.keeper.owns,
         )
 
     async def _adopt_id_rules(self, lines: Collection[Line]) -> None:
@@ -344,6 +373,7 @@ class Parts:
             wake_hooks=self.hooks.wake,
             lag_s=max(LAG_S, 3 * config.http.commit_timeout_s),
             clock=self.clock,
+            owns=self.keeper.owns,
         )
         self.intake_writer = IntakeWriter(
             self.intake_line,
@@ -372,9 +402,13 @@ class Parts:
             self.backlog,
             reader,
             fallbacks=self._fallbacks,
+            elsewhere=self.elsewhere,
             on_rejected=self._metrics.rejected,
         )
-        self.customers.join(self.intake, self.intake_writer, intakes, self._fallbacks)
+        self.elsewhere.cancel_by(intakes.cancel_here)
+        self.customers.join(
+            self.intake, self.intake_writer, intakes, self._fallbacks, self.elsewhere
+        )
         http = self._config.http
         self.http_tls = ListeningTls(http.tls, "http.tls", "http/1.1") if http.tls.enabled else None
         self.personal = PersonalData(

@@ -14,10 +14,15 @@ log = get_logger("housekeeping")
 async def repeat(name: str, every_s: float, duty: Callable[[], Awaitable[None]]) -> None:
     """Do a duty, wait, and do it again, until cancelled."""
     while True:
-        try:
-            await duty()
-        except StoreUnavailable as error:
-            log.warning("duty_put_off", duty=name, error=str(error))
-        except Exception:
-            log.exception("duty_failed", duty=name)
+        await attempt(name, duty)
         await asyncio.sleep(every_s)
+
+
+async def attempt(name: str, duty: Callable[[], Awaitable[None]]) -> None:
+    """Do a duty; one that fails is logged, and comes again."""
+    try:
+        await duty()
+    except StoreUnavailable as error:
+        log.warning("duty_put_off", duty=name, error=str(error))
+    except Exception:
+        log.exception("duty_failed", duty=name)

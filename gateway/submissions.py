@@ -16,8 +16,10 @@ from gateway.dispatch import Canceled, Dispatcher, NotHere, TooLate
 from gateway.errors import Rejected, StoreUnavailable
 from gateway.fallback.decide import Fallbacks
 from gateway.intake import Intake, hash_request
+from gateway.jobs import Job
 from gateway.lifecycle import Status
-from gateway.model import Accepted, Account, Message, MessageId, Order, SendRequest
+from gateway.model import Accepted, Account, AccountId, Message, MessageId, Order, SendRequest
+from gateway.nodes.elsewhere import Elsewhere, NotOurs
 from gateway.quotes import build_quote
 from gateway.store.backlog import Backlog
 from gateway.store.intake_writer import Entry, EntryFate, Fate, IntakeWriter, Replayed
@@ -45,8 +47,11 @@ class Intakes:
         reader: Reader,
         *,
         fallbacks: Fallbacks,
+        elsewhere: Elsewhere | None = None,
         on_rejected: Callable[[str], None] = lambda code: None,
     ) -> None:
+        """`elsewhere`: the other nodes, where there may be some."""
+        self._elsewhere = elsewhere
         self._intake = intake
         self._fallbacks = fallbacks
         self._writer = writer
@@ -170,15 +175,25 @@ class Intakes:
 
     async def cancel(self, account: Account, message_id: MessageId) -> MessageView:
         """Withdraw a message of which nothing has left, and return it once that is committed."""
+        try:
+            await self.cancel_here(account.id, message_id)
+        except NotOurs as away:
+            assert self._elsewhere is not None
+            await self._elsewhere.cancel(away.message)
+        view = await self._reader.fetch_message(account.id, message_id)
+        if view is None:
+            raise _not_found()
+        return view
+
+    async def cancel_here(self, account_id: AccountId, message_id: MessageId) -> None:
+        """As `cancel`, of a message that this node has; raises NotOurs for another one."""
         outcome: Canceled | TooLate | NotHere = NotHere()
-        if not self._is_anothers(account, message_id):
+        if not self._is_anothers(account_id, message_id):
             outcome = self._dispatcher.cancel(message_id, time.time())
         if isinstance(outcome, NotHere):
             self._dispatcher.begin_refill()
             try:
-                read = await self._backlog.fetch_one(account.id, message_id)
-                if read is None:
-                    raise _not_found()
+                read = await self._read_ours(account_id, message_id)
                 outcome = self._dispatcher.cancel_read(read, time.time())
             finally:
                 self._dispatcher.end_refill()
@@ -190,16 +205,21 @@ class Intakes:
             raise StoreUnavailable(
                 "the message is withdrawn, but the database has not confirmed it yet"
             ) from None
-        view = await self._reader.fetch_message(account.id, message_id)
-        if view is None:
+
+    async def _read_ours(self, account_id: AccountId, message_id: MessageId) -> Job:
+        """Return an account's message as the store has it; raises Rejected or NotOurs."""
+        read = await self._backlog.fetch_one(account_id, message_id)
+        if read is None:
             raise _not_found()
-        return view
+        if self._elsewhere is not None and self._elsewhere.has(read.message):
+            raise NotOurs(read.message)
+        return read
 
     async def replace(self, account: Account, message_id: MessageId, read: Rewrite) -> Message:
         """Exchange what a message says before any of it was tried, and return it as it is now.
 
         Raises Rejected (`too_late`, `not_found`, `no_credit`, and whatever `read` or intake find
-        wrong) or StoreUnavailable.
+        wrong), StoreUnavailable, or NotOurs.
         """
         old = await self._hold(account, message_id)
         try:
@@ -220,29 +240,26 @@ class Intakes:
 
     async def _hold(self, account: Account, message_id: MessageId) -> Message:
         held: Message | TooLate | NotHere = NotHere()
-        if not self._is_anothers(account, message_id):
+        if not self._is_anothers(account.id, message_id):
             held = self._dispatcher.hold(message_id)
         if isinstance(held, NotHere):
             self._dispatcher.begin_refill()
             try:
-                read = await self._backlog.fetch_one(account.id, message_id)
-                if read is None:
-                    raise _not_found()
-                held = self._dispatcher.hold_read(read)
+                held = self._dispatcher.hold_read(await self._read_ours(account.id, message_id))
             finally:
                 self._dispatcher.end_refill()
         if not isinstance(held, Message):
             raise Rejected("too_late", "the message has begun to leave, or has ended", status=409)
         return held
 
-    def _is_anothers(self, account: Account, message_id: MessageId) -> bool:
+    def _is_anothers(self, account_id: AccountId, message_id: MessageId) -> bool:
         """Say whether memory holds it for another account.
 
         It is then looked up in the store like one that is nowhere: the time that an answer takes
         tells no more than its words.
         """
         job = self._dispatcher.find(message_id)
-        return job is not None and job.message.account_id != account.id
+        return job is not None and job.message.account_id != account_id
 
     def _rewrite(self, account: Account, old: Message, read: Rewrite) -> Message:
         now = time.time()

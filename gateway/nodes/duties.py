@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from gateway.logs import get_logger
+from gateway.periodic import attempt
 
 HOUSEKEEPING: Final = "duty:housekeeping"
 """Partitions, retention, what never got a receipt, erasing, gauges of what all nodes share."""
@@ -27,6 +28,7 @@ DUTIES: Final = (HOUSEKEEPING, BOOKS, WEBHOOKS, EMAILS)
 
 LOOK_S = 0.25
 """How late a sender learns that its duty has come or gone."""
+LET_GO_LOOK_S = 0.02
 HAND_OVER_S = 5.0
 """How long calls that are under way may still take when a duty goes."""
 
@@ -41,16 +43,17 @@ def owns_all(name: str) -> bool:
     return True
 
 
-def while_owned(
-    owns: Owns, name: str, duty: Callable[[], Awaitable[None]]
-) -> Callable[[], Awaitable[None]]:
-    """Return a duty that does nothing while its lease is another node's."""
-
-    async def do() -> None:
-        if owns(name):
-            await duty()
-
-    return do
+async def repeat_while_owned(
+    owns: Owns, lease: str, name: str, every_s: float, duty: Callable[[], Awaitable[None]]
+) -> None:
+    """Do a duty again and again while its lease is this node's, until cancelled; at once when that
+    comes."""
+    while True:
+        if owns(lease):
+            await attempt(name, duty)
+            await asyncio.sleep(every_s)
+        else:
+            await asyncio.sleep(LOOK_S)
 
 
 class Sender(Protocol):
@@ -109,6 +112,12 @@ class SentByOne:
         self._changed.set()
         await self._finished.wait()
 
+    async def let_go(self) -> None:
+        """Return once nothing is sent any more, as the duty is about to be another node's."""
+        while self._sender is not None:
+            self._changed.set()
+            await asyncio.sleep(LET_GO_LOOK_S)
+
     async def _send(self) -> None:
         sender = self._sender = self._next or self._make()
         self._next = None
@@ -127,3 +136,4 @@ class SentByOne:
         with suppress(TimeoutError):
             async with asyncio.timeout(LOOK_S):
                 await self._changed.wait()
+        self._changed.clear()

@@ -128,6 +128,21 @@ class Keeper:
             name in self._held and name not in self._ending and self.lease.allows(time.monotonic())
         )
 
+    def holds(self, name: str) -> bool:
+        """Say whether a lease was taken and is not being given up, even while the database is away:
+        nobody else can have it without this node's end."""
+        return name in self._held and name not in self._ending
+
+    @property
+    def valid(self) -> bool:
+        """Whether what this node has can't be another's by now."""
+        return self.lease.allows(time.monotonic())
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other node was there at the last beat."""
+        return not any(n.claimed and n.node != self.node for n in self.board.nodes.values())
+
     def want(
         self,
         group: str,

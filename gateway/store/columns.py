@@ -62,17 +62,18 @@ def _write_array(column: list[Any]) -> str:
     """Return the array literal of numbers, truth values or texts; None is NULL."""
     if not column:
         return "{}"
-    absent = None in column
-    if not isinstance(next((v for v in column if v is not None), None), str):
-        joined = ",".join(map(str, column))
-        return f"{{{joined.replace('None', 'NULL') if absent else joined}}}"
-    # No text has a zero octet, so it can stand for one that is not there.
-    texts = ["\0" if v is None else v for v in column] if absent else column
-    joined = '","'.join(texts)
+    if None in column:
+        return "{" + ",".join(["NULL" if v is None else _write(v) for v in column]) + "}"
+    if not isinstance(column[0], str):
+        return "{" + ",".join(map(str, column)) + "}"
+    joined = '","'.join(column)
     if "\\" in joined or joined.count('"') != 2 * (len(column) - 1):
-        joined = '","'.join(map(_escape, texts))
-    literal = f'{{"{joined}"}}'
-    return literal.replace('"\0"', "NULL") if absent else literal
+        joined = '","'.join(map(_escape, column))
+    return f'{{"{joined}"}}'
+
+
+def _write(value: Any) -> str:
+    return f'"{_escape(value)}"' if isinstance(value, str) else str(value)
 
 
 def _escape(text: str) -> str:

@@ -28,6 +28,8 @@ from gateway.store.money import TELL_REFUNDED, add_money
 from gateway.store.unmatched import add_parked
 
 BATCH_EVENTS_MAX = 5_000
+DELIVERIES_CHANNEL = "gateway_deliveries"
+"""Tells nodes whose deliveries another one has stored, and the first id of each."""
 DeliveryKey = tuple[AccountId, int]
 
 
@@ -47,6 +49,10 @@ class Deliveries(Protocol):
     def stored(self, deliveries: Sequence[Delivery]) -> None: ...
 
     def forgotten(self, keys: Sequence[DeliveryKey]) -> None: ...
+
+    def tell_others(self, deliveries: Sequence[Delivery]) -> list[str]:
+        """Return what is notified to other nodes with the commit of these."""
+        ...
 
 
 class _Batch:
@@ -277,7 +283,10 @@ class OutcomeWriter:
                 await self._write(part)
 
     async def _commit(self, batch: _Batch) -> None:
-        query, values = _statement(batch)
+        told: list[str] = []
+        if self._deliveries is not None and (deliveries := batch.all_deliveries):
+            told = self._deliveries.tell_others(deliveries)
+        query, values = _statement(batch, told)
 
         async def run(connection: Connection[asyncpg.Record], seq: int) -> None:
             if not batch.refunds:
@@ -304,8 +313,8 @@ _EVENT = (
     Column("closes", "boolean", varies=True),
     Column("carrier_id", "smallint"),
     Column("carrier_message_id", "text", varies=True),
-    Column("code", "int", varies=True),
-    Column("error", "text", varies=True),
+    Column("code", "int"),
+    Column("error", "text"),
     Column("posted_micros", "bigint", varies=True),
     Column("voided_micros", "bigint"),
     Column("cost_micros", "bigint"),
@@ -325,9 +334,12 @@ _DELIVERED = """DELETE FROM deliveries d
     USING unnest({}::int[], {}::bigint[]) AS k(account_id, id)
     WHERE d.account_id = k.account_id AND d.id = k.id"""
 
+_TELL_OTHERS = """,
+    (SELECT count(pg_notify('gateway_deliveries', told)) FROM unnest({}::text[]) AS told)"""
 
-def _statement(batch: _Batch) -> tuple[str, list[Any]]:
-    """Return one statement for just what the batch holds, and its arrays."""
+
+def _statement(batch: _Batch, told: Sequence[str] = ()) -> tuple[str, list[Any]]:
+    """Return one statement for just what the batch holds, and its arrays; `told` is notified."""
     parts: list[str] = []
     values: list[Any] = []
 
@@ -364,8 +376,11 @@ def _statement(batch: _Batch) -> tuple[str, list[Any]]:
     add_parked(add, batch.parked, batch.unparked)
     add_inbound(add, batch.kept, batch.handovers)
     with_parts = f"WITH {', '.join(parts)} " if parts else ""
-    told = TELL_REFUNDED if batch.refunds else ""
-    return f"{with_parts}SELECT advance_writer($1, $2){told}", values
+    returned = TELL_REFUNDED if batch.refunds else ""
+    if told:
+        returned += _TELL_OTHERS.format(f"${len(values) + 3}")
+        values.append(told)
+    return f"{with_parts}SELECT advance_writer($1, $2){returned}", values
 
 
 def _event_columns(events: Sequence[Event]) -> tuple[list[Any], ...]:

@@ -1418,7 +1418,8 @@ SELECT node, epoch, claimed, ready, process, place,
 FROM node_leases ORDER BY node
 
 -- name: fetch_leases
-SELECT name, node, epoch, usable FROM leases
+-- All but the receivers of accounts: there may be thousands, and each node asks for its own.
+SELECT name, node, epoch, usable FROM leases WHERE name NOT LIKE 'receivers:%'
 
 -- name: claim_node
 -- $2: the epoch that was seen, 0 for none; $4: whether its process is known to be gone. What it sent
@@ -1612,3 +1613,37 @@ DELETE FROM email_contents WHERE account_id = $1 AND id IN (
         SELECT FROM email_fallbacks f
         WHERE f.account_id = c.account_id AND f.content_id = c.id AND f.state = 0)
     LIMIT $3)
+
+-- ── What nodes ask of each other (errands.py) ───────────────────────────────────────────────
+
+-- name: put_errand
+WITH put AS (
+    INSERT INTO node_errands (id, lease, kind, asked, until)
+    VALUES ($1, $2, $3, $4, clock_timestamp() + make_interval(secs => $5)) RETURNING lease
+)
+SELECT pg_notify('gateway_errands', lease) FROM put
+
+-- name: begin_errands
+UPDATE node_errands SET begun = true WHERE id = ANY (ARRAY(
+    SELECT id FROM node_errands
+    WHERE lease = ANY($1::text[]) AND NOT begun AND until > clock_timestamp()
+    ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED))
+RETURNING id, kind, asked
+
+-- name: fetch_errands_leases
+SELECT DISTINCT lease FROM node_errands WHERE NOT begun AND until > clock_timestamp()
+
+-- name: answer_errand
+WITH answered AS (
+    UPDATE node_errands SET answer = $2, failed = $3 WHERE id = $1 RETURNING id
+)
+SELECT pg_notify('gateway_answers', id::text) FROM answered
+
+-- name: take_back_errand
+DELETE FROM node_errands WHERE id = $1 RETURNING begun, answer, failed
+
+-- name: forget_errands
+DELETE FROM node_errands WHERE until < clock_timestamp() - make_interval(secs => $1)
+
+-- name: fetch_claims
+SELECT node, epoch FROM node_leases WHERE claimed ORDER BY node

@@ -14,6 +14,8 @@ from typing import Final
 from gateway.dlr.states import STATE_OF
 from gateway.errors import Rejected, StoreUnavailable
 from gateway.logs import get_logger
+from gateway.model import MessageId
+from gateway.nodes.elsewhere import Elsewhere, NotOurs, Replacing
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import Value
 from gateway.smpp.pdu import Pdu
@@ -23,6 +25,7 @@ from gateway.submissions import Intakes
 from gateway.upstream.bind import CustomerBind
 from gateway.upstream.ids import parse_id
 from gateway.upstream.orders import read_replacement
+from gateway.upstream.roster import Roster
 from gateway.upstream.statuses import status_of
 from gateway.upstream.terms import Terms
 from gateway.upstream.times import format_time
@@ -39,9 +42,19 @@ Done = tuple[int, Fields]
 class Errands:
     """Runs customers' errands, a queue a bind."""
 
-    def __init__(self, database: Database, intakes: Intakes) -> None:
+    def __init__(
+        self,
+        database: Database,
+        intakes: Intakes,
+        roster: Roster,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
         self._database = database
         self._intakes = intakes
+        self._roster = roster
+        self._elsewhere = elsewhere
+        if elsewhere is not None:
+            elsewhere.replace_by(self._replace_for_another)
         self._waiting: dict[CustomerBind, deque[Pdu]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._runners: dict[int, Callable[[Terms, Pdu], Awaitable[Done]]] = {
@@ -120,12 +133,39 @@ class Errands:
         message_id = parse_id(request.text("message_id"), terms.id_form)
         if message_id is None:
             return v.ESME_RINVMSGID, {}
+        try:
+            await self._replace_here(terms, message_id, request)
+        except NotOurs as away:
+            assert self._elsewhere is not None
+            fields = request.fields
+            replacing = Replacing(
+                terms.account.id,
+                message_id,
+                {name: field for name, field in fields.items() if isinstance(field, int | str)},
+                {name: field for name, field in fields.items() if isinstance(field, bytes)},
+                list(request.tlvs),
+            )
+            await self._elsewhere.replace(away.message, replacing)
+        return v.ESME_ROK, {}
+
+    async def _replace_here(self, terms: Terms, message_id: MessageId, request: Pdu) -> None:
         await self._intakes.replace(
             terms.account,
             message_id,
             lambda message, now: read_replacement(request, message, terms, now),
         )
-        return v.ESME_ROK, {}
+
+    async def _replace_for_another(self, replacing: Replacing) -> None:
+        """Replace what this node has for a customer that is bound to another one."""
+        terms = self._roster.of_account(replacing.account_id)
+        if terms is None:
+            raise StoreUnavailable("the node that has the message does not know its account yet")
+        request = Pdu(
+            v.REPLACE_SM,
+            fields={**replacing.fields, **replacing.octets},
+            tlvs=tuple(replacing.tlvs),
+        )
+        await self._replace_here(terms, replacing.message_id, request)
 
 
 _TOO_LATE: Final = {v.CANCEL_SM: v.ESME_RCANCELFAIL, v.REPLACE_SM: v.ESME_RREPLACEFAIL}

@@ -11,6 +11,7 @@ from gateway.ids import IdGenerator
 from gateway.intake import Intake
 from gateway.metrics import UpstreamMetrics
 from gateway.model import Account, Message
+from gateway.nodes.elsewhere import Elsewhere
 from gateway.outcomes import Event
 from gateway.store.intake_writer import IntakeWriter
 from gateway.store.outcome_writer import OutcomeWriter
@@ -24,7 +25,7 @@ from gateway.upstream.desk import CustomerDesk
 from gateway.upstream.door import Door
 from gateway.upstream.errands import Errands
 from gateway.upstream.logins import Logins
-from gateway.upstream.postman import Postman
+from gateway.upstream.postman import Postman, Receivers
 from gateway.upstream.roster import Roster
 from gateway.upstream.server import SmppServer
 
@@ -43,14 +44,16 @@ class CustomersFront:
         ids: IdGenerator,
         metrics: UpstreamMetrics,
         on_account: Callable[[Account], None] = lambda account: None,
+        receivers: Receivers | None = None,
     ) -> None:
-        """`on_account` hears of each account that may bind, as it was read."""
+        """`on_account` hears of each account that may bind, as it was read; `receivers` says whose
+        deliveries are carried by this node, where there may be others."""
         self._settings = settings
         self._database = database
         self._metrics = metrics
         self._roster = Roster(database, settings, on_account)
         self._open_counts = OpenCounts()
-        self.postman = Postman(database, outcomes, self._roster, ids, metrics)
+        self.postman = Postman(database, outcomes, self._roster, ids, metrics, receivers)
         self._logins = Logins()
         self._door = Door(
             settings, self._roster, self._logins, self.postman, self._open_counts, metrics
@@ -66,11 +69,16 @@ class CustomersFront:
         )
 
     def join(
-        self, intake: Intake, writer: IntakeWriter, intakes: Intakes, fallbacks: Fallbacks
+        self,
+        intake: Intake,
+        writer: IntakeWriter,
+        intakes: Intakes,
+        fallbacks: Fallbacks,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         """Learn who takes messages in; raises ConfigError for TLS files that can't be used."""
         if self._settings.enabled:
-            errands = Errands(self._database, intakes)
+            errands = Errands(self._database, intakes, self._roster, elsewhere)
             desk = CustomerDesk(
                 self._door, intake, writer, self.postman, errands, self._metrics, fallbacks
             )

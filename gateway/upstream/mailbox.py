@@ -11,6 +11,9 @@ Order: deliveries leave in the order in which they were stored. One that was ref
 again by itself and does not hold up the others; but when the receivers refuse one after another,
 all of them wait, and one goes ahead to see whether they take it now.
 
+Other nodes store deliveries, too. Of those their ids are told, and the store is read on from
+there: it may be before what memory has had already.
+
 Not here: who reads and writes the store, and the binds (`postman.py`).
 """
 
@@ -65,6 +68,13 @@ class Mailbox:
         """Everything up to this id has been in memory since the mailbox was opened."""
         self._missed = False
         """Whether more was stored past the cursor since the present read began."""
+        self._opened = 0
+        """How often it was opened: what was read for an earlier time is of no use."""
+        self._read_for = 0
+        self._back_to: int | None = None
+        """Where to read on from after the present read, if that is before its end."""
+        self._overlapping = False
+        """Whether what is read may be in memory already."""
         self._waiting: deque[Parcel] = deque()
         self._later: list[tuple[float, int, Parcel]] = []
         """Refused ones, by when they are tried again."""
@@ -94,6 +104,7 @@ class Mailbox:
         self.open = True
         self.spilled = True
         self._missed = True
+        self._opened += 1
         self._cursor = 0
 
     def closed(self) -> None:
@@ -106,6 +117,8 @@ class Mailbox:
         self._refusals_in_a_row = 0
         self._paused_until = 0.0
         self._left_out = False
+        self._back_to = None
+        self._overlapping = False
 
     # ── from the store ───────────────────────────────────────────────────────────────────────
 
@@ -119,25 +132,59 @@ class Mailbox:
         self._cursor = max(self._cursor, delivery.id)
         self._waiting.append(Parcel(delivery))
 
+    def stored_elsewhere(self, first_id: int) -> None:
+        """Note that another node has committed deliveries, of which this id is the first."""
+        if not self.open:
+            return
+        self.spilled = self._missed = True
+        before = first_id - 1
+        if self.loading:  # what is being read may end past it, and have been read too early
+            self._back_to = before if self._back_to is None else min(self._back_to, before)
+            self._overlapping = True
+        elif before < self._cursor:
+            self._cursor = before
+            self._overlapping = True
+
+    def look_again(self) -> None:
+        """Read everything once more: other nodes may have stored what nobody told of."""
+        if not self._left_out:  # else that happens anyhow, when what is in memory is through
+            self.stored_elsewhere(0)
+
     def begin_page(self) -> int:
         """Note that a read begins; return the id after which it is to begin."""
         self.loading = True
         self._missed = False
+        self._read_for = self._opened
         return self._cursor
 
     def end_page(self, page: Sequence[Delivery] | None, after: int, *, complete: bool) -> None:
         """Take what was read after the id `after`; None when the read failed."""
         self.loading = False
         # What is read is of use unless the mailbox was closed meanwhile, or opened anew.
-        if page is not None and self.open and after == self._cursor:
-            for delivery in page:
-                self._cursor = delivery.id
-                if delivery.id not in self._leaving:
-                    self._waiting.append(Parcel(delivery))
+        if page is not None and self.open and self._read_for == self._opened:
+            self._take_page(page)
             if complete and not self._missed:
                 self.spilled = False
+        back_to, self._back_to = self._back_to, None
+        if back_to is not None:
+            self._cursor = min(self._cursor, back_to)
         self._leaving.difference_update(self._forgotten)
         self._forgotten.clear()
+
+    def _take_page(self, page: Sequence[Delivery]) -> None:
+        known = self._in_memory() if self._overlapping else self._leaving
+        last_id = self._waiting[-1].id if self._waiting else 0
+        for delivery in page:
+            self._cursor = delivery.id
+            if delivery.id not in known:
+                self._waiting.append(Parcel(delivery))
+        if page and page[0].id < last_id:
+            self._waiting = deque(sorted(self._waiting, key=_id_of))
+
+    def _in_memory(self) -> set[int]:
+        later = (parcel.id for _, _, parcel in self._later)
+        waiting = (parcel.id for parcel in self._waiting)
+        return {*self._leaving, *self._under_way, *later, *waiting}
 
     def forgotten(self, delivery_id: int) -> None:
         """Note that an answered delivery is gone from the store."""

@@ -3,6 +3,9 @@
 Receipts (and messages from phones) are stored with the event that causes them; once that is
 committed they go up through any of the account's receivers, in turn, and are forgotten in the
 store when one of them has answered. The order and the waits are `mailbox.py`'s.
+
+Of several nodes, one carries an account's deliveries; what the others store for it, they tell it of
+with the commit.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gateway.errors import StoreUnavailable
 from gateway.ids import IdGenerator
@@ -31,6 +35,14 @@ from gateway.upstream.roster import Roster
 
 RETRY_S = 1.0
 """After the store could not be read."""
+PAYLOAD_MAX = 7_000
+"""Octets of one notification; PostgreSQL takes 7,999."""
+PAUSE_S = 0.5
+"""How soon it is looked again whether this node may go on, when it may not."""
+UNTOLD_S = 3.0
+"""After a mailbox was opened, others may still store without telling: they did not know of us."""
+LOOK_AGAIN_S = 30.0
+"""How often everything is read again while there are other nodes, for what nobody told of."""
 
 log = get_logger("upstream")
 
@@ -59,6 +71,33 @@ class _Office:
         self.turn = (self.turn + 1) % len(self.receivers)
 
 
+class Receivers(Protocol):
+    """Who says which accounts' deliveries this node carries (`gateway/nodes/receivers.py`)."""
+
+    @property
+    def alone(self) -> bool: ...
+
+    @property
+    def valid(self) -> bool: ...
+
+    def want(self, account_id: AccountId) -> bool: ...
+
+    def release(self, account_id: AccountId) -> None: ...
+
+
+class _All:
+    """Of who shares with nobody."""
+
+    alone = True
+    valid = True
+
+    def want(self, account_id: AccountId) -> bool:
+        return True
+
+    def release(self, account_id: AccountId) -> None:
+        pass
+
+
 class Postman:
     """Knows every account that has, or had, a receiver. Implements the writer's `Deliveries`."""
 
@@ -69,7 +108,10 @@ class Postman:
         roster: Roster,
         ids: IdGenerator,
         metrics: UpstreamMetrics,
+        receivers: Receivers | None = None,
     ) -> None:
+        """`receivers` is asked for an account's deliveries; it has to call `gained`."""
+        self._receivers: Receivers = receivers or _All()
         self._database = database
         self._writer = writer
         self._roster = roster
@@ -137,6 +179,36 @@ class Postman:
         for office in touched.values():
             self._pump(office)
 
+    def tell_others(self, deliveries: Sequence[Delivery]) -> list[str]:
+        """Return what other nodes are told, as these are committed: whose receivers may be theirs,
+        and from which id on."""
+        if self._receivers.alone:
+            return []
+        first_ids: dict[AccountId, int] = {}
+        for delivery in deliveries:
+            office = self._offices.get(delivery.account_id)
+            if office is None or not office.mailbox.open:
+                known = first_ids.get(delivery.account_id, delivery.id)
+                first_ids[delivery.account_id] = min(known, delivery.id)
+        return _write_payloads(first_ids)
+
+    def hear(self, payload: str) -> None:
+        """Take what another node has told with a commit; "" when some may have been missed."""
+        if not payload:
+            self.look_again()
+        for word in payload.split():
+            account_id, _, first_id = word.partition(":")
+            office = self._offices.get(AccountId(int(account_id)))
+            if office is not None:
+                office.mailbox.stored_elsewhere(int(first_id))
+                self._hungry.set()
+
+    def look_again(self) -> None:
+        """Read everything again: something may not have been heard."""
+        for office in self._offices.values():
+            office.mailbox.look_again()
+        self._hungry.set()
+
     def forgotten(self, keys: Sequence[DeliveryKey]) -> None:
         """Note which answered deliveries are gone from the store."""
         for account_id, delivery_id in keys:
@@ -147,7 +219,12 @@ class Postman:
     async def run(self) -> None:
         """Read on from the store where a mailbox has room, until cancelled."""
         while True:
-            await self._hungry.wait()
+            try:
+                async with asyncio.timeout(LOOK_AGAIN_S):
+                    await self._hungry.wait()
+            except TimeoutError:
+                if not self._receivers.alone:
+                    self.look_again()
             self._hungry.clear()
             for office in [o for o in self._offices.values() if o.mailbox.wants_page]:
                 try:
@@ -175,9 +252,24 @@ class Postman:
         if office is None:
             office = self._offices[account_id] = _Office(account_id)
         office.receivers.append(bind)
-        if len(office.receivers) == 1:
-            office.mailbox.opened()
+        if len(office.receivers) > 1:
+            self._pump(office)
+        elif self._receivers.want(account_id):
+            self.gained(account_id)
+
+    def gained(self, account_id: AccountId) -> None:
+        """Begin to carry an account's deliveries: no other node does."""
+        office = self._offices.get(account_id)
+        if office is None or not office.receivers:
+            return  # they have left again
+        office.mailbox.opened()
         self._pump(office)
+        if not self._receivers.alone:
+            self._loop.call_later(UNTOLD_S, self._look_again_at, office)
+
+    def _look_again_at(self, office: _Office) -> None:
+        office.mailbox.look_again()
+        self._hungry.set()
 
     def left(self, bind: CustomerBind, account_id: AccountId, under_way: Iterable[Parcel]) -> None:
         """Take back what a receiver that is gone had not answered."""
@@ -192,6 +284,7 @@ class Postman:
             self._pump(office)
         else:
             office.mailbox.closed()
+            self._receivers.release(account_id)
 
     def responded(self, account_id: AccountId, parcel: Parcel, status: int) -> None:
         """Apply a receiver's answer; `has_room` is to follow."""
@@ -228,6 +321,9 @@ class Postman:
         """Send up what can go now, and see to what comes next."""
         if self.stopping:
             return
+        if not self._receivers.valid:
+            self._arm_at(office, self._loop.time() + PAUSE_S)
+            return
         mailbox, now = office.mailbox, self._loop.time()
         sent = 0
         while (bind := office.find_receiver()) is not None:
@@ -246,16 +342,29 @@ class Postman:
             self._hungry.set()
 
     def _arm(self, office: _Office) -> None:
+        self._arm_at(office, office.mailbox.next_at())
+
+    def _arm_at(self, office: _Office, at: float | None) -> None:
         if office.timer is not None:
             office.timer.cancel()
             office.timer = None
-        at = office.mailbox.next_at()
         if at is not None:
             office.timer = self._loop.call_at(at, self._again, office)
 
     def _again(self, office: _Office) -> None:
         office.timer = None
         self._pump(office)
+
+
+def _write_payloads(first_ids: Mapping[AccountId, int]) -> list[str]:
+    payloads: list[str] = []
+    for account_id, first_id in first_ids.items():
+        word = f"{account_id}:{first_id}"
+        if payloads and len(payloads[-1]) + len(word) < PAYLOAD_MAX:
+            payloads[-1] += f" {word}"
+        else:
+            payloads.append(word)
+    return payloads
 
 
 def _id_of(delivery: Delivery) -> int:

@@ -49,7 +49,10 @@ USE_CASE_ROOMS = {
     "inbound": {"desk"},
     "fallback": {"sender", "smtp", "depth"},
     "live": {"binds", "carriers", "settings", "watch"},
-    "nodes": {"arrivals", "claim", "duties", "holdings", "keeper"},
+    "nodes": {
+        *("arrivals", "claim", "duties", "elsewhere", "errands", "holdings", "keeper"),
+        *("receivers",),
+    },
     "peers": set(),
 }
 """Use cases with a room of their own → its files that wait; everything else there decides."""
@@ -78,7 +81,7 @@ LONG_FILES = {
         "one queue, its timers and what is in flight change together; its values, the retry"
         " decision and the shelves stand in files of their own already",
     ),
-    "gateway/parts.py": (520, "every part beside the ones that it meets, which is what it is for"),
+    "gateway/parts.py": (570, "every part beside the ones that it meets, which is what it is for"),
     "gateway/config.py": (600, "one tree of settings, each with its reason beside it"),
     "gateway/smpp/protocol.py": (
         600,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from gateway.nodes import duties
-from gateway.nodes.duties import WEBHOOKS, SentByOne, while_owned
+from gateway.nodes.duties import WEBHOOKS, SentByOne, repeat_while_owned
 
 TIMEOUT_S = 20.0
 
@@ -81,15 +81,34 @@ async def test_a_sender_that_breaks_is_no_silent_end() -> None:
         await sender.run()
 
 
-async def test_a_duty_is_done_only_while_its_lease_is_ours() -> None:
+async def test_a_duty_is_done_at_once_when_its_lease_comes_and_never_without() -> None:
     done: list[str] = []
     held: set[str] = set()
 
     async def duty() -> None:
+        assert held
         done.append("done")
 
-    guarded = while_owned(held.__contains__, WEBHOOKS, duty)
-    await guarded()
+    repeated = repeat_while_owned(held.__contains__, WEBHOOKS, "duty", 0.01, duty)
+    running = asyncio.create_task(repeated)
+    await asyncio.sleep(0.05)
+    assert not done
     held.add(WEBHOOKS)
-    await guarded()
-    assert done == ["done"]
+    await until(lambda: len(done) >= 2)
+    held.clear()
+    await until(lambda: not running.done())
+    running.cancel()
+
+
+async def test_a_duty_goes_when_nothing_is_sent_any_more() -> None:
+    said: list[str] = []
+    held = {WEBHOOKS}
+    sender = SentByOne(WEBHOOKS, lambda: Noted(said), held.__contains__)
+    running = asyncio.create_task(sender.run())
+    await until(lambda: sender.sending)
+    held.clear()
+    async with asyncio.timeout(TIMEOUT_S):
+        await sender.let_go()
+    assert said == ["runs", "has given back"]
+    await sender.stop(1.0)
+    await running

@@ -251,15 +251,15 @@ async def test_what_one_node_alone_wants_is_its_own_until_it_wants_it_no_more(
     first, second = Node(database_url, database), Node(database_url, database)
     await first.keeper.claim()
     await second.keeper.claim()
-    name = "receivers:7"
+    name = "desk:7"
     async with first.running(), second.running():
-        first.keeper.want("receivers", [name], shared=False)
+        first.keeper.want("desks", [name], shared=False)
         await until(lambda: first.keeper.owns(name))
-        second.keeper.want("receivers", [name], shared=False)
+        second.keeper.want("desks", [name], shared=False)
         await asyncio.sleep(0.3)
         assert first.keeper.owns(name)
         assert not second.keeper.owns(name)
-        first.keeper.want("receivers", [], shared=False)
+        first.keeper.want("desks", [], shared=False)
         await until(lambda: second.keeper.owns(name))
         assert not first.keeper.owns(name)
 

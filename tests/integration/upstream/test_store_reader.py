@@ -48,6 +48,9 @@ class Heard:
     def stored(self, deliveries: Sequence[Delivery]) -> None:
         self.seen.append(("stored", [each.id for each in deliveries]))
 
+    def tell_others(self, deliveries: Sequence[Delivery]) -> list[str]:
+        return []
+
     def forgotten(self, keys: Sequence[DeliveryKey]) -> None:
         self.seen.append(("forgotten", [delivery_id for _, delivery_id in keys]))
 

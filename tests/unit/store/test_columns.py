@@ -40,8 +40,6 @@ class Colour(enum.IntEnum):
         ([True, False], "{True,False}"),
         ([Colour.RED, Colour.RED], "{3,3}"),
         ([1, None], "{1,NULL}"),
-        ([None, None], "{NULL,NULL}"),
-        ([None, "None"], '{NULL,"None"}'),
         (["plain", ""], '{"plain",""}'),
         (["NULL", "{a,b}"], '{"NULL","{a,b}"}'),
         (['say "hi"', "back\\slash"], '{"say \\"hi\\"","back\\\\slash"}'),

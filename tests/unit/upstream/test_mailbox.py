@@ -245,3 +245,58 @@ def test_a_closed_mailbox_holds_nothing(refuse: bool) -> None:
         mailbox.refused(parcel, 0.0, WALL)
     mailbox.closed()
     assert (len(mailbox), mailbox.next_at(), mailbox.take(1e9)) == (0, None, None)
+
+
+# ── stored by other nodes ────────────────────────────────────────────────────────────────────
+
+
+def test_what_another_node_has_stored_is_read() -> None:
+    mailbox = open_mailbox(5)
+    mailbox.stored_elsewhere(8)
+    assert mailbox.wants_page
+    load(mailbox, 8, 9)
+    assert take_all(mailbox) == [5, 8, 9]
+    assert not mailbox.wants_page
+
+
+def test_what_another_node_stored_under_an_earlier_id_stands_where_it_belongs_and_once() -> None:
+    mailbox = open_mailbox(5, 9)
+    mailbox.stored_elsewhere(3)
+    assert mailbox.begin_page() == 2
+    mailbox.end_page([delivery(number) for number in (3, 5, 7, 9)], 2, complete=True)
+    assert take_all(mailbox) == [3, 5, 7, 9]
+
+
+def test_what_is_under_way_or_put_off_is_not_read_again() -> None:
+    mailbox = open_mailbox(1, 2, 3, 4)
+    refused, answered = take(mailbox), take(mailbox)
+    mailbox.refused(refused, 0.0, WALL)
+    mailbox.answered(answered)
+    under_way = take(mailbox)
+    assert under_way.id == 3
+    mailbox.look_again()
+    load(mailbox, 1, 2, 3, 4)
+    assert take_all(mailbox) == [4]
+
+
+@pytest.mark.parametrize("first_id", [1, 15, 40])
+def test_what_is_stored_elsewhere_during_a_read_is_read_after_it(first_id: int) -> None:
+    mailbox = open_mailbox(10)
+    mailbox.stored_elsewhere(11)
+    after = mailbox.begin_page()
+    mailbox.stored_elsewhere(first_id)
+    mailbox.end_page([delivery(number) for number in (12, 30)], after, complete=True)
+    assert mailbox.wants_page
+    after = mailbox.begin_page()
+    assert after < first_id
+    rest = [n for n in sorted({12, 30, first_id}) if n > after]
+    mailbox.end_page([delivery(number) for number in rest], after, complete=True)
+    assert take_all(mailbox) == sorted({10, 12, 30, first_id})
+    assert not mailbox.wants_page
+
+
+def test_a_closed_mailbox_hears_of_nothing() -> None:
+    mailbox = Mailbox()
+    mailbox.stored_elsewhere(1)
+    mailbox.look_again()
+    assert not mailbox.wants_page
