@@ -96,14 +96,10 @@ async def test_a_start_and_the_beats_beside_it_take_turns(
     node = Node(database_url, database)
     await node.keeper.claim()
     async with asyncio.TaskGroup() as tasks:
-        beats = tasks.create_task(node.keeper.run())
-        node.keeper.wake()
-        for _ in range(5):
-            await node.keeper.begin(tasks, database)
-            node.keeper.wake()
+        keeper = node.keeper
+        await asyncio.gather(keeper._beat(), keeper.begin(tasks, database), keeper._beat())
         assert node.owned == CARRIERS
-        beats.cancel()
-        await node.keeper.stop()
+        await keeper.stop()
     await node.keeper.leave()
 
 
