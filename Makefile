@@ -29,6 +29,7 @@ SOAK_ARGS ?=
 BACKLOG_ARGS ?=
 OVERLOAD_ARGS ?=
 CHAOS_ARGS ?=
+UPGRADE_ARGS ?=
 
 # The interpreter: the first of these that is 3.11 or later.
 PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -114,6 +115,10 @@ chaos: $(STAMP) ## Kill, stall and cut off real processes under load, and count 
 .PHONY: failover
 failover: $(STAMP) ## Kill and freeze the gateway that serves, with one that stands by (FAILOVER_ARGS="--help")
 	@$(BIN)/python -m bench.failover $(FAILOVER_ARGS)
+
+.PHONY: upgrade
+upgrade: $(STAMP) ## Roll from release to release and back under load (UPGRADE_ARGS="--help")
+	@exec $(BIN)/python -m bench.upgrade $(UPGRADE_ARGS)
 
 .PHONY: ledger
 ledger: $(STAMP) ## Let ten accounts live through kills and refunds, compare every micro-unit, and write docs/credit.md

@@ -21,7 +21,7 @@ from gateway.store.migration_rules import (
 )
 from gateway.store.schema import Migration, load_migrations
 
-BEFORE_THE_RULES = 23
+BEFORE_THE_RULES = 24
 """The last migration from before there was a release that anybody could run beside the next."""
 RELEASE = tomllib.loads((Path(__file__).parents[3] / "ops" / "upgrade-from.toml").read_text())
 
