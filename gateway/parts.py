@@ -52,6 +52,7 @@ from gateway.nodes.errands import Errands
 from gateway.nodes.keeper import Keeper
 from gateway.nodes.leases import name_carrier_lease, read_carrier_lease
 from gateway.nodes.receivers import Receivers
+from gateway.nodes.sight import Sight
 from gateway.operators import OperatorKeeper
 from gateway.outcomes import Event
 from gateway.receipts import ReceiptBook
@@ -174,6 +175,7 @@ class Parts:
         self.errands = Errands(self._database, self.keeper)
         self.elsewhere = Elsewhere(self.keeper, self.errands)
         self.receivers = Receivers(self._database, self.keeper)
+        self.sight = Sight()
         self.keeper.want("duties", DUTIES, lost=self._let_go_of_duty)
 
     async def _let_go_of_duty(self, name: str) -> None:
@@ -232,7 +234,9 @@ class Parts:
             metrics.upstream,
             self.directory.note,
             self.receivers,
+            self.sight.binds_of,
         )
+        self.sight.join(self.customers.see)
         self.receivers.join(self.customers.postman.gained, self.outcome_writer.flush)
         self.keeper.hear(DELIVERIES_CHANNEL, self.customers.postman.hear)
 
@@ -472,6 +476,9 @@ class Parts:
             self._metrics.settings,
             node=self.keeper.node,
             version=version,
+            sight=self.sight,
+            alone=lambda: self.keeper.alone,
+            more=self.customers.add_to,
         )
 
     def _use(self, config: Config, carrier_ids: Mapping[str, CarrierId]) -> None:

@@ -15,6 +15,7 @@ from gateway.errors import ConfigError, StoreUnavailable
 from gateway.live.settings import Live
 from gateway.logs import get_logger
 from gateway.metrics import SettingsMetrics
+from gateway.nodes.sight import SEEN_S, Sight
 from gateway.store.carriers import fetch_carriers
 from gateway.store.postgres import Database, is_unavailable
 from gateway.store.settings import (
@@ -24,6 +25,7 @@ from gateway.store.settings import (
     beat_node,
     begin_node,
     end_node,
+    fetch_nodes,
     fetch_settings,
     refuse_settings,
 )
@@ -55,14 +57,22 @@ class Watch:
         *,
         node: int,
         version: int | None,
+        sight: Sight | None = None,
+        alone: Callable[[], bool] = lambda: True,
+        more: Callable[[NodeReport], NodeReport] = lambda report: report,
     ) -> None:
-        """`version` is of the settings that the node has; None: it follows no others."""
+        """`version` is of the settings that the node has; None: it follows no others. `sight` is
+        told what other nodes say of themselves, unless this one is `alone`; `more` adds to its own
+        report what they need to know."""
         self._connect = connect
         self._database = database
         self._live = live
         self._view = view
         self._metrics = metrics
         self._node = node
+        self._sight = sight
+        self._alone = alone
+        self._more = more
         self._follows = version is not None
         self._version = version or 0
         self._woken = asyncio.Event()
@@ -114,6 +124,9 @@ class Watch:
             if carrier.drain is not None
         }
         self._live.carriers.drain(drained)
+        if self._sight is not None:
+            seen = [] if self._alone() else await fetch_nodes(connection, SEEN_S)
+            self._sight.see([each for each in seen if each.node != self._node])
         held = await beat_node(connection, self._node, self._version, self._report())
         if held is None:  # somebody has cleared the table
             await begin_node(connection, self._node, self._version)
@@ -122,12 +135,13 @@ class Watch:
             self._applying.add_done_callback(self._applied)
 
     def _report(self) -> NodeReport:
-        return NodeReport(
+        report = NodeReport(
             carriers=self._view(),
             under_way=self._live.carriers.under_way,
             at_start=self._live.waiting,
             follows=self._follows,
         )
+        return report if self._alone() else self._more(report)
 
     def _applied(self, applying: asyncio.Task[None]) -> None:
         self._applying = None

@@ -58,6 +58,15 @@ class VersionInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Why a node could not use it."""
 
 
+class FullQueue(msgspec.Struct, frozen=True):
+    """A carrier's lane that has as many messages as it may."""
+
+    carrier_id: int
+    lane: int
+    wait_s: float
+    """Until it has room for one more."""
+
+
 class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a node says of itself."""
 
@@ -68,6 +77,12 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it makes so what is applied: not with simulated carriers."""
     at_start: list[str] = []
     """Keys whose new values wait for its next start."""
+    binds: dict[int, int] = {}
+    """By account: its customers' binds."""
+    open: dict[int, int] = {}
+    """By account with a ceiling for it: messages that came, less those that ended, since the node's
+    start."""
+    full: list[FullQueue] = []
 
 
 class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,7 +156,11 @@ async def list_versions(database: Database, limit: int = VERSIONS_KEPT) -> list[
 async def list_nodes(database: Database) -> list[NodeInfo]:
     """Return the nodes that run."""
     async with database.acquire() as connection:
-        rows = await connection.fetch(_NODES, NODE_GONE_S)
+        return await fetch_nodes(connection, NODE_GONE_S)
+
+
+async def fetch_nodes(connection: AnyConnection, seen_s: float) -> list[NodeInfo]:
+    """Return the nodes that said something in the last `seen_s`."""
     return [
         NodeInfo(
             node=row["node"],
@@ -149,7 +168,7 @@ async def list_nodes(database: Database) -> list[NodeInfo]:
             version=row["version"],
             report=msgspec.json.decode(row["report"], type=NodeReport),
         )
-        for row in rows
+        for row in await connection.fetch(_NODES, seen_s)
     ]
 
 

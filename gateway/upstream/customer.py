@@ -26,32 +26,69 @@ class Ceiling(enum.Enum):
 
 
 class OpenCounts:
-    """How many messages of each account may still be sent, however they came."""
+    """How many messages of each account may still be sent, however they came, and to which node.
+
+    A message is counted where it was accepted, and taken off where it ended. So a node's own count
+    is right only with those of the others: what each has added since the present base was read.
+    """
 
     def __init__(self) -> None:
-        self._counts: dict[AccountId, int] = {}
+        self._base: dict[AccountId, int] = {}
+        self._here: dict[AccountId, int] = {}
+        """What this node has added since its start; it may be less than nothing."""
+        self._elsewhere: Mapping[str, Mapping[int, int]] = {}
+        """What other nodes have added since theirs, as they last said, by node."""
+        self._at_base: dict[AccountId, int] = {}
+        """What all had added when the base was read."""
+        self._gone: dict[AccountId, int] = {}
+        """What nodes had added that are not there any more."""
 
     def begin(self, counts: Mapping[AccountId, int]) -> None:
-        """Add what the store holds at a start."""
-        for account_id, count in counts.items():
-            self._counts[account_id] = self._counts.get(account_id, 0) + count
+        """Go by what the store holds now: at a start, or when it was counted anew."""
+        self._base = dict(counts)
+        self._gone = {}
+        accounts = {*self._here, *(a for added in self._elsewhere.values() for a in added)}
+        self._at_base = {AccountId(a): self._added(AccountId(a)) for a in accounts}
+
+    def see(self, elsewhere: Mapping[str, Mapping[int, int]]) -> bool:
+        """Take what other nodes have added by now; True when one has come or gone: the store has to
+        be counted anew before long."""
+        changed = elsewhere.keys() != self._elsewhere.keys()
+        for gone in self._elsewhere.keys() - elsewhere.keys():
+            for account_id, added in self._elsewhere[gone].items():
+                key = AccountId(account_id)
+                self._gone[key] = self._gone.get(key, 0) + added
+        self._elsewhere = elsewhere
+        return changed
+
+    def added(self, account_ids: Iterable[AccountId]) -> dict[int, int]:
+        """Return what this node has added to each of these accounts, for the others to see."""
+        return {each: self._here[each] for each in account_ids if each in self._here}
 
     def stored(self, messages: Iterable[Message]) -> None:
         """Count messages that were just committed."""
-        counts = self._counts
+        counts = self._here
         for message in messages:
             account_id = message.account_id
             counts[account_id] = counts.get(account_id, 0) + 1
 
     def written(self, events: Iterable[Event]) -> None:
         """Count messages whose closing event was just committed."""
-        counts = self._counts
+        counts = self._here
         for event in events:
             if event.closes:
                 counts[event.account_id] = counts.get(event.account_id, 0) - 1
 
     def of(self, account_id: AccountId) -> int:
-        return self._counts.get(account_id, 0)
+        since = self._added(account_id) - self._at_base.get(account_id, 0)
+        return max(0, self._base.get(account_id, 0) + since)
+
+    def _added(self, account_id: AccountId) -> int:
+        """Return what all nodes have added that were ever seen."""
+        added = self._here.get(account_id, 0) + self._gone.get(account_id, 0)
+        for elsewhere in self._elsewhere.values():
+            added += elsewhere.get(account_id, 0)
+        return added
 
 
 class Customer:

@@ -7,6 +7,7 @@ else is decided at once. Nobody stays in who would not be let in any more.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
 from gateway.config import Smpp
@@ -44,7 +45,10 @@ class Door:
         postman: Postman,
         open_counts: OpenCounts,
         metrics: UpstreamMetrics,
+        binds_elsewhere: Callable[[AccountId], int] = lambda account_id: 0,
     ) -> None:
+        """`binds_elsewhere` returns how many an account has at other nodes, as they last said."""
+        self._binds_elsewhere = binds_elsewhere
         self.binds: set[CustomerBind] = set()
         """Those that are bound."""
         self.closing = False
@@ -89,6 +93,10 @@ class Door:
         else:
             self._loop.call_at(at, self._compare, bind, request)
 
+    def count_binds(self) -> dict[int, int]:
+        """Return how many binds each account has here."""
+        return {key: each.bound for key, each in self._customers.items() if each.bound}
+
     def left(self, bind: CustomerBind) -> None:
         """Count a bind as gone."""
         self.binds.discard(bind)
@@ -128,6 +136,8 @@ class Door:
     ) -> None:
         customer = None if terms is None else self._customers.get(terms.account.id)
         bound = customer.bound if customer else 0
+        if terms is not None:
+            bound += self._binds_elsewhere(terms.account.id)
         names = bind.certificate_names if self._certified else None
         verdict = judge_bind(terms, right, bind.address, bound, names)
         if self.closing:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
 
 from gateway.config import Smpp
 from gateway.fallback.decide import Fallbacks
 from gateway.ids import IdGenerator
 from gateway.intake import Intake
 from gateway.metrics import UpstreamMetrics
-from gateway.model import Account, Message
+from gateway.model import Account, AccountId, Message
 from gateway.nodes.elsewhere import Elsewhere
 from gateway.outcomes import Event
+from gateway.periodic import attempt
 from gateway.store.intake_writer import IntakeWriter
 from gateway.store.outcome_writer import OutcomeWriter
 from gateway.store.postgres import Database
+from gateway.store.settings import NodeReport
 from gateway.store.upstream_reader import count_open
 from gateway.submissions import Intakes
 from gateway.tls.keeper import Source
@@ -28,6 +32,9 @@ from gateway.upstream.logins import Logins
 from gateway.upstream.postman import Postman, Receivers
 from gateway.upstream.roster import Roster
 from gateway.upstream.server import SmppServer
+
+COUNT_REST_S = 30.0
+"""At least so long between two counts of what is open: each reads the whole backlog."""
 
 
 class CustomersFront:
@@ -45,9 +52,11 @@ class CustomersFront:
         metrics: UpstreamMetrics,
         on_account: Callable[[Account], None] = lambda account: None,
         receivers: Receivers | None = None,
+        binds_elsewhere: Callable[[AccountId], int] = lambda account_id: 0,
     ) -> None:
         """`on_account` hears of each account that may bind, as it was read; `receivers` says whose
-        deliveries are carried by this node, where there may be others."""
+        deliveries are carried by this node, where there may be others; `binds_elsewhere` counts
+        an account's binds there."""
         self._settings = settings
         self._database = database
         self._metrics = metrics
@@ -56,8 +65,16 @@ class CustomersFront:
         self.postman = Postman(database, outcomes, self._roster, ids, metrics, receivers)
         self._logins = Logins()
         self._door = Door(
-            settings, self._roster, self._logins, self.postman, self._open_counts, metrics
+            settings,
+            self._roster,
+            self._logins,
+            self.postman,
+            self._open_counts,
+            metrics,
+            binds_elsewhere,
         )
+        self._uncounted = asyncio.Event()
+        """Set when nodes have come or gone, so that what is open has to be counted anew."""
         self._server: SmppServer | None = None
         """None when customers can't bind."""
         self._depth = DeliveryDepth(database, self.postman.has_receiver, metrics)
@@ -90,6 +107,33 @@ class CustomersFront:
             group.create_task(self._roster.run(), name="roster")
             group.create_task(self.postman.run(), name="postman")
             group.create_task(self._depth.run(), name="delivery_depth")
+            if self._server is not None:
+                group.create_task(self._count_anew(), name="open_counts")
+
+    def see(self, reports: Mapping[str, NodeReport]) -> None:
+        """Take what other nodes say of customers' messages."""
+        if self._open_counts.see({node: report.open for node, report in reports.items()}):
+            self._uncounted.set()
+
+    def add_to(self, report: NodeReport) -> NodeReport:
+        """Return a report with what other nodes need to know of this one's customers."""
+        return msgspec.structs.replace(
+            report,
+            binds=self._door.count_binds(),
+            open=self._open_counts.added(self._roster.with_ceiling()),
+        )
+
+    async def _count_anew(self) -> None:
+        """Count what is open anew when nodes have come or gone: what they said last is not all."""
+        while True:
+            await self._uncounted.wait()
+            self._uncounted.clear()
+            if self._roster.with_ceiling():
+                await attempt("open_counts", self._begin_counts)
+            await asyncio.sleep(COUNT_REST_S)
+
+    async def _begin_counts(self) -> None:
+        self._open_counts.begin(await count_open(self._database))
 
     def stored(self, messages: Iterable[Message]) -> None:
         """Hear which messages were just committed, however they came."""
@@ -103,7 +147,7 @@ class CustomersFront:
         """Learn who may bind and what waits of whom; raises StoreUnavailable."""
         await self._roster.refresh()
         if self._server is not None:
-            self._open_counts.begin(await count_open(self._database))
+            await self._begin_counts()
 
     async def listen(self, *, shared: bool = False) -> tuple[int, int]:
         """Let customers bind; return the ports without and with TLS, 0 for none.

@@ -51,6 +51,10 @@ class Roster:
     def of_account(self, account_id: AccountId) -> Terms | None:
         return self._by_account.get(account_id)
 
+    def with_ceiling(self) -> list[AccountId]:
+        """Return the accounts of which only so many messages may wait."""
+        return [account_id for account_id, each in self._by_account.items() if each.queue_max]
+
     async def refresh(self) -> None:
         """Read all terms; raises StoreUnavailable."""
         by_account = await self._reader.fetch()

@@ -107,6 +107,31 @@ def test_messages_are_open_until_the_event_that_closes_them() -> None:
     assert (counts.of(SHOP), counts.of(AccountId(9))) == (6, 0)
 
 
+def test_what_comes_to_one_node_and_ends_at_another_is_not_open() -> None:
+    here = OpenCounts()
+    here.begin({SHOP: 5})
+    here.stored([message(), message(), message()])
+    assert here.see({"1 since noon": {SHOP: -3}}), "a node has come"
+    assert here.of(SHOP) == 5
+    assert here.added([SHOP, BANK]) == {SHOP: 3}
+    assert not here.see({"1 since noon": {SHOP: -7}})
+    assert here.of(SHOP) == 1
+    assert here.see({}), "it is gone"
+    assert here.of(SHOP) == 1, "what it had ended stays ended"
+
+
+def test_a_count_of_the_store_holds_whatever_was_added_before() -> None:
+    here = OpenCounts()
+    here.stored([message()])
+    here.see({"1": {SHOP: 4}, "2": {BANK: 2}})
+    here.see({"1": {SHOP: 6}})
+    here.begin({SHOP: 3, BANK: 1})
+    assert (here.of(SHOP), here.of(BANK)) == (3, 1)
+    here.stored([message(BANK)])
+    here.see({"1": {SHOP: 5}})
+    assert (here.of(SHOP), here.of(BANK)) == (2, 2)
+
+
 def test_each_ceiling_has_the_status_that_slows_a_client_down() -> None:
     assert {ceiling: ceiling.status for ceiling in Ceiling} == {
         Ceiling.WINDOW: v.ESME_RTHROTTLED,
