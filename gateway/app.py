@@ -18,11 +18,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import structlog
+
 from gateway.api.pages import NodePages
 from gateway.api.serve import HttpServer
 from gateway.config import Config
 from gateway.errors import GatewayError, NotTheOwner, StoreUnavailable
-from gateway.listening import Place, check_addresses, keep_addresses
+from gateway.listening import Seat, check_addresses, keep_addresses
 from gateway.live.settings import Given, begin_settings
 from gateway.logs import get_logger
 from gateway.metrics import Metrics
@@ -60,11 +62,11 @@ class Gateway:
         *,
         started_at: float | None = None,
         standby: bool = False,
-        place: Place | None = None,
+        seat: Seat | None = None,
     ) -> None:
         """`given` is where the settings come from; None: they are nobody's to change while the
         gateway runs. With `standby` it waits for the gateway that runs on its database to end,
-        however long that takes, and listens nowhere before. `place` is among nodes that listen on
+        however long that takes, and listens nowhere before. `seat` is among nodes that listen on
         the same addresses, as `config` names them; who started them has checked those."""
         self.config = config
         self._given = given
@@ -77,7 +79,9 @@ class Gateway:
         """There once the node owns its database."""
         self._started_at = time.monotonic() if started_at is None else started_at
         self._standby = standby
-        self._place = place
+        self._seat = seat
+        self.node = 0
+        """The number that it has claimed; its logs carry it too."""
         self.metrics_port = 0
         """The port of this node's own pages, where it shares the others; 0: none."""
         self._stop = asyncio.Event()
@@ -98,7 +102,7 @@ class Gateway:
         ConfigError: settings; CannotListen: a port is taken; NotTheOwner: another node;
         StoreUnavailable: no database at start.
         """
-        if not self._standby and self._place is None:
+        if not self._standby and self._seat is None:
             await check_addresses(self.config)
         embedded: EmbeddedPostgres | None = None
         url = self.config.database_url
@@ -133,6 +137,8 @@ class Gateway:
     async def _own(self, keeper: Keeper) -> bool:
         """Get the carriers; False when this node is to stop before they are to be had."""
         await keeper.claim()
+        self.node = keeper.node
+        structlog.contextvars.bind_contextvars(node=self.node)
         if not self._standby:
             await _wait_alone(keeper, TAKE_TIMEOUT_S)
             return True
@@ -162,7 +168,7 @@ class Gateway:
         version: int | None = None
         if self._given is not None:
             config, version = await begin_settings(database, self._given, self.config)
-            self.config = config if self._place is None else keep_addresses(config, self.config)
+            self.config = config if self._seat is None else keep_addresses(config, self.config)
         parts = self.parts = Parts(self.config, self.metrics, url, database, keeper)
         await parts.build(version)
         self._renew_certificates = parts.tls.look_soon
@@ -227,12 +233,12 @@ class Gateway:
 
     async def _open_pages(self, pages: HttpServer) -> None:
         """Show this node's own pages, where it shares its addresses with others."""
-        if self._place is not None:
-            await pages.start(*self._place.metrics_address(self.config))
+        if self._seat is not None:
+            await pages.start(*self._seat.metrics_address(self.config))
             self.metrics_port = pages.port
 
     async def _listen(self, http: HttpServer, parts: Parts) -> None:
-        settings, shared = self.config.http, self._place is not None
+        settings, shared = self.config.http, self._seat is not None
         if settings.plain:
             await http.start(settings.host, settings.port, shared=shared)
         if (tls := parts.http_tls) is not None:
@@ -255,7 +261,7 @@ class Gateway:
         intake: asyncio.Task[None],
         outcomes: asyncio.Task[None],
     ) -> None:
-        linger_s = 0.0 if self._place is None else LINGER_S
+        linger_s = 0.0 if self._seat is None else LINGER_S
         await asyncio.gather(http.stop(HTTP_STOP_S, linger_s=linger_s), parts.customers.stop())
         parts.intake_writer.stop()
         await asyncio.wait([intake], timeout=FLUSH_STOP_S)

@@ -25,7 +25,7 @@ from gateway.errors import CannotListen, ConfigError
 PORT_MAX = 65_535
 
 
-class Place(msgspec.Struct, frozen=True):
+class Seat(msgspec.Struct, frozen=True):
     """Which of the nodes that share this machine's ports a process is."""
 
     index: int
@@ -45,13 +45,13 @@ async def check_addresses(config: Config) -> None:
             await _check(setting, host, port)
 
 
-async def check_places(config: Config, count: int) -> None:
+async def check_seats(config: Config, count: int) -> None:
     """As `check_addresses`, for nodes that share those and have one more each for themselves.
 
     Raises ConfigError where they would meet.
     """
     await check_addresses(config)
-    host, first = Place(0, count).metrics_address(config)
+    host, first = Seat(0, count).metrics_address(config)
     if not first:
         return
     own = range(first, first + count)

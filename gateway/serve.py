@@ -1,7 +1,8 @@
 """`gateway serve`: one node as a process, from its settings to its exit status.
 
 Signals, logging, what is printed for people, and which sentence and status each failure ends
-with. What a node consists of and in which order it stops is `app.py`'s.
+with. What a node consists of and in which order it stops is `app.py`'s; several nodes as processes
+of one are `supervisor/`'s.
 
     0   stopped in order
     2   a setting has to be changed before it can start
@@ -21,7 +22,7 @@ import signal
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from gateway.config_file import build_config, printable_config
 from gateway.demo.carriers import CURRENCY, Simulator
 from gateway.demo.customer import provide_account
 from gateway.errors import ConfigError, GatewayError, StoreUnavailable
+from gateway.listening import Seat
 from gateway.live.settings import Given
 from gateway.logs import get_logger, setup_logging
 from gateway.store.embedded_start import join_embedded
@@ -51,6 +53,9 @@ DEMO_CREDIT_UNITS = 10_000
 DEMO_NUMBER = "+491713920010"
 """From a range that is kept for films."""
 
+Tell = Callable[[Gateway], Awaitable[None]]
+"""Told of a gateway that serves."""
+
 _CANT_LISTEN = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})
 
 
@@ -61,26 +66,52 @@ def main(config: Config, given: Given | None, *, standby: bool = False) -> int:
     theirs, and an account that can send; nothing can leave for a real carrier, also not by what
     is applied meanwhile. With `standby` it serves once no other gateway does.
     """
-    simulator = given is None
+    simulated = given is None
+    started_at = time.monotonic()
+    begin_log(config)
+
+    async def announce_node(gateway: Gateway) -> None:
+        key = await provide_key(gateway.config) if simulated else ""
+        announce(gateway.config, gateway.port, gateway.https_port, key)
+
+    with ended_in_words(config) as end, carriers_of(config, simulated=simulated) as complete:
+        gateway = Gateway(complete, given, started_at=started_at, standby=standby)
+        end.status = _run(gateway, announce_node)
+    return end.status
+
+
+def serve_seat(
+    config: Config, given: Given | None, seat: Seat, tell: Callable[[Gateway], None]
+) -> int:
+    """As `main`, for one of several nodes that share what `config` says of listening.
+
+    `tell` is called once it serves. With `given` None its carriers are those of `config`.
+    """
     started_at = time.monotonic()
     setup_logging(config.log)
+
+    async def tell_once(gateway: Gateway) -> None:
+        tell(gateway)
+
+    with ended_in_words(config) as end:
+        end.status = _run(Gateway(config, given, started_at=started_at, seat=seat), tell_once)
+    return end.status
+
+
+def begin_log(config: Config) -> None:
+    """Set up logging, and begin with the settings."""
+    setup_logging(config.log)
     log.info("settings", **_changed(config, printable_config(config)))
-    try:
-        with _carriers(config, simulated=simulator) as complete:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(_serve(complete, given, started_at, standby))
-        return STOPPED
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        _say("stopped at once; what was accepted is in the database and goes on at the next start")
-        return FAILED
-    except BaseExceptionGroup as group:
-        return _give_up(_first_cause(group), config)
-    except Exception as error:
-        return _give_up(error, config)
+
+
+def _run(gateway: Gateway, tell: Tell) -> int:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(gateway, tell))
+    return STOPPED
 
 
 @contextlib.contextmanager
-def _carriers(config: Config, *, simulated: bool) -> Iterator[Config]:
+def carriers_of(config: Config, *, simulated: bool) -> Iterator[Config]:
     """Yield the settings with their carriers, simulated ones for as long as this lasts."""
     if not simulated:
         yield config
@@ -93,12 +124,11 @@ def _carriers(config: Config, *, simulated: bool) -> Iterator[Config]:
         )
 
 
-async def _serve(config: Config, given: Given | None, started_at: float, standby: bool) -> None:
-    gateway = Gateway(config, given, started_at=started_at, standby=standby)
+async def _serve(gateway: Gateway, tell: Tell) -> None:
     ready = asyncio.Event()
     running = asyncio.create_task(gateway.run(ready.set), name="gateway")
     _obey_signals(gateway, running)
-    announcing = asyncio.create_task(_announce(gateway, ready, given is None), name="announce")
+    announcing = asyncio.create_task(_tell_when_ready(gateway, ready, tell), name="announce")
     announcing.add_done_callback(_report_silence)
     try:
         await running
@@ -133,13 +163,13 @@ def _obey_signals(gateway: Gateway, running: asyncio.Task[None]) -> None:
         loop.add_signal_handler(number, obey, number.name)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup
         return
-    if _has_terminal():
+    if has_terminal():
         loop.add_signal_handler(signal.SIGHUP, obey, "SIGHUP")
     else:
         loop.add_signal_handler(signal.SIGHUP, gateway.renew_certificates)
 
 
-def _has_terminal() -> bool:
+def has_terminal() -> bool:
     """Whether SIGHUP would mean that somebody's terminal is gone; to a service it means: reload."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
@@ -148,26 +178,31 @@ def _has_terminal() -> bool:
     return True
 
 
-async def _announce(gateway: Gateway, ready: asyncio.Event, simulator: bool) -> None:
-    """Once it listens, say where, and how to send a message."""
+async def _tell_when_ready(gateway: Gateway, ready: asyncio.Event, tell: Tell) -> None:
     await ready.wait()
     _settle_collector()
-    host = _reachable(gateway.config.http.host)
-    base = (
-        f"http://{host}:{gateway.port}" if gateway.port else f"https://{host}:{gateway.https_port}"
-    )
+    await tell(gateway)
+
+
+def announce(
+    config: Config, port: int, https_port: int, key: str, metrics_ports: Sequence[int] = ()
+) -> None:
+    """Say where a gateway listens, and how to send a message; with a key, its carriers are
+    simulated. `metrics_ports` are of its nodes, where it has several."""
+    host = _reachable(config.http.host)
+    base = f"http://{host}:{port}" if port else f"https://{host}:{https_port}"
     lines = [
         f"The gateway listens on {base}",
         f"  reference  {base}/docs",
-        f"  metrics    {base}/metrics",
     ]
+    if metrics_ports:
+        own = _reachable(config.node.metrics_host or config.http.host)
+        lines += [f"  metrics    http://{own}:{each}/metrics" for each in metrics_ports]
+    else:
+        lines.append(f"  metrics    {base}/metrics")
     authorization = '"Authorization: Bearer $GATEWAY_KEY"'
-    if simulator:
-        try:
-            key = await _provide_key(gateway.config)
-            authorization = shlex.quote(f"Authorization: Bearer {key}")
-        except GatewayError as error:
-            log.error("demo_account_missing", error=str(error))
+    if key:
+        authorization = shlex.quote(f"Authorization: Bearer {key}")
         lines += [
             "Its carriers are simulated: numbers that end in 13 are refused,",
             "and those that end in 27 come back undelivered.",
@@ -178,8 +213,17 @@ async def _announce(gateway: Gateway, ready: asyncio.Event, simulator: bool) -> 
     print("\n".join([*lines, "Ctrl-C stops it in order."]), flush=True)
 
 
+async def provide_key(config: Config) -> str:
+    """Return a key of an account with credit, made on the database that the gateway uses; "" with
+    a word in the log when that can't be."""
+    try:
+        return await _provide_key(config)
+    except GatewayError as error:
+        log.error("demo_account_missing", error=str(error))
+        return ""
+
+
 async def _provide_key(config: Config) -> str:
-    """Return a key of an account with credit, made on the database that the gateway uses."""
     if config.database_url:
         return await provide_account(config.database_url, DEMO_ACCOUNT, CURRENCY, DEMO_CREDIT_UNITS)
     server = await join_embedded(Path(config.node.data_dir))
@@ -237,6 +281,27 @@ def _settle_collector() -> None:
 
 
 # ── How it ends ─────────────────────────────────────────────────────────────────────────────
+
+
+class End:
+    """How a process ends."""
+
+    status = FAILED
+
+
+@contextlib.contextmanager
+def ended_in_words(config: Config) -> Iterator[End]:
+    """Turn what ends this process into a sentence and an exit status."""
+    end = End()
+    try:
+        yield end
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        _say("stopped at once; what was accepted is in the database and goes on at the next start")
+        end.status = FAILED
+    except BaseExceptionGroup as group:
+        end.status = _give_up(_first_cause(group), config)
+    except Exception as error:
+        end.status = _give_up(error, config)
 
 
 def _first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:

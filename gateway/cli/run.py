@@ -14,11 +14,15 @@ from gateway.cli.values import author, config_option, examples
 from gateway.config import Config
 from gateway.errors import ConfigError
 
+NODES_MAX = 64
+"""More processes than a machine has cores only wait for each other."""
+
 
 @click.command(
     epilog=examples(
         "gateway serve                            with the carriers of gateway.toml",
         "gateway serve --simulator                with two simulated carriers",
+        "gateway serve --nodes 4                  four of them on this machine, for four cores",
         "gateway serve --standby                  beside one that serves, to take its place",
         "DATABASE_URL=postgresql://… gateway serve --config /etc/gateway.toml",
     )
@@ -27,17 +31,30 @@ from gateway.errors import ConfigError
 @click.option(
     "--standby", is_flag=True, help="Wait until no other gateway serves this database, then serve."
 )
+@click.option(
+    "--nodes",
+    metavar="N",
+    type=click.IntRange(1, NODES_MAX),
+    help="So many nodes as processes of this one, sharing carriers and ports.",
+)
 @config_option
 @pass_session
-def serve(session: Session, simulator: bool, standby: bool) -> None:
+def serve(session: Session, simulator: bool, standby: bool, nodes: int | None) -> None:
     """Run the gateway until Ctrl-C, which stops it in order."""
+    if standby and nodes is not None:
+        raise click.UsageError("--nodes take each other's place: they need no --standby")
     settings = session.config  # first: a mistake in it is told without loading everything else
     from gateway.live.settings import Given
     from gateway.serve import main
 
     file = session.config_file
     given = Given(session.tree, str(file.absolute()) if file else "", author())
-    sys.exit(main(settings, None if simulator else given, standby=standby))
+    source = None if simulator else given
+    if nodes is not None:
+        from gateway.supervisor.run import main as run_nodes
+
+        sys.exit(run_nodes(settings, source, nodes))
+    sys.exit(main(settings, source, standby=standby))
 
 
 @click.command(epilog=examples("gateway demo", "gateway demo --data-dir /tmp/demo"))

@@ -25,12 +25,13 @@ GRACE_S = 60.0
 
 def main() -> None:
     """Run the module that the command line names, on the leash."""
-    threading.Thread(target=_end_with_the_parent, name="leash", daemon=True).start()
+    threading.Thread(target=end_with_the_parent, name="leash", daemon=True).start()
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 
-def _end_with_the_parent() -> None:
+def end_with_the_parent() -> None:
+    """Wait until the pipe ends; then stop this process, in order if it does."""
     while os.read(STDIN, 1024):
         pass
     os.kill(os.getpid(), signal.SIGTERM)

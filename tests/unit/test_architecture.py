@@ -57,7 +57,7 @@ USE_CASE_ROOMS = {
 }
 """Use cases with a room of their own → its files that wait; everything else there decides."""
 SHELL_ROOMS = {"store", "api", "hooks", "smpp"}
-COMPOSITION = {"app", "parts", "cli", "demo", "serve", "__main__"}
+COMPOSITION = {"app", "parts", "cli", "demo", "serve", "supervisor", "__main__"}
 
 UNDECIDING = {"config", "config_file"}
 """They read the environment and the file; use cases import the types alone."""

@@ -18,9 +18,9 @@ from gateway.config import Config
 from gateway.config_file import build_config
 from gateway.errors import CannotListen, ConfigError
 from gateway.listening import (
-    Place,
+    Seat,
     check_addresses,
-    check_places,
+    check_seats,
     hold_addresses,
     keep_addresses,
 )
@@ -143,7 +143,7 @@ async def test_a_port_of_another_program_is_named_though_it_would_be_shared() ->
     with socket.create_server((HOST, 0), reuse_port=True) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(CannotListen, match=rf"{HOST}:{port}: Address already in use; \[http\]"):
-            await check_places(settings(port), 2)
+            await check_seats(settings(port), 2)
 
 
 async def test_held_ports_are_kept_from_programs_that_do_not_share() -> None:
@@ -160,7 +160,7 @@ async def test_ports_of_single_nodes_are_tried_one_by_one() -> None:
         port = taken.getsockname()[1]
         config = settings(metrics_port=port - 1)
         with pytest.raises(CannotListen, match=rf"{HOST}:{port}: .* \[node\] metrics_host and"):
-            await check_places(config, 2)
+            await check_seats(config, 2)
 
 
 @pytest.mark.parametrize(("port", "metrics_port"), [(8080, 8079), (8081, 8080), (9, 65_534)])
@@ -168,19 +168,19 @@ async def test_ports_that_would_meet_or_do_not_exist_are_a_matter_of_settings(
     port: int, metrics_port: int
 ) -> None:
     with pytest.raises(ConfigError) as raised:
-        await check_places(settings(port, metrics_port=metrics_port), 3)
+        await check_seats(settings(port, metrics_port=metrics_port), 3)
     assert raised.value.key == "node.metrics_port"
 
 
 def test_each_node_has_a_port_of_its_own() -> None:
     config = settings(metrics_port=9_000)
-    assert [Place(index, 3).metrics_address(config) for index in range(3)] == [
+    assert [Seat(index, 3).metrics_address(config) for index in range(3)] == [
         (HOST, 9_000),
         (HOST, 9_001),
         (HOST, 9_002),
     ]
     free = settings(metrics_port=0, metrics_host="::1")
-    assert Place(2, 3).metrics_address(free) == ("::1", 0)
+    assert Seat(2, 3).metrics_address(free) == ("::1", 0)
 
 
 def test_settings_that_came_later_move_no_port() -> None:
