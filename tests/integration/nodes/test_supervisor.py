@@ -8,10 +8,10 @@ import os
 import re
 import shutil
 import signal
+import socket
 import tempfile
-import threading
 import time
-import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +23,6 @@ import pytest
 from gateway.demo.children import Child
 
 TIMEOUT_S = 60.0 * float(os.environ.get("TIMEOUT_FACTOR", "1"))
-COUNT = 3
 NOBODY = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
 
 
@@ -60,15 +59,18 @@ def processes_of(folder: Path) -> list[psutil.Process]:
 class Nodes:
     """A supervisor, and the nodes that it has started."""
 
-    def __init__(self, folder: Path, *options: str, settings: str = "") -> None:
+    def __init__(
+        self, folder: Path, count: int, *options: str, settings: str = "", database_url: str = ""
+    ) -> None:
         self.folder = folder
         self._log = folder / "log"
         file = folder / "gateway.toml"
         file.write_text(
             f'[node]\ndata_dir = "{folder}/data"\nmetrics_port = 0\n'
+            f'database_url = "{database_url}"\n'
             f"[http]\nport = 0\n[log]\nformat = 'json'\n{settings}"
         )
-        words = ("--config", str(file), "serve", "--nodes", str(COUNT), *options)
+        words = ("--config", str(file), "serve", "--nodes", str(count), *options)
         self.child = Child("gateway", *words, stderr=self._log, environment=NOBODY)
         self.url = self.key = ""
         self.pages: list[str] = []
@@ -77,7 +79,8 @@ class Nodes:
         said, deadline = "", time.monotonic() + TIMEOUT_S
         while "Ctrl-C" not in said:
             said += self.child.read_line(1.0) + "\n"
-            assert time.monotonic() < deadline, self._log.read_text()
+            ended = psutil.Process(self.child.pid).status() == psutil.STATUS_ZOMBIE
+            assert not ended and time.monotonic() < deadline, self._log.read_text()
         self.url = re.findall(r"listens on (\S+)", said)[0]
         self.pages = re.findall(r"metrics +(\S+)", said)
         self.key = "".join(re.findall(r"Bearer (gw_\S+)'", said))
@@ -130,137 +133,34 @@ def folder() -> Iterator[Path]:
 def serve(folder: Path) -> Iterator[Serve]:
     with contextlib.ExitStack() as started:
 
-        def start(*options: str, settings: str = "") -> Nodes:
-            nodes = Nodes(folder, *options, settings=settings)
+        def start(count: int, *options: str, **settings: str) -> Nodes:
+            nodes = Nodes(folder, count, *options, **settings)
             started.callback(nodes.child.end)
             return nodes
 
         yield start
 
 
-def count_requests(page: str) -> float:
-    """Return how many requests a node says that it has answered on the shared port."""
-    lines = ask(page).splitlines()
-    counts = [line for line in lines if line.startswith("gateway_http_request_seconds_count")]
-    return sum(float(line.rpartition(" ")[2]) for line in counts)
-
-
-def submit(nodes: Nodes, number: int) -> str:
-    message = {"to": f"+4915112{number:06}", "from": "Demo", "text": f"Hello {number}"}
-    return str(ask(f"{nodes.url}/v1/messages", nodes.key, message)["id"])
-
-
-def is_delivered(nodes: Nodes, message_id: str) -> bool:
-    view = ask(f"{nodes.url}/v1/messages/{message_id}", nodes.key)
-    return bool(view["status"] == "delivered")
-
-
-def all_ready(nodes: Nodes) -> bool:
-    """Whether every node says on its own page that it can do its work."""
-    for page in nodes.pages:
-        try:
-            ask(page.replace("/metrics", "/readyz"))
-        except OSError:
-            return False
-    return True
-
-
-def test_nodes_share_a_port_and_the_work_and_one_that_is_killed_comes_back(
-    serve: Serve, folder: Path
-) -> None:
-    nodes = serve("--simulator")
-    nodes.read_announcement()
-    before = nodes.pids
-    assert len(before) == len(nodes.pages) == COUNT
-    ids = [submit(nodes, number) for number in range(24)]
-    for _ in range(30):
-        assert ask(f"{nodes.url}/healthz") == {"status": "alive"}
-    assert all(count_requests(page) > 0 for page in nodes.pages)
-
-    os.kill(before[1], signal.SIGKILL)
-    after = poll(lambda: nodes.pids, lambda pids: len(pids) == COUNT and pids != before)
-    assert (after[0], after[2]) == (before[0], before[2])
-    poll(lambda: nodes.logged("node_ready", seat=2), lambda lines: len(lines) == 2)
-    assert nodes.logged("node_ended", seat=2, status=-9)
-    ids += [submit(nodes, number) for number in range(24, 36)]
-    for message_id in ids:
-        poll(lambda message_id=message_id: is_delivered(nodes, message_id), bool)
-
-    nodes.child.stop()
-    assert nodes.logged("stop_asked", seat=1)
-    assert len(nodes.logged("stopped")) == COUNT
-    assert processes_of(folder) == []
-
-
-def test_sigterm_stops_all_in_order_with_status_0(serve: Serve, folder: Path) -> None:
-    nodes = serve("--simulator")
-    nodes.read_announcement()
-    assert nodes.child.stop() == 0
-    assert nodes.sentences == []
-    assert processes_of(folder) == []
-
-
-def test_a_round_restarts_every_node_and_no_request_fails(serve: Serve) -> None:
-    nodes = serve("--simulator")
-    nodes.read_announcement()
-    before = nodes.pids
-    failed: list[BaseException] = []
-    ended = threading.Event()
-
-    def call_on() -> None:
-        number = 0
-        while not ended.is_set():
-            number += 1
-            try:
-                submit(nodes, number)
-            except OSError as error:
-                failed.append(error)
-
-    calling = threading.Thread(target=call_on)
-    calling.start()
-    try:
-        os.kill(nodes.child.pid, signal.SIGUSR2)
-        poll(
-            lambda: nodes.logged("node_ready"),
-            lambda lines: len(lines) == 2 * COUNT,
-        )
-    finally:
-        ended.set()
-        calling.join(TIMEOUT_S)
-    assert failed == []
-    assert set(nodes.pids).isdisjoint(before)
-    assert [line["seat"] for line in nodes.logged("node_ended")] == [1, 2, 3]
-    assert nodes.child.stop() == 0
-
-
 def test_a_setting_that_no_node_can_start_with_ends_all_with_status_2(
-    serve: Serve, folder: Path
+    serve: Serve, folder: Path, database_url: str
 ) -> None:
     tls = f'[http.tls]\nenabled = true\nport = 0\ncert_file = "{folder}/no"\nkey_file = "no"\n'
-    nodes = serve(settings=tls)
+    nodes = serve(2, settings=tls, database_url=database_url)
     assert nodes.wait() == 2
     assert nodes.sentences[0].startswith("gateway: http.tls.cert_file: ")
-    nodes.child.end()
     assert processes_of(folder) == []
 
 
-def test_a_killed_supervisor_leaves_nobody_behind(serve: Serve, folder: Path) -> None:
-    nodes = serve("--simulator")
+def test_a_second_signal_ends_all_at_once(serve: Serve, folder: Path, database_url: str) -> None:
+    nodes = serve(1, database_url=database_url)
     nodes.read_announcement()
-    assert len(nodes.pids) == COUNT
-    os.kill(nodes.child.pid, signal.SIGKILL)
-    poll(lambda: processes_of(folder), lambda left: left == [])
-    assert len(nodes.logged("stopped")) == COUNT
-
-
-def test_a_second_signal_ends_all_at_once(serve: Serve, folder: Path) -> None:
-    nodes = serve("--simulator")
-    nodes.read_announcement()
-    idle = urllib.request.urlopen(f"{nodes.url}/healthz", timeout=TIMEOUT_S)  # noqa: S310
-    os.kill(nodes.child.pid, signal.SIGTERM)
-    poll(lambda: nodes.logged("stopping"), bool)
-    os.kill(nodes.child.pid, signal.SIGTERM)
-    assert nodes.wait() in (0, 1)  # 0 where they had stopped already
-    idle.close()
-    nodes.child.end()
+    url = urllib.parse.urlsplit(nodes.url)
+    with socket.create_connection((url.hostname, url.port), TIMEOUT_S) as idle:
+        idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert idle.recv(1)  # and now a last request is waited for, a second long
+        os.kill(nodes.child.pid, signal.SIGTERM)
+        poll(lambda: nodes.logged("stopping"), bool)
+        os.kill(nodes.child.pid, signal.SIGTERM)
+        assert nodes.wait() == 1
+    assert nodes.sentences[-1].startswith("gateway: stopped at once")
     assert processes_of(folder) == []
