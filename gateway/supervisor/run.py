@@ -35,7 +35,7 @@ from gateway.serve import (
     provide_key,
 )
 from gateway.store.embedded import start_embedded
-from gateway.store.migrate import migrate
+from gateway.store.migrate import check_schema, migrate
 from gateway.store.postgres import Database
 from gateway.supervisor.children import NodeProcess
 from gateway.supervisor.orders import Orders, Ready
@@ -98,7 +98,7 @@ async def _settle(
     config: Config, given: Given | None, count: int, url: str, held: contextlib.ExitStack
 ) -> Config:
     """Bring schema and settings up to date, and have the ports that they name."""
-    await migrate(url)
+    await (migrate(url) if config.node.migrate_at_start else check_schema(url))
     if given is not None:
         database = await Database.open(url, connections=1)
         try:
