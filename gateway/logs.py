@@ -37,6 +37,8 @@ _SAFE_KEYS = frozenset({"event", "level", "logger", "time"})
 # E.164 allows 15 digits and nobody's number has fewer than 7; shorter ones are ports and counts.
 _NUMBER_IN_PROSE = re.compile(r"(?<![\d.:-])\+?(\d{4})\d{3,11}(?![\d.:-])")
 _USERINFO_OR_QUERY = re.compile(r"(?<=//)[^/@\s]*@|\?\S*")
+_ADDRESS_IN_PROSE = re.compile(r"(\w://)(?:[^/@\s'\"]*@)?([^\s'\"?]*)(?:\?[^\s'\"]*)?")
+"""Passwords and tokens are what stands before a host and in a query."""
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
@@ -112,6 +114,8 @@ def _redact_words(key: str, value: str | bytes, people: bool) -> str:
     words = str(value)
     if key == "url" or key.endswith("_url"):
         words = _USERINFO_OR_QUERY.sub("", words)
+    elif "://" in words:
+        words = _ADDRESS_IN_PROSE.sub(r"\1\2", words)
     if not people or key in _SAFE_KEYS:
         return words
     if key in _NUMBER_KEYS:

@@ -29,6 +29,8 @@ class TryAgain(msgspec.Struct, frozen=True):
     error: str
     wait_s: float = 0.0
     """What the customer asked for; the usual delay applies when that is longer."""
+    detail: str = ""
+    """Why, for ourselves alone."""
 
 
 class Refused(msgspec.Struct, frozen=True):

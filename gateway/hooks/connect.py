@@ -19,13 +19,16 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import AddrInfoType
 
 from gateway import __version__
-from gateway.hooks.targets import find_address_fault
+from gateway.hooks.targets import NOT_PUBLIC, find_address_fault
 
 _LOOKUPS_MAX = 16
 """Threads for names. A look-up can't be canceled, and a name server that is silent holds one for
 half a minute; with a pool of their own they never hold the event loop's, which carriers use."""
 
 _NAMES_CACHED_S = 30
+
+
+LEADS_NOWHERE = "the name in the address leads to no public address"
 
 
 class TargetRefused(OSError):
@@ -93,6 +96,18 @@ def open_session(
         auto_decompress=False,
         headers={"User-Agent": f"sms-gateway/{__version__}", "Accept-Encoding": "identity"},
     )
+
+
+def explain(error: Exception) -> str:
+    """Say to a customer why a call could not be made.
+
+    Whether a name is unknown or one of our own network is the same to it: it could ask for any,
+    and would learn what is in there.
+    """
+    text = f"{type(error).__name__}: {error}"
+    # Of several addresses the client puts what was wrong with each into one error's text.
+    hidden = isinstance(error, aiohttp.ClientConnectorDNSError) or NOT_PUBLIC in text
+    return LEADS_NOWHERE if hidden else text
 
 
 def _look_up(

@@ -12,6 +12,7 @@ import ipaddress
 import urllib.parse
 
 URL_CHARS_MAX = 2048
+NOT_PUBLIC = "is not a public address"
 
 # The IANA special-purpose registries (RFC 6890 and its updates). A table of our own, because
 # `ipaddress.is_global` has changed its mind between Python versions.
@@ -64,7 +65,7 @@ def find_address_fault(address: str) -> str:
     except ValueError:
         return f"{address!r} is not an IP address"
     kind = _find_kind_v4(parsed) if parsed.version == 4 else _find_kind_v6(parsed)
-    return f"{parsed} is not a public address ({kind})" if kind else ""
+    return f"{parsed} {NOT_PUBLIC} ({kind})" if kind else ""
 
 
 def find_url_fault(url: str, *, allow_private: bool) -> str:
@@ -85,7 +86,7 @@ def find_url_fault(url: str, *, allow_private: bool) -> str:
     if allow_private:
         return ""
     if f".{host}".rstrip(".").endswith(".localhost"):
-        return f"{host} is not a public address (loopback)"
+        return f"{host} {NOT_PUBLIC} (loopback)"
     return find_address_fault(host) if _is_ip(host) else ""
 
 

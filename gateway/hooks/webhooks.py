@@ -35,7 +35,7 @@ from gateway.hooks.answers import (
     decide_acknowledgement,
     decide_answer,
 )
-from gateway.hooks.connect import Resolver, open_session
+from gateway.hooks.connect import Resolver, explain, open_session
 from gateway.hooks.lineup import CALLS_MAX, HELD_EVENTS_MAX, Call, Failure, Lineup
 from gateway.hooks.sign import HEADER, build_signature
 from gateway.hooks.targets import find_url_fault
@@ -295,11 +295,11 @@ class WebhookSender:
         except aiohttp.InvalidURL:
             return Refused("the address can't be read")
         except (aiohttp.ClientError, OSError) as error:
-            return TryAgain(f"{type(error).__name__}: {error}")
+            return TryAgain(explain(error), detail=f"{type(error).__name__}: {error}")
         except Exception as error:
             # A customer's address or answer that trips the client must not stop the others.
             log.exception("webhook_call_broke", account_id=call.account_id)
-            return TryAgain(f"{type(error).__name__}: {error}")
+            return TryAgain("the call broke", detail=f"{type(error).__name__}: {error}")
 
     def _write(self, call: Call, form: Form) -> tuple[str, bytes | None, dict[str, str]]:
         """Return the method, the body and the headers of a call."""
@@ -320,7 +320,8 @@ class WebhookSender:
         self._metrics.failed(settlement.retried)
         self._metrics.dead(settlement.dead)
         if not isinstance(answer, Delivered):
-            self._tell_failure(call, answer.error, settlement.dead)
+            detail = answer.detail if isinstance(answer, TryAgain) else ""
+            self._tell_failure(call, detail or answer.error, settlement.dead)
         self._delivered += settlement.delivered
         self._failures += settlement.failures
         self._changed.set()

@@ -12,12 +12,15 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from gateway.config import Webhooks
 from gateway.errors import StoreUnavailable
+from gateway.hooks import connect
 from gateway.hooks.sign import HEADER, Verdict, judge_signature
+from gateway.hooks.targets import find_address_fault
 from gateway.hooks.webhooks import WebhookSender
 from gateway.metrics import Metrics
 from gateway.model import AccountId
@@ -500,7 +503,7 @@ async def test_a_name_that_leads_to_us_is_not_called(
     async with sending(outbox, changed(allow_private=False), resolver=names):
         await outbox.wait_for(lambda: bool(outbox.errors))
     assert names.asked
-    assert "not a public address (loopback)" in outbox.errors[0][1]
+    assert outbox.errors[0][1] == connect.LEADS_NOWHERE
     assert endpoint.requests == []
 
 
@@ -519,8 +522,152 @@ async def test_a_name_that_leads_elsewhere_the_second_time_is_checked_where_it_l
     names = Rebinding("198.18.0.1")  # nobody's, and refused too
     async with sending(outbox, changed(allow_private=False), resolver=names):
         await outbox.wait_for(lambda: len(outbox.errors) >= 2)
-    assert all("not a public address" in error for _, error in outbox.errors)
+    assert {error for _, error in outbox.errors} == {connect.LEADS_NOWHERE}
     assert endpoint.requests == []
+
+
+class Names:
+    """What the system's look-ups answer, name by name and time by time; the last answer stays."""
+
+    def __init__(self, **answers: list[list[str]]) -> None:
+        self._answers = answers
+        self.asked: list[str] = []
+
+    def look_up(
+        self, host: str, port: int, **_: object
+    ) -> list[tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int]]]:
+        self.asked.append(host)
+        answers = self._answers[host.partition(".")[0]]
+        addresses = answers.pop(0) if len(answers) > 1 else answers[0]
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port))
+            for address in addresses
+        ]
+
+
+PUBLIC = "127.0.0.2"
+"""Stands for an address of the internet, so that nothing leaves this machine."""
+
+
+@pytest.fixture
+def internet(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Names]:
+    """Have names looked up the usual way, through the system's function, and one address public."""
+
+    def answer(**answers: list[list[str]]) -> Names:
+        names = Names(**answers)
+        monkeypatch.setattr(socket, "getaddrinfo", names.look_up)
+        monkeypatch.setattr(connect, "_NAMES_CACHED_S", 0)
+        return names
+
+    monkeypatch.setattr(
+        connect,
+        "find_address_fault",
+        lambda address: "" if address == PUBLIC else find_address_fault(address),
+    )
+    return answer
+
+
+@asynccontextmanager
+async def both_places(public: Handler, ours: Handler) -> AsyncIterator[int]:
+    """Serve on one port at the public address and at ours, each in its own way."""
+    async with serving(ours) as port:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", public)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, PUBLIC, port).start()
+        yield port
+        await runner.cleanup()
+
+
+async def take(request: web.Request) -> web.StreamResponse:
+    """Take a call, and the connection with it, so that the next one looks its name up anew."""
+    return web.Response(headers={"Connection": "close"})
+
+
+async def test_a_name_that_changes_between_two_calls_is_called_at_its_public_address_alone(
+    outbox: MemoryOutbox, internet: Callable[..., Names]
+) -> None:
+    ours = Endpoint()
+    names = internet(hooks=[[PUBLIC], ["127.0.0.1"]])
+    async with both_places(take, ours.handle) as port:
+        outbox.add(f"http://hooks.example:{port}/")
+        async with sending(outbox, changed(allow_private=False)) as sender:
+            await outbox.wait_for(lambda: outbox.delivered == [0])
+            outbox.add(f"http://hooks.example:{port}/")
+            sender.wake()
+            await outbox.wait_for(lambda: bool(outbox.errors))
+    assert outbox.errors[0][1] == connect.LEADS_NOWHERE
+    assert len(names.asked) >= 2
+    assert ours.requests == []
+
+
+@pytest.mark.parametrize("addresses", [["127.0.0.1", PUBLIC], [PUBLIC, "127.0.0.1"]])
+async def test_of_a_names_several_addresses_ours_is_never_fallen_back_to(
+    outbox: MemoryOutbox, internet: Callable[..., Names], addresses: list[str]
+) -> None:
+    ours = Endpoint()
+    internet(hooks=[addresses])
+    async with serving(ours.handle) as port:  # nobody listens at the public address
+        outbox.add(f"http://hooks.example:{port}/")
+        async with sending(outbox, changed(allow_private=False)):
+            await outbox.wait_for(lambda: len(outbox.errors) >= 2)
+    assert not [error for _, error in outbox.errors if "127.0.0.1" in error]
+    assert ours.requests == []
+
+
+async def test_a_customer_does_not_learn_which_names_of_ours_there_are(
+    outbox: MemoryOutbox,
+) -> None:
+    class OursAlone(LyingNames):
+        async def resolve(
+            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+        ) -> list[ResolveResult]:
+            if host.startswith("absent"):
+                raise OSError("Name or service not known")
+            return await super().resolve(host, port, family)
+
+    outbox.add("http://database.internal.example:5432/", account=1)
+    outbox.add("http://absent.internal.example:5432/", account=2)
+    settings, names = changed(allow_private=False), OursAlone("10.1.2.3")
+    with structlog.testing.capture_logs() as logged:
+        async with sending(outbox, settings, resolver=names):
+            await outbox.wait_for(lambda: {number for number, _ in outbox.errors} == {0, 1})
+    assert {error for _, error in outbox.errors} == {connect.LEADS_NOWHERE}
+    assert "10.1.2.3 is not a public address (private)" in str(logged)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_from_outside_to_us_is_not_followed(
+    outbox: MemoryOutbox, internet: Callable[..., Names], status: int
+) -> None:
+    ours = Endpoint()
+    internet(hooks=[[PUBLIC]], inside=[["127.0.0.1"]])
+
+    async def lure(request: web.Request) -> web.StreamResponse:
+        to = f"http://{'inside.example' if status == 307 else '127.0.0.1'}:{request.url.port}/"
+        return web.Response(status=status, headers={"Location": to, "Refresh": f"0; url={to}"})
+
+    async with both_places(lure, ours.handle) as port:
+        outbox.add(f"http://hooks.example:{port}/")
+        async with sending(outbox, changed(allow_private=False)):
+            await outbox.wait_for(lambda: bool(outbox.errors) or bool(outbox.dead))
+    assert outbox.delivered == []
+    assert ours.requests == []
+
+
+async def test_an_address_that_the_environment_calls_a_proxy_is_not_asked(
+    outbox: MemoryOutbox, internet: Callable[..., Names], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = Endpoint()
+    internet(hooks=[[PUBLIC]])
+    async with both_places(take, ours.handle) as port:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
+        outbox.add(f"http://hooks.example:{port}/")
+        async with sending(outbox, changed(allow_private=False)):
+            await outbox.wait_for(lambda: outbox.delivered == [0])
+    assert ours.requests == []
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"])

@@ -95,6 +95,10 @@ def test_an_empty_secret_is_seen_to_be_empty() -> None:
 def test_an_address_loses_its_password_and_its_query() -> None:
     shown = redact_event({"callback_url": "https://u:p@example.com/in?token=abc&to=491511234567"})
     assert shown == {"callback_url": "https://example.com/in"}
+    said = "ClientError: 'https://u:p@example.com/in?token=abc', postgresql://gw:pw@db/gateway?a=b"
+    assert redact_event({"error": said}) == {
+        "error": "ClientError: 'https://example.com/in', postgresql://db/gateway"
+    }
 
 
 def test_an_endless_nesting_is_cut() -> None:
