@@ -121,7 +121,7 @@ class Gateway:
     async def _run_on(
         self, url: str, embedded: EmbeddedPostgres | None, on_ready: Callable[[], None]
     ) -> None:
-        await (migrate(url) if self.config.node.migrate_at_start else check_schema(url))
+        await self._bring_schema(url)
         keeper = Keeper(partial(connect_node, url, "nodes"))
         try:
             if not await self._own(keeper):
@@ -133,6 +133,12 @@ class Gateway:
                 await database.close()
         finally:
             await keeper.leave()
+
+    async def _bring_schema(self, url: str) -> None:
+        if not self.config.node.migrate_at_start:
+            await check_schema(url)
+        elif applied := await migrate(url):
+            log.info("migrated", migrations=applied)
 
     async def _own(self, keeper: Keeper) -> bool:
         """Get the carriers; False when this node is to stop before they are to be had."""

@@ -13,12 +13,9 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from gateway.errors import StoreUnavailable
-from gateway.logs import get_logger
 
 if TYPE_CHECKING:
     from gateway.store.postgres import AnyConnection
-
-log = get_logger("migrate")
 
 LOCK_TIMEOUT_S = 0.3
 """Shorter than PostgreSQL's deadlock_timeout (1 s): should a writer and this wait for each other,
@@ -55,7 +52,6 @@ async def with_brief_locks(
             if not left:
                 oldest = await describe_oldest_transaction(connection)
                 raise StoreUnavailable(f"{what} did not get its locks; {oldest}") from error
-            log.info("locks_put_off", what=what, tries_left=left)
         await asyncio.sleep(PAUSE_S)
 
 
