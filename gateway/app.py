@@ -191,7 +191,7 @@ class Gateway:
             background.append(group.create_task(parts.watch.run(), name="settings"))
             http = HttpServer(parts.api, submit=parts.api.submit, proxies=parts.proxies)
             pages = HttpServer(NodePages(parts.condition, self.metrics.render))
-            await self._open_pages(pages)
+            await self._open_pages(pages, parts)
             await self._listen(http, parts)
             on_ready()
             try:
@@ -237,11 +237,13 @@ class Gateway:
             duties["postgres"] = _keep_alive(embedded, keeper, parts)
         return [group.create_task(duty, name=name) for name, duty in duties.items()]
 
-    async def _open_pages(self, pages: HttpServer) -> None:
+    async def _open_pages(self, pages: HttpServer, parts: Parts) -> None:
         """Show this node's own pages, where it shares its addresses with others."""
         if self._seat is not None:
-            await pages.start(*self._seat.metrics_address(self.config))
+            host, port = self._seat.metrics_address(self.config)
+            await pages.start(host, port)
             self.metrics_port = pages.port
+            parts.watch.pages = f"{host}:{pages.port}"
 
     async def _listen(self, http: HttpServer, parts: Parts) -> None:
         settings, shared = self.config.http, self._seat is not None

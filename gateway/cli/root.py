@@ -14,6 +14,7 @@ from gateway.cli.audit import audit
 from gateway.cli.carrier import carrier
 from gateway.cli.fallback import email
 from gateway.cli.message import message
+from gateway.cli.nodes import nodes
 from gateway.cli.number import number
 from gateway.cli.operator import operator
 from gateway.cli.output import visible
@@ -98,6 +99,7 @@ for command in (
     apply,
     account,
     carrier,
+    nodes,
     message,
     number,
     operator,

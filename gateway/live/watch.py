@@ -75,6 +75,8 @@ class Watch:
         self._more = more
         self._follows = version is not None
         self._version = version or 0
+        self.pages = ""
+        """Where the node alone says how it is; as in its report."""
         self._woken = asyncio.Event()
         self._applying: asyncio.Task[None] | None = None
         metrics.watch(lambda: float(self._version))
@@ -140,6 +142,7 @@ class Watch:
             under_way=self._live.carriers.under_way,
             at_start=self._live.waiting,
             follows=self._follows,
+            pages=self.pages,
         )
         return report if self._alone() else self._more(report)
 

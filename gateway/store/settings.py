@@ -77,6 +77,8 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it makes so what is applied: not with simulated carriers."""
     at_start: list[str] = []
     """Keys whose new values wait for its next start."""
+    pages: str = ""
+    """Where it alone says how it is, as host:port; "" where it shares no port."""
     binds: dict[int, int] = {}
     """By account: its customers' binds."""
     open: dict[int, int] = {}

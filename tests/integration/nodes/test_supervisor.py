@@ -9,6 +9,8 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import time
 import urllib.parse
@@ -64,13 +66,13 @@ class Nodes:
     ) -> None:
         self.folder = folder
         self._log = folder / "log"
-        file = folder / "gateway.toml"
-        file.write_text(
+        self._file = folder / "gateway.toml"
+        self._file.write_text(
             f'[node]\ndata_dir = "{folder}/data"\nmetrics_port = 0\n'
             f'database_url = "{database_url}"\n'
             f"[http]\nport = 0\n[log]\nformat = 'json'\n{settings}"
         )
-        words = ("--config", str(file), "serve", "--nodes", str(count), *options)
+        words = ("--config", str(self._file), "serve", "--nodes", str(count), *options)
         self.child = Child("gateway", *words, stderr=self._log, environment=NOBODY)
         self.url = self.key = ""
         self.pages: list[str] = []
@@ -109,6 +111,17 @@ class Nodes:
     def sentences(self) -> list[str]:
         lines = self._log.read_text().splitlines()
         return [line for line in lines if not line.startswith("{")]
+
+    def run(self, *words: str) -> Any:
+        """Run one of the gateway's commands and return what it says."""
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway", "--config", self._file, *words, "--json"],
+            env=NOBODY,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=True,
+        )
+        return json.loads(done.stdout)
 
     def wait(self) -> int:
         return psutil.Process(self.child.pid).wait(TIMEOUT_S) or 0
@@ -154,6 +167,9 @@ def test_a_setting_that_no_node_can_start_with_ends_all_with_status_2(
 def test_a_second_signal_ends_all_at_once(serve: Serve, folder: Path, database_url: str) -> None:
     nodes = serve(1, database_url=database_url)
     nodes.read_announcement()
+    (shown,) = nodes.run("nodes")["nodes"]
+    assert (shown["state"], shown["process"].rpartition(":")[2]) == ("ready", str(nodes.pids[0]))
+    assert f"http://{shown['pages']}/metrics" == nodes.pages[0]
     url = urllib.parse.urlsplit(nodes.url)
     with socket.create_connection((url.hostname, url.port), TIMEOUT_S) as idle:
         idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
