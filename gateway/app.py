@@ -222,6 +222,7 @@ class Gateway:
             "nodes": keeper.run(),
             "errands": parts.errands.run(),
             "receivers": parts.receivers.run(),
+            "shares": parts.shares.run(),
             "desk": parts.desk.watch(),
             "inbound": parts.inbound.watch(),
             "operators": parts.operators.watch(),

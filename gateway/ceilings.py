@@ -35,6 +35,9 @@ STEP_S: Final = 0.01
 """Between two looks at what is held and might leave: a carrier that is let go first may have no
 room, and the next one gets its chance."""
 
+NEED_STEP: Final = 0.125
+"""What is needed of a ceiling is told in eighths of it, and forgotten by one of them a look."""
+
 AWAY_STEP_S: Final = 0.5
 """The same while a carrier has no bind: what was let go can't leave, however often one looks."""
 
@@ -152,14 +155,45 @@ class CarrierDestinations:
 class _AccountCeiling:
     """One account's ceiling over all carriers, and the carriers whose queues hold it."""
 
-    __slots__ = ("armed_at", "holding", "pacer", "terms")
+    __slots__ = ("_need", "_sent", "armed_at", "holding", "pacer", "share", "terms")
 
-    def __init__(self, terms: Ceiling, started_at: float | None) -> None:
+    def __init__(self, terms: Ceiling, started_at: float | None, share: float) -> None:
         self.terms = terms
-        self.pacer = Pacer(terms.rate_per_s, terms.burst, started_at=started_at)
+        self.share = share
+        """This node's part of it; with nothing, nothing leaves."""
+        self.pacer = Pacer(*self._own, started_at=started_at)
         self.holding: dict[CarrierId, None] = {}
         """In the order of their coming."""
         self.armed_at = math.inf
+        self._sent = 0
+        self._need = 0.0
+
+    @property
+    def _own(self) -> tuple[float, int]:
+        """The rate and the burst of this node."""
+        share = self.share or 1.0  # of 0 the pacer is not asked
+        return self.terms.rate_per_s * share, max(1, math.floor(self.terms.burst * share))
+
+    def change(self, terms: Ceiling, share: float, now: float) -> None:
+        self.terms, self.share = terms, share
+        self.pacer.change(*self._own, now)
+        self.armed_at = math.inf
+
+    def ready_at(self, count: int, now: float) -> float:
+        return self.pacer.ready_at(count, now) if self.share else math.inf
+
+    def charge(self, count: int, now: float) -> None:
+        self._sent += count
+        self.pacer.charge(count, now)
+
+    def read_need(self, elapsed_s: float) -> float:
+        """Return what fraction of the whole ceiling is needed here, by what was sent since the last
+        call, and room for that to grow."""
+        used = self._sent / max(self.terms.rate_per_s * elapsed_s, 1.0)
+        self._sent = 0
+        present = 1.0 if self.holding else min(1.0, math.ceil(2 * used / NEED_STEP) * NEED_STEP)
+        self._need = max(present, self._need - NEED_STEP)
+        return self._need
 
 
 _Held = tuple[CarrierId, DestinationLine] | AccountId
@@ -172,6 +206,9 @@ class Ceilings:
         """`carriers` is the dispatcher's own dictionary: it may change."""
         self._carriers = carriers
         self._accounts: dict[AccountId, _AccountCeiling] = {}
+        self.first_share = 1.0
+        """What part of a ceiling this node has before it is told; 0.0 where there may be others."""
+        self._needs_read_at = 0.0
         self._timers: list[tuple[float, int, _Held]] = []
         self._ticket = itertools.count()
 
@@ -189,11 +226,9 @@ class Ceilings:
         for account_id, terms in ceilings.items():
             known = self._accounts.get(account_id)
             if known is None:
-                self._accounts[account_id] = _AccountCeiling(terms, started_at)
+                self._accounts[account_id] = _AccountCeiling(terms, started_at, self.first_share)
             elif known.terms != terms:
-                known.terms = terms
-                known.pacer.change(terms.rate_per_s, terms.burst, now)
-                known.armed_at = math.inf
+                known.change(terms, known.share, now)
                 self._arm_account(account_id, known, now)
         freed: list[CarrierId] = []
         for account_id in self._accounts.keys() - ceilings.keys():
@@ -202,6 +237,22 @@ class Ceilings:
             for carrier_id in gone.holding:
                 self._release(carrier_id, account_id)
         return freed
+
+    def shares(self) -> dict[AccountId, float]:
+        """Return what part of each account's ceiling this node has."""
+        return {account_id: each.share for account_id, each in self._accounts.items()}
+
+    def set_share(self, account_id: AccountId, share: float, now: float) -> None:
+        """Have another part of an account's ceiling."""
+        account = self._accounts.get(account_id)
+        if account is not None:
+            account.change(account.terms, share, now)
+            self._arm_account(account_id, account, now)
+
+    def needs(self, now: float) -> dict[AccountId, float]:
+        """Return what part of each account's ceiling has been needed here since the last call."""
+        elapsed_s, self._needs_read_at = now - self._needs_read_at, now
+        return {a: each.read_need(elapsed_s) for a, each in self._accounts.items()}
 
     def applies(self, carrier: CarrierState) -> bool:
         """Say whether any ceiling may hold what a carrier would send."""
@@ -214,7 +265,7 @@ class Ceilings:
         """
         message = job.message
         account = self._accounts.get(message.account_id) if self._accounts else None
-        if account is not None and account.pacer.ready_at(count, now) > now:
+        if account is not None and account.ready_at(count, now) > now:
             carrier.queue.hold(message.account_id)
             account.holding[carrier.id] = None
             self._arm_account(message.account_id, account, now)
@@ -232,7 +283,7 @@ class Ceilings:
         """Count segments that leave."""
         account = self._accounts.get(job.message.account_id)
         if account is not None:
-            account.pacer.charge(count, now)
+            account.charge(count, now)
         if carrier.destinations is not None:
             line = carrier.destinations.line_of(job.message)
             if line is not None:
@@ -260,7 +311,7 @@ class Ceilings:
         if account is None or account.armed_at != at:
             return []
         account.armed_at = math.inf
-        if account.pacer.ready_at(1, now) > now:
+        if account.ready_at(1, now) > now:
             self._arm_account(account_id, account, now)
             return []
         urgencies = {
@@ -294,8 +345,8 @@ class Ceilings:
         return [carrier_id] if jobs else []
 
     def _arm_account(self, account_id: AccountId, account: _AccountCeiling, now: float) -> None:
-        if account.holding and account.armed_at == math.inf:
-            account.armed_at = max(account.pacer.ready_at(1, now), now + STEP_S)
+        if account.holding and account.share and account.armed_at == math.inf:
+            account.armed_at = max(account.ready_at(1, now), now + STEP_S)
             self._arm(account.armed_at, account_id)
 
     def _arm_line(self, carrier_id: CarrierId, line: DestinationLine, now: float) -> None:

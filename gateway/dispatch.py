@@ -108,6 +108,10 @@ class Dispatcher:
     def __len__(self) -> int:
         return len(self._jobs)
 
+    @property
+    def ceilings(self) -> Ceilings:
+        return self._ceilings
+
     # ── in ───────────────────────────────────────────────────────────────────────────────────
 
     def accept(self, messages: Iterable[Message], now: float, wall: float) -> None:

@@ -52,6 +52,7 @@ from gateway.nodes.errands import Errands
 from gateway.nodes.keeper import Keeper
 from gateway.nodes.leases import name_carrier_lease, read_carrier_lease
 from gateway.nodes.receivers import Receivers
+from gateway.nodes.shares import Shares
 from gateway.nodes.sight import Sight
 from gateway.operators import OperatorKeeper
 from gateway.outcomes import Event
@@ -293,6 +294,10 @@ class Parts:
             on_ended=self.refunds.ended,
         )
         self.desk.join(self.dispatcher, self.book)
+        self.dispatcher.ceilings.first_share = 0.0
+        self.shares = Shares(
+            self._database, self.keeper, self.dispatcher.ceilings, self.desk.pump_soon
+        )
         lookups = ReceiptLookups(
             self.lines, self.dispatcher, self.book, self.outcome_writer, self.clock
         )
@@ -451,6 +456,7 @@ class Parts:
             account_id: each.leaving for account_id, each in ceilings.items() if each.leaving
         }
         self.dispatcher.set_ceilings(leaving, time.monotonic(), self._started_at)
+        self.shares.look_soon()
         self.intake.recipients.use_own(
             {account_id: each.per_recipient for account_id, each in ceilings.items()}
         )

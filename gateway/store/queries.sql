@@ -1647,3 +1647,19 @@ DELETE FROM node_errands WHERE until < clock_timestamp() - make_interval(secs =>
 
 -- name: fetch_claims
 SELECT node, epoch FROM node_leases WHERE claimed ORDER BY node
+
+-- ── Nodes' shares of accounts' ceilings (shares.py) ─────────────────────────────────────────
+
+-- name: fetch_ceiling_shares
+-- Of claims that have not ended: of accounts in $1, and of those that another node than $2 needs.
+SELECT s.account_id, s.node, s.share, s.need FROM ceiling_shares s
+JOIN node_leases n ON n.node = s.node AND n.epoch = s.epoch AND n.claimed
+WHERE s.account_id = ANY($1::int[])
+   OR s.account_id IN (SELECT account_id FROM ceiling_shares WHERE need > 0 AND node <> $2)
+
+-- name: save_ceiling_shares
+INSERT INTO ceiling_shares (account_id, node, epoch, share, need)
+SELECT u.account_id, $1, $2, u.share, u.need
+FROM unnest($3::int[], $4::float8[], $5::float8[]) AS u(account_id, share, need)
+ON CONFLICT (account_id, node) DO UPDATE
+SET epoch = excluded.epoch, share = excluded.share, need = excluded.need

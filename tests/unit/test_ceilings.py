@@ -501,3 +501,40 @@ def test_ceilings_are_noted_beside_what_holds_the_rest() -> None:
     assert _noted(desk, Limit.WINDOW) == Limit.ACCOUNT | Limit.DESTINATION
     desk.accept(message(5, BANK))
     assert _noted(desk, Limit.WINDOW) == Limit.ACCOUNT | Limit.DESTINATION | Limit.WINDOW
+
+
+# ── a ceiling that nodes share ───────────────────────────────────────────────────────────────
+
+
+def test_a_node_paces_by_its_share_and_without_one_sends_nothing() -> None:
+    desk = Desk()
+    ceilings = desk.dispatcher.ceilings
+    ceilings.first_share = 0.0
+    desk.limit(SHOP, rate_per_s=100.0)
+    desk.accept(*(message(number) for number in range(1, 200)), message(500, BANK))
+    assert desk.pump() == [500]
+    desk.run(1.0)
+    assert len(desk.sent) == 1
+    ceilings.set_share(SHOP, 0.25, desk.now)
+    desk.run(2.0)
+    assert 49 <= len(desk.sent) - 1 <= 53
+    ceilings.set_share(SHOP, 1.0, desk.now)
+    desk.run(1.0)
+    assert 145 <= len(desk.sent) - 1 <= 155
+
+
+def test_what_is_needed_of_a_ceiling_is_what_is_sent_or_held_and_soon_forgotten() -> None:
+    desk = Desk()
+    ceilings = desk.dispatcher.ceilings
+    desk.limit(SHOP, BANK, rate_per_s=10.0)
+    ceilings.needs(desk.now)
+    desk.accept(message(1, BANK), *(message(number) for number in range(2, 40)))
+    desk.pump()
+    desk.run(1.0)
+    needs = ceilings.needs(desk.now)
+    assert needs[SHOP] == 1.0, "more waits"
+    assert needs[BANK] == 0.25, "one of ten, and as much again"
+    for _ in range(3):
+        desk.now += 0.5
+        needs = ceilings.needs(desk.now)
+    assert needs[BANK] == 0.0
