@@ -58,7 +58,7 @@ class Housekeeper:
         on_unmatched: Callable[[CarrierId], None],
         measure_emails: Callable[[], Awaitable[None]],
         asked_again: AskedAgain,
-        try_taken_again: Callable[[], None],
+        try_taken_again: Callable[[Sequence[CarrierId]], None],
         erase: Callable[[], Awaitable[None]],
         elsewhere: Elsewhere | None = None,
         owns: Owns = owns_all,
@@ -91,12 +91,12 @@ class Housekeeper:
         async with asyncio.TaskGroup() as group:
             group.create_task(repeat("directory", DIRECTORY_S, self._directory.refresh))
             group.create_task(repeat("parked", SWEEP_S, self._forget_parked))
+            group.create_task(repeat("rematch", REMATCH_S, self._rematch))
             for name, every_s, duty in (
                 # How much waits of all nodes' is shown by one, so that a sum over nodes is right.
                 ("outbox_depth", DEPTH_S, self._measure_outbox),
                 ("email_depth", DEPTH_S, self._measure_emails),
                 ("sweep", SWEEP_S, self._sweep),
-                ("rematch", REMATCH_S, self._rematch),
                 ("erase", ERASE_S, self._erase),
                 ("daily", DAILY_S, self._daily),
             ):
@@ -149,7 +149,7 @@ class Housekeeper:
     async def _rematch(self) -> None:
         """Try receipts again that an operator asked for, until all have been."""
         while count := await self._asked_again.take():
-            self._try_taken_again()
+            self._try_taken_again(self._asked_again.carriers)
             await self._outcomes.flush()
             await self._asked_again.settle()
             log.info("receipts_tried_again", count=count)

@@ -54,22 +54,22 @@ class ReceiptLookups:
         self._book = book
         self._writer = writer
         self._clock = clock
-        self._again = False
+        self._again: Sequence[CarrierId] = ()
 
-    def try_taken_again(self) -> None:
-        """Have receipts tried that were taken from the store's unmatched ones for it."""
-        self._again = True
+    def try_taken_again(self, carriers: Sequence[CarrierId]) -> None:
+        """Have these carriers' receipts tried that were taken from the store's unmatched ones."""
+        self._again = carriers
         self._writer.wake()
 
     def wanted(self) -> bool:
-        return self._again or bool(self._book.wanted())
+        return bool(self._again) or bool(self._book.wanted())
 
     async def look_up(self, connection: AnyConnection) -> None:
         if self._again:
             # Read here, where no commit is under way: what leaves the store with the next one is
             # known, and everything else that is read is still to be applied.
-            taken = await fetch_taken(connection)
-            self._again = False
+            taken = await fetch_taken(connection, self._again)
+            self._again = ()
             kept = [receipt for receipt in taken if not self._writer.unparks(receipt)]
             self._book.try_again(kept, time.time())
         keys = list(itertools.islice(self._book.wanted(), LOOKUP_KEYS_MAX))

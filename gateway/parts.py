@@ -318,7 +318,9 @@ class Parts:
             self.clock,
             on_unmatched=self.desk.receipt_unmatched,
             measure_emails=self._email_depth.measure,
-            asked_again=AskedAgain(self._database),
+            asked_again=AskedAgain(
+                self._database, lambda carrier_id: self.keeper.owns(name_carrier_lease(carrier_id))
+            ),
             try_taken_again=lookups.try_taken_again,
             erase=Eraser(
                 Erasures(self._database),

@@ -15,8 +15,9 @@ from typing import Final
 import msgspec
 
 from gateway.errors import Rejected, StoreUnavailable
-from gateway.model import AccountId, CarrierId, Message, MessageId
+from gateway.model import AccountId, Message, MessageId
 from gateway.nodes.errands import Errands
+from gateway.nodes.leases import name_carrier_lease
 from gateway.nodes.place import Place
 
 CANCEL: Final = "cancel"
@@ -67,11 +68,6 @@ _read_ids = msgspec.msgpack.Decoder(list[MessageId]).decode
 _write = msgspec.msgpack.Encoder().encode
 
 
-def name_carrier(carrier_id: CarrierId) -> str:
-    """Return the lease of a carrier."""
-    return f"carrier:{carrier_id}"
-
-
 class Elsewhere:
     """What this node knows of messages that are not its own, and asks about them."""
 
@@ -81,7 +77,7 @@ class Elsewhere:
 
     def has(self, message: Message) -> bool:
         """Say whether a message is another node's, or nobody's just now."""
-        return not self._place.owns(name_carrier(message.routes[0]))
+        return not self._place.owns(name_carrier_lease(message.routes[0]))
 
     async def cancel(self, message: Message) -> None:
         """Have a message withdrawn, and that committed; raises Rejected or StoreUnavailable."""
@@ -101,7 +97,7 @@ class Elsewhere:
         await self._errands.forget()
 
     async def _ask(self, message: Message, kind: str, asked: bytes) -> None:
-        answer = await self._errands.ask(name_carrier(message.routes[0]), kind, asked)
+        answer = await self._errands.ask(name_carrier_lease(message.routes[0]), kind, asked)
         refusal = _read_refusal(answer)
         if refusal is not None:
             raise Rejected(

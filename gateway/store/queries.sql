@@ -351,16 +351,23 @@ CROSS JOIN LATERAL (
 JOIN events e ON e.account_id = m.account_id AND e.message_id = m.id
 WHERE e.kind = 1 AND e.carrier_id = $1
 
+-- name: fetch_carriers_asked_again
+SELECT DISTINCT carrier_id FROM parked_receipts WHERE again > 0
+
 -- name: take_asked_again
 -- Those too that a killed process had taken.
 UPDATE parked_receipts SET again = 2
-WHERE id IN (SELECT id FROM parked_receipts WHERE again > 0 ORDER BY id LIMIT $1)
+WHERE id IN (
+    SELECT id FROM parked_receipts WHERE again > 0 AND carrier_id = ANY($2::smallint[])
+    ORDER BY id LIMIT $1)
 
 -- name: fetch_taken_again
-SELECT * FROM parked_receipts WHERE again > 0 AND again = 2 ORDER BY id
+SELECT * FROM parked_receipts
+WHERE again > 0 AND again = 2 AND carrier_id = ANY($1::smallint[]) ORDER BY id
 
 -- name: settle_taken_again
-UPDATE parked_receipts SET again = 0 WHERE again > 0 AND again = 2
+UPDATE parked_receipts SET again = 0
+WHERE again > 0 AND again = 2 AND carrier_id = ANY($1::smallint[])
 
 -- name: fetch_id_rules
 SELECT since, response, receipt, strip_zeros FROM id_rules WHERE carrier_id = $1 ORDER BY since

@@ -1,7 +1,7 @@
 """Receipts that no submission has: to be looked at, counted, and tried again.
 
-A receipt is asked for (`ask_again`, from anywhere), taken by the gateway that owns the carriers,
-and either leaves the table with what it changes, in one transaction, or stays.
+A receipt is asked for (`ask_again`, from anywhere), taken by the node that has its carrier, and
+either leaves the table with what it changes, in one transaction, or stays.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _LIST = query("list_unmatched")
 _COUNT = query("count_unmatched")
 _ASK = query("ask_unmatched_again")
 _COUNT_ASKED = query("count_asked_again")
+_CARRIERS = query("fetch_carriers_asked_again")
 _TAKE = query("take_asked_again")
 _FETCH_TAKEN = query("fetch_taken_again")
 _SETTLE = query("settle_taken_again")
@@ -129,23 +130,33 @@ async def count_left(database: Database, asked: Asked) -> tuple[int, int]:
 
 
 class AskedAgain:
-    """The gateway's side: what is to be tried, a step at a time."""
+    """One node's side: what is to be tried of its carriers, a step at a time."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self, database: Database, owns: Callable[[CarrierId], bool] = lambda carrier_id: True
+    ) -> None:
+        """`owns` says whether a carrier is this node's: whoever has it knows what memory does."""
         self._database = database
+        self._owns = owns
+        self.carriers: list[CarrierId] = []
+        """Whose receipts were taken last."""
 
     @unavailable_as_503()
     async def take(self) -> int:
         """Take what was asked for, at most TAKEN_MAX; return the number."""
         async with self._database.acquire() as connection:
-            done = await connection.execute(_TAKE, TAKEN_MAX)
+            asked = [CarrierId(row["carrier_id"]) for row in await connection.fetch(_CARRIERS)]
+            self.carriers = list(filter(self._owns, asked))
+            if not self.carriers:
+                return 0
+            done = await connection.execute(_TAKE, TAKEN_MAX, self.carriers)
         return int(done.rsplit(" ", 1)[1])
 
     @unavailable_as_503()
     async def settle(self) -> None:
         """Forget that they were taken: what no submission was found for stays as it is."""
         async with self._database.acquire() as connection:
-            await connection.execute(_SETTLE)
+            await connection.execute(_SETTLE, self.carriers)
 
 
 def add_parked(
@@ -174,9 +185,11 @@ def add_parked(
         )
 
 
-async def fetch_taken(connection: AnyConnection) -> list[ParkedReceipt]:
-    """Return the receipts that are being tried, in the order in which they came."""
-    return [read_parked(row) for row in await connection.fetch(_FETCH_TAKEN)]
+async def fetch_taken(
+    connection: AnyConnection, carriers: Sequence[CarrierId]
+) -> list[ParkedReceipt]:
+    """Return the receipts of carriers that are being tried, in the order in which they came."""
+    return [read_parked(row) for row in await connection.fetch(_FETCH_TAKEN, carriers)]
 
 
 def read_parked(row: Row) -> ParkedReceipt:

@@ -118,7 +118,8 @@ async def test_what_was_asked_for_is_taken_step_by_step_and_once(
     taken = []
     while await side.take():
         async with database.acquire() as connection:
-            taken.append([receipt.raw_id for receipt in await fetch_taken(connection)])
+            found = await fetch_taken(connection, side.carriers)
+        taken.append([receipt.raw_id for receipt in found])
         await side.settle()
     assert taken == [["0", "1"], ["2", "3"], ["4"]]
     assert await count_left(database, asked) == (0, 5)
@@ -131,6 +132,23 @@ async def test_what_a_killed_gateway_had_taken_is_taken_again(
     await ask_again(database)
     assert await AskedAgain(database).take() == 1
     assert await AskedAgain(database).take() == 1
+
+
+async def test_each_node_tries_what_came_for_its_own_carriers(
+    database: Database, carriers: dict[str, CarrierId]
+) -> None:
+    await park(database, carriers["alpha"], "1")
+    await park(database, carriers["beta"], "2")
+    asked = await ask_again(database)
+    first, second, third = [
+        AskedAgain(database, owned.__contains__)
+        for owned in ({carriers["alpha"]}, {carriers["beta"]}, {CarrierId(99)})
+    ]
+    assert [await each.take() for each in (first, second, third)] == [1, 1, 0]
+    await first.settle()
+    assert await count_left(database, asked) == (1, 2)
+    await second.settle()
+    assert await count_left(database, asked) == (0, 2)
 
 
 # ── gateway carrier id-rule ──────────────────────────────────────────────────────────────────
