@@ -12,6 +12,7 @@ from litestar.exceptions import HTTPException, ValidationException
 
 from gateway.api.answers import API_HEADERS, Answer
 from gateway.api.asgi import ASGIApp, Event, OnFault, OnRequest, Receive, Scope, Send, send_answer
+from gateway.api.bodies import STRANGERS_BYTES_MAX, Bodies, CountedBody
 from gateway.api.bypass import BypassRoute
 from gateway.api.decode import decode_batch, decode_single, explain_value
 from gateway.api.direct import DirectSubmit
@@ -20,6 +21,7 @@ from gateway.api.document import complete_document, lower_to_30
 from gateway.api.gate import Gate
 from gateway.api.logins import LoginRefusal
 from gateway.api.openapi import openapi_config
+from gateway.api.peer_route import PeerRoute
 from gateway.api.peers import PeerCalls, Peers, build_peer_routes
 from gateway.api.ports import (
     Condition,
@@ -142,7 +144,7 @@ class Api:
         self,
         framework: ASGIApp,
         direct: Mapping[str, ASGIApp],
-        peers: Mapping[str, ASGIApp],
+        peers: Mapping[str, PeerRoute],
         on_request: OnRequest,
         on_fault: OnFault,
         now: Callable[[], float],
@@ -153,6 +155,9 @@ class Api:
         self._on_request = on_request
         self._on_fault = on_fault
         self._now = now
+        self.bodies = Bodies()
+        self.strangers = Bodies(STRANGERS_BYTES_MAX)
+        """Of bodies that are read before it is known who sends them."""
         self.submit: DirectSubmit | None = None
         """For servers that can hand over single submits without a task."""
 
@@ -165,12 +170,18 @@ class Api:
         # Nothing happens at a server's start and end; those who listen are `HttpServer`'s affair.
         if scope["type"] != "http":
             return
-        if scope["method"] == "POST" and (direct := self._direct.get(scope["path"])):
-            await direct(scope, receive, send)
-        elif peer := self._peers.get(scope["path"]):
-            await peer(scope, receive, send)
-        else:
-            await self._through_framework(scope, receive, send)
+        peer = self._peers.get(scope["path"])
+        asked = peer is None or peer.asks_first
+        body = CountedBody(self.bodies if asked else self.strangers, receive)
+        try:
+            if scope["method"] == "POST" and (direct := self._direct.get(scope["path"])):
+                await direct(scope, body.receive, send)
+            elif peer is not None:
+                await peer(scope, body.receive, send)
+            else:
+                await self._through_framework(scope, body.receive, send)
+        finally:
+            body.close()
 
     async def _through_framework(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = self._now()

@@ -9,41 +9,29 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from gateway.api.answers import JSON, Answer, encode
-from gateway.api.asgi import (
-    ASGIApp,
-    OnFault,
-    OnRequest,
-    Receive,
-    Scope,
-    Send,
-    address_of,
-    read_body,
-    send_answer,
-)
+from gateway.api.asgi import OnFault, OnRequest
 from gateway.api.gate import Gate
-from gateway.api.heads import announced_bytes, read_fields
+from gateway.api.peer_route import Handle, Headers, PeerRequest, PeerRoute, Refuse
 from gateway.api.ports import Condition, Reading, Submissions
 from gateway.api.problems import whole_seconds
-from gateway.errors import Rejected, StoreUnavailable
+from gateway.errors import Rejected
 from gateway.model import Account
 from gateway.outcomes import Notice
 from gateway.peers import jasmin, kannel
 from gateway.peers.callbacks import build_batch_notice
-from gateway.peers.forms import TooManyFields, read_form
+from gateway.peers.forms import read_form
 from gateway.scopes import READ, SEND
 
 TEXT = b"text/plain; charset=utf-8"
 FORM = b"application/x-www-form-urlencoded"
 BODY_BYTES_MAX = 1024 * 1024
 """Of one message's call; batches are limited as our own."""
-
-Refuse = Callable[[int, str, float | None], Answer]
-Handle = Callable[["PeerRequest"], Awaitable[Answer]]
 
 
 class Peers(msgspec.Struct, frozen=True):
@@ -53,72 +41,6 @@ class Peers(msgspec.Struct, frozen=True):
     validity_max_s: int = 604_800
     notify: Callable[[Sequence[Notice]], Awaitable[None]] | None = None
     """Has calls made that no message's event causes."""
-
-
-class PeerRequest(msgspec.Struct, frozen=True):
-    """One request, whole."""
-
-    method: str
-    query: bytes
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
-    address: str
-
-    @property
-    def content_type(self) -> bytes:
-        return dict(self.headers).get(b"content-type", b"").partition(b";")[0].strip().lower()
-
-
-class PeerRoute:
-    """One address: read, handle, answer; what goes wrong is answered in the peer's words."""
-
-    def __init__(
-        self,
-        route: str,
-        methods: tuple[str, ...],
-        handle: Handle,
-        refuse: Refuse,
-        *,
-        body_bytes_max: int,
-        on_request: OnRequest,
-        on_fault: OnFault,
-        now: Callable[[], float],
-    ) -> None:
-        self._route = route
-        self._methods = methods
-        self._handle = handle
-        self._refuse = refuse
-        self._body_bytes_max = body_bytes_max
-        self._on_request = on_request
-        self._on_fault = on_fault
-        self._now = now
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = self._now()
-        try:
-            answer = await self._answer(scope, receive)
-        except Rejected as rejected:
-            answer = self._refuse(rejected.status, rejected.detail, rejected.retry_after_s)
-        except TooManyFields:
-            answer = self._refuse(400, "too many parameters", None)
-        except StoreUnavailable as error:
-            answer = self._refuse(503, kannel.TRY_AGAIN, error.retry_after_s)
-        except Exception as error:
-            self._on_fault(self._route, error)
-            answer = self._refuse(500, "the gateway failed here; this was recorded", None)
-        await send_answer(send, answer)
-        self._on_request(self._route, answer.status, self._now() - started)
-
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
-        method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        if method not in self._methods:
-            raise Rejected("method_not_allowed", "this address does not take that", status=405)
-        headers = list(scope["headers"])
-        fields = read_fields(headers)
-        body = await read_body(receive, announced_bytes(fields), self._body_bytes_max)
-        return await self._handle(
-            PeerRequest(method, scope["query_string"], headers, body, address_of(scope))
-        )
 
 
 class PeerCalls:
@@ -206,7 +128,7 @@ class PeerCalls:
     async def secure_send(self, request: PeerRequest) -> Answer:
         """Answer Jasmin's `/secure/send`."""
         try:
-            account = await self._admit_basic(request, SEND)
+            account = await self.admit_basic(SEND, request.headers, request.address)
             parameters = {**jasmin.read_json(request.body), "username": b"-", "password": b"-"}
             asked = jasmin.read_send(parameters, time.time(), self._settings.validity_max_s)
             return Answer(200, encode({"data": await self._submit(account, asked)}))
@@ -216,7 +138,7 @@ class PeerCalls:
     async def secure_sendbatch(self, request: PeerRequest) -> Answer:
         """Answer Jasmin's `/secure/sendbatch`: the whole batch in one commit."""
         try:
-            account = await self._admit_basic(request, SEND)
+            account = await self.admit_basic(SEND, request.headers, request.address)
             now = time.time()
             call = jasmin.read_batch(request.body, now, self._settings.validity_max_s)
             batch_id = str(uuid.uuid4())
@@ -236,7 +158,7 @@ class PeerCalls:
     async def secure_rate(self, request: PeerRequest) -> Answer:
         """Answer Jasmin's `/secure/rate`: parameters in the address, or as JSON."""
         try:
-            account = await self._admit_basic(request, READ)
+            account = await self.admit_basic(READ, request.headers, request.address)
             given = jasmin.read_json(request.body) if request.body.strip() else {}
             parameters = {**read_form(request.query), **given}
             parameters |= {"username": b"-", "password": b"-"}
@@ -248,7 +170,7 @@ class PeerCalls:
     async def secure_balance(self, request: PeerRequest) -> Answer:
         """Answer Jasmin's `/secure/balance`."""
         try:
-            account = await self._admit_basic(request, READ)
+            account = await self.admit_basic(READ, request.headers, request.address)
             return Answer(200, encode({"data": await self._balance(account)}))
         except jasmin.Refused as refused:
             return _refuse_rest(refused.status, refused.text, refused.retry_after_s)
@@ -272,11 +194,12 @@ class PeerCalls:
             text = f"Authentication failure for username:{name[:64]}"
             raise jasmin.Refused(403, text) from None
 
-    async def _admit_basic(self, request: PeerRequest, scope: int) -> Account:
-        credentials = jasmin.read_basic(dict(request.headers).get(b"authorization"))
+    async def admit_basic(self, scope: int, headers: Headers, address: str) -> Account:
+        """Return whose credentials the headers have; raises Refused."""
+        credentials = jasmin.read_basic(dict(headers).get(b"authorization"))
         name, key = credentials or ("", "")
         try:
-            return await self._gate.admit_named(name, key, request.address, scope)
+            return await self._gate.admit_named(name, key, address, scope)
         except Rejected as rejected:
             if rejected.code == "scope_missing":
                 raise jasmin.Refused(403, rejected.detail) from None
@@ -328,7 +251,7 @@ def build_peer_routes(
     on_request: OnRequest,
     on_fault: OnFault,
     now: Callable[[], float],
-) -> dict[str, ASGIApp]:
+) -> dict[str, PeerRoute]:
     """Return the addresses of the peers that are answered."""
     both = ("GET", "POST")
     small = min(BODY_BYTES_MAX, body_bytes_max)
@@ -346,12 +269,15 @@ def build_peer_routes(
             "/secure/rate": (both, calls.secure_rate, _refuse_rest, small),
             "/secure/balance": (("GET",), calls.secure_balance, _refuse_rest, small),
         }
+    asked = dict.fromkeys(("/secure/send", "/secure/sendbatch"), SEND)
+    asked |= dict.fromkeys(("/secure/rate", "/secure/balance"), READ)
     return {
         path: PeerRoute(
             path,
             methods,
             handle,
             refuse,
+            check=partial(calls.admit_basic, asked[path]) if path in asked else None,
             body_bytes_max=limit,
             on_request=on_request,
             on_fault=on_fault,

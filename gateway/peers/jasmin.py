@@ -111,7 +111,7 @@ def read_object(body: bytes) -> dict[str, Any]:
     """Return a JSON object; raises Refused."""
     try:
         value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # nested without end
         raise Refused(412, "Cannot parse JSON data") from None
     if not isinstance(value, dict):
         raise Refused(412, "Cannot parse JSON data")
