@@ -18,6 +18,7 @@ from gateway.metrics import SettingsMetrics
 from gateway.nodes.sight import SEEN_S, Sight
 from gateway.store.carriers import fetch_carriers
 from gateway.store.postgres import Database, is_unavailable
+from gateway.store.schema import name_code
 from gateway.store.settings import (
     CHANNEL,
     Applied,
@@ -77,6 +78,8 @@ class Watch:
         self._version = version or 0
         self.pages = ""
         """Where the node alone says how it is; as in its report."""
+        self._passed_over = 0
+        """The version of another release that this one can't use."""
         self._woken = asyncio.Event()
         self._applying: asyncio.Task[None] | None = None
         metrics.watch(lambda: float(self._version))
@@ -132,7 +135,11 @@ class Watch:
         held = await beat_node(connection, self._node, self._version, self._report())
         if held is None:  # somebody has cleared the table
             await begin_node(connection, self._node, self._version)
-        elif self._follows and held != self._version and self._applying is None:
+        elif (
+            self._follows
+            and held not in (self._version, self._passed_over)
+            and self._applying is None
+        ):
             self._applying = asyncio.create_task(self._apply(), name="apply settings")
             self._applying.add_done_callback(self._applied)
 
@@ -164,6 +171,17 @@ class Watch:
             raise
         except Exception as error:
             reason = str(error)
+            if isinstance(error, ConfigError) and applied.written_by not in (None, name_code()):
+                # What this release does not know may be right: while one follows another, the
+                # nodes of each go on with what they can use.
+                self._passed_over = applied.version
+                log.warning(
+                    "settings_of_another_release",
+                    version=applied.version,
+                    written_by=applied.written_by,
+                    reason=reason,
+                )
+                return
             if not isinstance(error, ConfigError):
                 log.exception("settings_failed", version=applied.version)
                 reason = f"ended by an error of its own: {type(error).__name__}: {error}"

@@ -1116,7 +1116,7 @@ LOCK TABLE settings IN SHARE ROW EXCLUSIVE MODE
 
 -- name: fetch_settings
 -- The version that holds, or a given one.
-SELECT version, applied_at, author, source, tree FROM settings
+SELECT version, applied_at, author, source, tree, written_by FROM settings
 WHERE refused IS NULL AND ($1::int IS NULL OR version = $1)
 ORDER BY version DESC LIMIT 1
 
@@ -1124,8 +1124,8 @@ ORDER BY version DESC LIMIT 1
 SELECT version, applied_at, author, source, refused FROM settings ORDER BY version DESC LIMIT $1
 
 -- name: insert_settings
-INSERT INTO settings (version, author, source, tree)
-SELECT coalesce(max(version), 0) + 1, $1, $2, $3 FROM settings
+INSERT INTO settings (version, author, source, tree, written_by)
+SELECT coalesce(max(version), 0) + 1, $1, $2, $3, $4 FROM settings
 RETURNING version
 
 -- name: forget_settings

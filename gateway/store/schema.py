@@ -15,13 +15,14 @@ Not here: applying (`migrate.py`).
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
+from gateway import __version__
 from gateway.errors import ConfigError
 from gateway.store.sql_text import split_statements
 
@@ -61,7 +62,7 @@ class Migration:
     def checksum(self) -> str:
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
-    @cached_property
+    @functools.cached_property
     def header(self) -> dict[str, str]:
         """What the file says of itself, from the comment that it begins with."""
         said: dict[str, str] = {}
@@ -77,7 +78,7 @@ class Migration:
         """The oldest code that may run on a database that has this migration."""
         return int(self.header.get("oldest_code", self.version))
 
-    @cached_property
+    @functools.cached_property
     def index(self) -> Index | None:
         """What it builds beside the writers, if that is what it is for."""
         statements = split_statements(self.sql)
@@ -112,6 +113,12 @@ def load_migrations(folder: Path = MIGRATIONS) -> list[Migration]:
     versions = [m.version for m in found]
     assert versions == list(range(1, len(found) + 1)), f"versions have gaps: {versions}"
     return found
+
+
+@functools.cache
+def name_code() -> str:
+    """Return what this code is called among others: its version, and its last migration."""
+    return f"{__version__}/{len(load_migrations()):04}"
 
 
 def choose_pending(known: Sequence[Migration], applied: Sequence[Applied]) -> list[Migration]:

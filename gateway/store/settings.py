@@ -15,6 +15,7 @@ import msgspec
 from gateway.errors import Rejected
 from gateway.store.postgres import Database, unavailable_as_503
 from gateway.store.queries import query
+from gateway.store.schema import name_code
 from gateway.views import CarrierView
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     author: str
     source: str
     tree: dict[str, Any]
+    written_by: str | None = None
+    """The code that has (`schema.name_code`); None: it did not say."""
 
 
 class VersionInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,7 +127,7 @@ async def apply_settings(
                 status=409,
             )
         version: int = await connection.fetchval(
-            _INSERT, author, source, msgspec.json.encode(tree).decode()
+            _INSERT, author, source, msgspec.json.encode(tree).decode(), name_code()
         )
         await connection.execute(_FORGET, VERSIONS_KEPT)
         await notify_nodes(connection)

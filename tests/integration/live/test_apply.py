@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import tomllib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 
 from gateway.lifecycle import Status
 from gateway.store.carriers import list_carriers
-from gateway.store.settings import list_nodes
+from gateway.store.settings import NodeInfo, apply_settings, list_nodes, list_versions
 
 Operators = Callable[..., Awaitable[list[Any]]]
 Settings = Callable[..., str]
@@ -195,6 +197,32 @@ async def test_routes_prices_and_limits_hold_for_the_next_message(
         since = await connection.fetchval("SELECT extract(epoch FROM now())")
     assert row["price_micros"] == 500_000
     assert row["expires_at"] < float(since) + 61
+
+
+async def test_what_another_release_has_applied_is_left_to_its_own_nodes(
+    node: Any, operators: Operators, settings: Settings
+) -> None:
+    (alpha,) = await operators(QUICK)
+    text = settings({"alpha": alpha}, [["alpha"]])
+    await node.start(text)
+    tree = tomllib.loads(text) | {"messages": {"of_the_next_release": 1}}
+    async with node.database.acquire() as connection:
+        await connection.execute(
+            "INSERT INTO settings VALUES (2, now(), 'me', 'a test', $1, NULL, '9.9.9/9999')",
+            json.dumps(tree),
+        )
+    watch = node.gateway.parts.watch
+    await node.until(lambda: watch._passed_over == 2)
+    assert (await node.info()).version == 1
+    assert [each.refused for each in await list_versions(node.database)] == ["", ""]
+    tree["messages"] = {"validity_s": 600}
+    await apply_settings(node.database, tree, base=2, author="me", source="a test")
+
+    async def has_the_third() -> bool:
+        info: NodeInfo = await node.info()
+        return info.version == 3
+
+    await node.until(has_the_third)
 
 
 # ── what is refused ──────────────────────────────────────────────────────────────────────────
