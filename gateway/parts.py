@@ -236,6 +236,7 @@ class Parts:
             self.directory.note,
             self.receivers,
             self.sight.binds_of,
+            lambda: self.keeper.owns(HOUSEKEEPING),
         )
         self.sight.join(self.customers.see)
         self.receivers.join(self.customers.postman.gained, self.outcome_writer.flush)

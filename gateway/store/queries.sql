@@ -888,8 +888,14 @@ SELECT id, message_id, body, created_at FROM deliveries
 WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3
 
 -- name: measure_deliveries
--- How many wait by account, and the first id. Read from the primary key alone.
-SELECT account_id, count(*) AS waiting, min(id) AS first_id FROM deliveries GROUP BY account_id
+-- How many wait by account, and the first id, read from the primary key alone; and whether a node
+-- carries them.
+SELECT d.*, EXISTS (
+    SELECT FROM leases l JOIN node_leases n ON n.node = l.node AND n.epoch = l.epoch AND n.claimed
+    WHERE l.name = 'receivers:' || d.account_id) AS carried
+FROM (
+    SELECT account_id, count(*) AS waiting, min(id) AS first_id FROM deliveries GROUP BY account_id
+) d
 
 -- name: forget_deliveries
 -- What nobody fetched within the retention.

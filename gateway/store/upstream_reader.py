@@ -28,6 +28,8 @@ class Waiting(msgspec.Struct, frozen=True):
     count: int
     oldest_at: float
     """Seconds since the epoch."""
+    carried: bool = False
+    """Whether any node has a receiver for them."""
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -60,7 +62,12 @@ async def measure_deliveries(database: Database) -> list[Waiting]:
     async with database.acquire() as connection:
         rows = await connection.fetch(_MEASURE)
     return [
-        Waiting(AccountId(row["account_id"]), row["waiting"], accepted_at(row["first_id"]))
+        Waiting(
+            AccountId(row["account_id"]),
+            row["waiting"],
+            accepted_at(row["first_id"]),
+            row["carried"],
+        )
         for row in rows
     ]
 

@@ -1,7 +1,8 @@
 """How many deliveries wait in the store and since when, for the gauges.
 
 Told apart by whether any receiver of their account is bound: what waits for somebody who is there
-is a fault to look into, what waits for somebody who is away is theirs to fetch.
+is a fault to look into, what waits for somebody who is away is theirs to fetch. Of several nodes
+each shows what it carries, and one of them what nobody does: a sum over nodes is right.
 """
 
 from __future__ import annotations
@@ -34,9 +35,12 @@ class DeliveryDepth:
         database: Database,
         has_receiver: Callable[[AccountId], bool],
         metrics: UpstreamMetrics,
+        shown: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`shown`: whether it is this node that shows what waits for nobody who is there."""
         self._database = database
         self._has_receiver = has_receiver
+        self._shown = shown
         self._measured: Sequence[Waiting] = ()
         for word, bound in (("bound", True), ("none", False)):
             metrics.watch_waiting(
@@ -67,4 +71,12 @@ class DeliveryDepth:
         return 0.0 if oldest_at is None else max(0.0, time.time() - oldest_at)
 
     def _of(self, bound: bool) -> list[Waiting]:
-        return [each for each in self._measured if self._has_receiver(each.account_id) is bound]
+        if bound:
+            return [each for each in self._measured if self._has_receiver(each.account_id)]
+        if not self._shown():
+            return []
+        return [
+            each
+            for each in self._measured
+            if not (each.carried or self._has_receiver(each.account_id))
+        ]

@@ -53,10 +53,11 @@ class CustomersFront:
         on_account: Callable[[Account], None] = lambda account: None,
         receivers: Receivers | None = None,
         binds_elsewhere: Callable[[AccountId], int] = lambda account_id: 0,
+        shown: Callable[[], bool] = lambda: True,
     ) -> None:
         """`on_account` hears of each account that may bind, as it was read; `receivers` says whose
         deliveries are carried by this node, where there may be others; `binds_elsewhere` counts
-        an account's binds there."""
+        an account's binds there, `shown` is as in `DeliveryDepth`."""
         self._settings = settings
         self._database = database
         self._metrics = metrics
@@ -77,7 +78,7 @@ class CustomersFront:
         """Set when nodes have come or gone, so that what is open has to be counted anew."""
         self._server: SmppServer | None = None
         """None when customers can't bind."""
-        self._depth = DeliveryDepth(database, self.postman.has_receiver, metrics)
+        self._depth = DeliveryDepth(database, self.postman.has_receiver, metrics, shown)
         metrics.watch(
             connections=self._count_connections,
             accounts=lambda: float(self._door.accounts_bound),

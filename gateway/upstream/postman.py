@@ -129,9 +129,9 @@ class Postman:
         return sum(len(office.mailbox) for office in self._offices.values())
 
     def has_receiver(self, account_id: AccountId) -> bool:
-        """Say whether anybody is bound whom deliveries could go up to."""
+        """Say whether anybody is bound whom deliveries go up to from here."""
         office = self._offices.get(account_id)
-        return office is not None and bool(office.receivers)
+        return office is not None and office.mailbox.open
 
     def tell(
         self,
