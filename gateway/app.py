@@ -221,6 +221,7 @@ class Gateway:
         duties = {
             "nodes": keeper.run(),
             "errands": parts.errands.run(),
+            "bell": parts.bell.run(),
             "receivers": parts.receivers.run(),
             "shares": parts.shares.run(),
             "desk": parts.desk.watch(),

@@ -46,6 +46,7 @@ from gateway.logs import get_logger
 from gateway.lookups import ReceiptLookups, key_under_present_rule
 from gateway.metrics import Metrics
 from gateway.model import AccountId, CarrierId, Lane, Message, Micros
+from gateway.nodes.bell import Bell
 from gateway.nodes.duties import DUTIES, EMAILS, HOUSEKEEPING, WEBHOOKS, SentByOne
 from gateway.nodes.elsewhere import Elsewhere
 from gateway.nodes.errands import Errands
@@ -176,6 +177,7 @@ class Parts:
         self.errands = Errands(self._database, self.keeper)
         self.elsewhere = Elsewhere(self.keeper, self.errands)
         self.receivers = Receivers(self._database, self.keeper)
+        self.bell = Bell(self._database, self.keeper)
         self.sight = Sight()
         self.keeper.want("duties", DUTIES, lost=self._let_go_of_duty)
 
@@ -196,7 +198,9 @@ class Parts:
                 take_set_back=partial(self.clock.take_set_back, WEBHOOKS),
             ),
             self.keeper.holds,
+            self.bell.ring,
         )
+        self.bell.join(WEBHOOKS, self.hooks.wake_here)
         self.outcome_writer = OutcomeWriter(
             self.outcome_line,
             self._on_written,

@@ -14,7 +14,7 @@ import msgspec
 from gateway.carriers import Line
 from gateway.config import Config
 from gateway.config_file import parse_config, resolve_secrets
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, Rejected
 from gateway.intake import Intake, Tables
 from gateway.live.carriers import LiveCarriers
 from gateway.live.difference import compare_settings
@@ -27,6 +27,8 @@ from gateway.store.settings import Applied, apply_settings, fetch_settings
 
 log = get_logger("live")
 
+STARTS_TOGETHER_MAX = 10
+"""Starts that may be faster with another version of the settings, one after the other."""
 AT_START_SOURCE = "start"
 """How a version says that it came in with a node's start, and by no command."""
 
@@ -93,8 +95,19 @@ async def begin_settings(database: Database, given: Given, config: Config) -> tu
     """Return the settings that a node starts with, secrets in place, and their version.
 
     A file wins over what was applied, and becomes a version of its own; without one, what was
-    applied last holds.
+    applied last holds. Nodes may start together.
     """
+    for _ in range(STARTS_TOGETHER_MAX):
+        try:
+            return await _begin(database, given, config)
+        except Rejected as rejected:
+            if rejected.code != "settings_changed":
+                raise
+    return await _begin(database, given, config)
+
+
+async def _begin(database: Database, given: Given, config: Config) -> tuple[Config, int]:
+    """As `begin_settings`; raises Rejected when another node was faster with another version."""
     held: Applied | None = await fetch_settings(database)
     if given.tree is None:
         if held is None:

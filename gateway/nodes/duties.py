@@ -69,14 +69,22 @@ class Sender(Protocol):
 class SentByOne:
     """A sender that there is while this node has its duty; a `Sender` itself."""
 
-    def __init__(self, name: str, make: Callable[[], Sender], holds: Owns = owns_all) -> None:
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[], Sender],
+        holds: Owns = owns_all,
+        ring: Callable[[str], None] = lambda name: None,
+    ) -> None:
         """`holds` says whether the lease was taken and not given up: a database that is away for
-        a while is no reason to forget what was sent and is not recorded yet. Raises what `make`
-        raises: wrong settings are told at the start, whoever has the duty then."""
+        a while is no reason to forget what was sent and is not recorded yet. `ring` wakes whoever
+        has the duty at another node. Raises what `make` raises: wrong settings are told at the
+        start, whoever has the duty then."""
         self._name = name
         self._make = make
         self._next: Sender | None = make()
         self._holds = holds
+        self._ring = ring
         self._sender: Sender | None = None
         self._stopping = False
         self._stop_timeout_s = HAND_OVER_S
@@ -89,7 +97,14 @@ class SentByOne:
         return self._sender is not None
 
     def wake(self) -> None:
-        """Say that there is something to send. Elsewhere it is found by the sender's own look."""
+        """Say that there is something to send, here or elsewhere."""
+        if self._sender is not None:
+            self._sender.wake()
+        else:
+            self._ring(self._name)
+
+    def wake_here(self) -> None:
+        """Take it from another node that there is something to send."""
         if self._sender is not None:
             self._sender.wake()
 

@@ -51,7 +51,7 @@ USE_CASE_ROOMS = {
     "live": {"binds", "carriers", "settings", "watch"},
     "nodes": {
         *("arrivals", "claim", "duties", "elsewhere", "errands", "holdings", "keeper"),
-        *("receivers", "shares", "sight"),
+        *("bell", "receivers", "shares", "sight"),
     },
     "peers": set(),
 }

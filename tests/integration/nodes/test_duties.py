@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 
 from gateway.nodes import duties
-from gateway.nodes.duties import WEBHOOKS, SentByOne, repeat_while_owned
+from gateway.nodes.bell import Bell
+from gateway.nodes.duties import EMAILS, WEBHOOKS, SentByOne, repeat_while_owned
+from gateway.nodes.keeper import Keeper
+from gateway.store.postgres import Database
 
 TIMEOUT_S = 20.0
 
@@ -59,6 +63,35 @@ async def test_a_sender_begins_and_ends_with_its_duty() -> None:
     assert said == ["runs", "woken", "has given back"] * 2
     await sender.stop(1.0)
     await running
+
+
+async def test_what_there_is_to_send_is_told_to_whoever_sends() -> None:
+    rung: list[str] = []
+    sender = SentByOne(WEBHOOKS, lambda: Noted([]), lambda name: False, rung.append)
+    sender.wake()
+    sender.wake_here()
+    assert rung == [WEBHOOKS]
+
+
+async def test_a_bell_rings_at_other_nodes_and_at_none_while_alone(
+    database: Database,
+    make_keeper: Callable[[], Awaitable[Keeper]],
+    keeping: Callable[[Keeper], AbstractAsyncContextManager[None]],
+) -> None:
+    first, second = await make_keeper(), await make_keeper()
+    rings, hears = Bell(database, first), Bell(database, second)
+    heard: list[str] = []
+    hears.join(WEBHOOKS, lambda: heard.append(WEBHOOKS))
+    rings.ring(WEBHOOKS)  # nobody was seen yet
+    run = asyncio.create_task(rings.run())
+    async with keeping(first), keeping(second):
+        await until(lambda: not first.alone)
+        assert heard == []
+        rings.ring(EMAILS)
+        rings.ring(WEBHOOKS)
+        await until(lambda: bool(heard))
+    run.cancel()
+    assert heard == [WEBHOOKS]
 
 
 async def test_a_stop_ends_what_is_under_way_first() -> None:
