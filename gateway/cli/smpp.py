@@ -45,6 +45,7 @@ def smpp() -> None:
 @click.option("--system-id", help="What it calls itself, up to 15 characters; the name at first.")
 @click.option(
     "--password",
+    metavar="-",
     help="- reads it from standard input, or asks. At first, one is made and shown once.",
 )
 @click.option("--new-password", is_flag=True, help="Make a new password and show it once.")
@@ -107,8 +108,8 @@ def set_smpp(
     given = {option: value for option, value in settings.items() if value is not None}
     if networks:
         given["networks"] = _read_networks(networks)
-    if password == "-":  # noqa: S105 (what stands for one)
-        password = _read_password()
+    if password is not None:
+        password = _read_password(password)
 
     async def work(database: Database) -> tuple[SmppAccount, str]:
         account = (await get_account(database, name)).account
@@ -220,7 +221,12 @@ def _read_networks(named: tuple[str, ...]) -> list[str]:
     return []
 
 
-def _read_password() -> str:
+def _read_password(said: str) -> str:
+    if said != "-":
+        raise click.UsageError(
+            "everybody on this machine sees the words of a command, and the shell keeps them:"
+            " --password - reads it from standard input, or asks"
+        )
     if sys.stdin.isatty():
         asked: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
         return asked

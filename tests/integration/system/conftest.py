@@ -117,8 +117,8 @@ class World:
         )
         self.key = json.loads(made)["key"]
 
-    async def run(self, *words: str, expect: int = 0) -> str:
-        """Run a `gateway` command and return what it printed."""
+    async def run(self, *words: str, expect: int = 0, said: str = "") -> str:
+        """Run a `gateway` command, with what is said to it, and return what it printed."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -126,11 +126,12 @@ class World:
             "--config",
             str(self.config),
             *words,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=self._environment(),
         )
-        out, err = await asyncio.wait_for(process.communicate(), 120)
+        out, err = await asyncio.wait_for(process.communicate(said.encode()), 120)
         assert process.returncode == expect, f"{words}: {out.decode()}{err.decode()}"
         return out.decode()
 

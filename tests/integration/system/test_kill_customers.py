@@ -128,7 +128,8 @@ async def test_a_kill_loses_no_answered_submission_and_no_receipt(world: Any) ->
     await world.start_smsc()
     await world.make_account()
     await world.run(
-        *("account", "smpp", "set", "shop", "--password", "secret", "--window", str(WINDOW))
+        *("account", "smpp", "set", "shop", "--password", "-", "--window", str(WINDOW)),
+        said="secret\n",
     )
     await world.start_gateway()
     book = Book()

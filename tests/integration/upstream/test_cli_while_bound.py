@@ -27,7 +27,7 @@ async def change(
 
     async def change(*arguments: str) -> str:
         words = ["account", "smpp", *arguments]
-        result = await asyncio.to_thread(CliRunner().invoke, cli, words)
+        result = await asyncio.to_thread(CliRunner().invoke, cli, words, input="another\n")
         assert result.exit_code == 0, result.output
         return result.stdout
 
@@ -49,7 +49,7 @@ async def bind_when_known(running: Any, **credentials: str) -> Any:
 @pytest.mark.parametrize(
     ("arguments", "now"),
     [
-        (("--password", "another"), {"password": "another"}),
+        (("--password", "-"), {"password": "another"}),
         (("--system-id", "store"), {"system_id": "store"}),
         (("--network", "192.0.2.0/24"), None),
     ],

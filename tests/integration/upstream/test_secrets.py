@@ -10,6 +10,8 @@ import asyncio
 import io
 import json
 import logging
+import os
+import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -108,6 +111,9 @@ async def test_no_secret_number_or_text_is_said_again(
     base = f"http://127.0.0.1:{running.gateway.port}"
     heard = [await fetch(f"{base}{path}") for path in ("/openapi.json", "/docs")]
 
+    statements_seen: set[str] = set()
+    watching = asyncio.create_task(_watch_statements(database, statements_seen))
+
     # It goes well …
     message = {"to": f"+{NUMBER}", "from": "Shop", "text": TEXT}
     right = {"Authorization": f"Bearer {key}"}
@@ -129,6 +135,7 @@ async def test_no_secret_number_or_text_is_said_again(
     running.gateway.parts.intake.accept = None  # what is called next raises TypeError
     await call(f"{base}/v1/messages", json=message, headers=right)
     heard.append(await fetch(f"{base}/metrics"))
+    watching.cancel()
     await running.stop()
 
     config = running.gateway.config
@@ -136,18 +143,12 @@ async def test_no_secret_number_or_text_is_said_again(
     heard.append(_raise_about(config))
     file = tmp_path / "gateway.toml"
     file.write_text(format_toml(confidential))
-    for words in (
-        ["config", "check"],
-        ["config", "print"],
-        ["config", "print", "--json"],
-        ["account", "list"],
-        ["account", "list", "--json"],
-        ["account", "key", "list", "shop"],
-        ["account", "smpp", "list"],
-        ["carrier", "list", "--json"],
-        ["--debug", "message", "list", "--account", "nobody"],
-    ):
-        heard.append(await _run([*words, "--config", str(file)]))
+    for words in reading_commands():
+        for form in ([], ["--json"]):
+            heard.append(await _run(["--debug", *words, *form, "--config", str(file)]))
+    heard.append(
+        await _run(["--debug", "message", "list", "--account", "nobody", "--config", str(file)])
+    )
     file.write_text(format_toml(confidential | {"carriers": []}))
     heard.append(await _run(["--debug", "config", "check", "--config", str(file)]))
 
@@ -158,11 +159,110 @@ async def test_no_secret_number_or_text_is_said_again(
         *(key, key.rpartition("_")[2], CARRIER_PASSWORD, MAIL_PASSWORD, DATABASE_PASSWORD),
         *(CUSTOMER_PASSWORD, WEBHOOK_SECRET, GUESSED_PASSWORD, GUESSED_KEY),
     )
-    everything = [logged, *heard]
+    statements = "\n".join(statements_seen)
+    everything = [logged, statements, *heard]
+    assert "$1" in statements
     assert [
         (word, _around(word, text)) for text in everything for word in secrets if word in text
     ] == []
-    assert [(word, _around(word, logged)) for word in PEOPLE if word in logged] == []
+    for text in (logged, statements):
+        assert [(word, _around(word, text)) for word in PEOPLE if word in text] == []
+
+
+CHANGING = {
+    *("account create", "account update", "account topup", "account key create"),
+    *("account key rotate", "account key revoke", "account smpp set", "account smpp remove"),
+    *("account fallback set", "account fallback remove", "account webhook rotate"),
+    *("account webhook finish", "apply", "carrier drain", "carrier resume", "migrate"),
+    *("number add", "number remove", "operator import", "operator port", "privacy erase"),
+    *("receipts rematch", "webhook replay", "email test", "demo", "serve", "simulate"),
+}
+"""Commands that change something, or run until they are stopped; all others only tell."""
+GIVEN = {"name": "shop", "account": "shop", "id": "382745719976497152", "number": "447400000001"}
+GIVEN |= {"to": "447400000001"}
+
+
+def reading_commands() -> Iterator[list[str]]:
+    """Yield every command that only tells, with what it asks for."""
+    for path, command in walk_commands(cli):
+        if " ".join(path) in CHANGING:
+            continue
+        words = list(path)
+        for parameter in command.params:
+            if parameter.required:
+                assert parameter.name in GIVEN, f"say in GIVEN what {path} gets, or in CHANGING"
+                option = [] if isinstance(parameter, click.Argument) else [parameter.opts[0]]
+                words += [*option, GIVEN[parameter.name]]
+        yield words
+
+
+def walk_commands(
+    command: click.Command, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    for name, inner in command.commands.items():
+        yield from walk_commands(inner, (*path, name))
+
+
+def test_the_commands_that_change_something_are_all_there() -> None:
+    assert {" ".join(path) for path, _ in walk_commands(cli)} >= CHANGING
+
+
+async def test_no_process_of_a_gateway_shows_a_secret_in_its_arguments(
+    confidential: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PASSWORD_OF_MAIL", MAIL_PASSWORD)
+    secret = tmp_path / "password"
+    secret.write_text(CARRIER_PASSWORD)
+    confidential["email"]["password"] = "env:PASSWORD_OF_MAIL"
+    confidential["carrier"][0]["password"] = f"file:{secret}"
+    file = tmp_path / "gateway.toml"
+    file.write_text(format_toml(confidential))
+    words = ("-m", "gateway", "--config", str(file), "serve")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, *words),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={name: value for name, value in os.environ.items() if name != "DATABASE_URL"},
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            while b"Ctrl-C" not in await process.stdout.readline():
+                pass
+        shown = b"\n".join(
+            path.read_bytes()
+            for pid in _family(process.pid)
+            for path in (Path(f"/proc/{pid}/cmdline"), Path(f"/proc/{pid}/comm"))
+        )
+    finally:
+        process.terminate()
+        said = b"".join(await process.communicate())
+    assert b"gateway" in shown
+    for word in (MAIL_PASSWORD, CARRIER_PASSWORD, DATABASE_PASSWORD):
+        assert word.encode() not in shown + said
+
+
+def _family(pid: int) -> list[int]:
+    """Return a process and all that it has started."""
+    children = [
+        int(child)
+        for path in Path(f"/proc/{pid}/task").glob("*/children")
+        for child in path.read_text().split()
+    ]
+    return [pid, *(each for child in children for each in _family(child))]
+
+
+async def _watch_statements(database: Database, seen: set[str]) -> None:
+    """Note what the database shows of everybody's statements, for as long as this is not ended."""
+    async with database.acquire() as connection:
+        while True:
+            rows = await connection.fetch("SELECT query FROM pg_stat_activity")
+            seen.update(row["query"] for row in rows)
+            await asyncio.sleep(0.002)
 
 
 async def _run(words: list[str]) -> str:
