@@ -174,9 +174,12 @@ class Housekeeper:
         await self._let_go_elsewhere(())
         seen_to = await self._maintenance.load_sweep_mark(SWEEP_MARK)
         while True:
+            now = min(now, self._clock.after(timeout_s))
             swept = await self._maintenance.find_unanswered(
                 now, timeout_s, SWEEP_MESSAGES_MAX, seen_to
             )
+            if self._clock.after(timeout_s) < now:
+                return  # the clock was set back meanwhile: some of it may be of just now
             if swept.found:
                 await self._let_go_elsewhere([each.message_id for each in swept.found])
             for unanswered in swept.found:
@@ -196,8 +199,9 @@ class Housekeeper:
             await self._elsewhere.let_go(message_ids)
 
     def _give_up(self, unanswered: Unanswered, wall: float) -> None:
-        # Parts that memory knows share one list; a receipt that comes later finds it as it is.
-        states = self._book.references.find_states(unanswered.message_id) or unanswered.states
+        states = self._states_of(unanswered)
+        if Status.SUBMITTED not in states:
+            return  # its receipt has come since the store was asked, and was told of
         for index, state in enumerate(states):
             if state is not Status.SUBMITTED:
                 continue
@@ -221,3 +225,14 @@ class Housekeeper:
             self._book.tell(
                 unanswered.account_id, unanswered.message_id, party, status, "no receipt", wall
             )
+
+    def _states_of(self, unanswered: Unanswered) -> list[Status]:
+        """Return what memory knows of a message's segments, as a receipt that comes later finds it;
+        what the store knew where memory has forgotten."""
+        references = self._book.references
+        for carrier_id, name in zip(unanswered.carriers, unanswered.names, strict=True):
+            if carrier_id is not None and name is not None:
+                known = references.find((carrier_id, name))
+                if known is not None and known.message_id == unanswered.message_id:
+                    return known.states
+        return references.find_states(unanswered.message_id) or unanswered.states

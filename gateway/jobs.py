@@ -7,6 +7,7 @@ changes the state of a segment that has not got its receipt, and who says that a
 
 from __future__ import annotations
 
+import math
 from bisect import insort
 from collections.abc import Callable, Iterable, Sequence
 
@@ -21,6 +22,7 @@ NOT_TAKEN = "not taken"
 """The error of a RETRY that counts as no attempt: the carrier was throttling, or no bind could
 send it. Written only where the policy is "hold": it takes back what LEAVING said."""
 PART_FAILED = "another part failed"
+_WAITING = (EventKind.LEAVING, EventKind.RETRY)
 
 
 class Job(msgspec.Struct, eq=False):
@@ -40,6 +42,8 @@ class Job(msgspec.Struct, eq=False):
     in_flight: int = 0
     attempts: dict[int, int] = {}
     """By index: submissions of a segment that failed on the present carrier."""
+    waited_at: float = 0.0
+    """The time of its last LEAVING or RETRY: what came last is read from the events' times."""
     not_before: float = 0.0
     """Monotonic; a retry that is put off does not leave earlier."""
     tried: tuple[CarrierId, ...] = ()
@@ -157,6 +161,8 @@ def rebuild_job(message: Message, events: Iterable[Event]) -> Job:
         job.states[index] = settle_segment(job.states[index], event.segment_status)
         if event.carrier_id is not None and event.carrier_id != job.carrier_id:
             job.move_to(event.carrier_id)
+        if event.kind in _WAITING:
+            job.waited_at = max(job.waited_at, event.at)
         if event.kind is EventKind.LEAVING:
             leaving.add(index)
         elif event.kind is EventKind.RETRY:
@@ -188,6 +194,8 @@ class Journal:
     def submitted(self, submission: Submission, carrier_message_id: str, wall: float) -> None:
         """Record that the carrier took what was submitted; the last event may close."""
         job, indexes = submission.job, submission.indexes
+        if wall <= job.waited_at:  # the clock was put back since
+            wall = math.nextafter(job.waited_at, math.inf)
         done = not (job.in_flight or job.unsent)
         job.closed = job.closed or done
         cost_micros = None
@@ -220,8 +228,12 @@ class Journal:
         code: int | None = None,
         error: str | None = None,
     ) -> None:
-        """Record an event that leaves what was submitted as it was: waiting."""
+        """Record an event that leaves what was submitted as it was: waiting.
+
+        It is later than the job's last such event, though the clock may have been put back.
+        """
         job = submission.job
+        wall = job.waited_at = max(wall, math.nextafter(job.waited_at, math.inf))
         for index in submission.indexes:
             self._record(
                 Event(

@@ -16,6 +16,7 @@ from typing import Any, Final
 import psutil
 
 from bench.chaos.clocked import AHEAD_S
+from bench.chaos.customer import Journal
 from bench.peers.processes import CannotRun, find_free_ports
 from gateway.demo.children import Child
 from gateway.errors import ConfigError
@@ -70,7 +71,7 @@ delay = 0.3
 
 
 class World:
-    """One gateway, its PostgreSQL, one simulated carrier."""
+    """One gateway, its PostgreSQL, one simulated carrier, one customer."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -83,12 +84,17 @@ class World:
         self._clock = folder / "clock"
         self.move_clock(0.0)
         self._postgres: EmbeddedPostgres | None = None
-        self.http_port, self.carrier_port, self._control_port = find_free_ports(3)
+        ports = find_free_ports(4)
+        self.http_port, self.carrier_port, self._control_port, self.webhook_port = ports
         self._settings = folder / "gateway.toml"
         self._script = folder / "carrier.toml"
         self._script.write_text(CARRIER_SCRIPT)
         self._gateway: Child | None = None
         self._carrier: Child | None = None
+        self._customer: Child | None = None
+        self._receiver: Child | None = None
+        self._journals = folder / "customer.journal", folder / "receiver.journal"
+        self._submitting: tuple[str, str, float] | None = None
         self._lives = 0
 
     @property
@@ -136,6 +142,32 @@ class World:
     async def kill_carrier(self) -> None:
         await asyncio.to_thread(_kill, self._carrier)
         await self.start_carrier()
+
+    async def start_receiver(self) -> None:
+        self._receiver = await asyncio.to_thread(self._spawn_receiver)
+
+    async def start_customer(self, url: str, key: str, rate_per_s: float) -> None:
+        """Have the customer submit at a steady rate, until `stop_customer`."""
+        self._submitting = url, key, rate_per_s
+        self._customer = await asyncio.to_thread(self._spawn_customer)
+
+    async def stop_customer(self, timeout_s: float) -> None:
+        """Return once all that it began is accepted."""
+        assert self._customer is not None, "started"
+        await asyncio.to_thread(self._customer.stop, timeout_s)
+        self._customer = None
+
+    async def kill_receiver(self) -> None:
+        await asyncio.to_thread(_kill, self._receiver)
+        await self.start_receiver()
+
+    async def kill_customer(self) -> None:
+        await asyncio.to_thread(_kill, self._customer)
+        self._customer = await asyncio.to_thread(self._spawn_customer)
+
+    def read_journal(self) -> Journal:
+        """Return what the customer has written down by now."""
+        return Journal.read(*self._journals)
 
     async def kill_database(self) -> None:
         """Kill PostgreSQL's first process, and start it again."""
@@ -198,15 +230,16 @@ class World:
         status = 0
         if self._gateway is not None:
             status = await asyncio.to_thread(self._gateway.stop)
-        if self._carrier is not None:
-            await asyncio.to_thread(self._carrier.end)
+        for child in (self._carrier, self._receiver):
+            if child is not None:
+                await asyncio.to_thread(child.end)
         if self._postgres is not None:
             await asyncio.to_thread(self._postgres.stop)
         return status
 
     def abandon(self) -> None:
         """Leave nothing running, whatever happened."""
-        for child in (self._gateway, self._carrier):
+        for child in (self._customer, self._gateway, self._carrier, self._receiver):
             if child is not None:
                 child.end()
         if self._postgres is not None:
@@ -235,6 +268,24 @@ class World:
         log = self.folder / "carrier.log"
         carrier = Child("bench.smsc", *words, "--script", str(self._script), stderr=log)
         return _await_line(carrier, lambda line: line.startswith("{"), log)
+
+    def _spawn_receiver(self) -> Child:
+        words = ("hear", "--port", str(self.webhook_port), "--journal", str(self._journals[1]))
+        log = self.folder / "receiver.log"
+        receiver = Child("bench.chaos.customer", *words, stderr=log)
+        return _await_line(receiver, lambda line: line == "hearing", log)
+
+    def _spawn_customer(self) -> Child:
+        assert self._submitting is not None, "started"
+        url, key, rate_per_s = self._submitting
+        words = ("submit", "--url", url, "--rate", str(rate_per_s))
+        log = self.folder / "customer.log"
+        customer = Child(
+            *("bench.chaos.customer", *words, "--journal", str(self._journals[0])),
+            stderr=log,
+            environment=os.environ | {"CHAOS_KEY": key},
+        )
+        return _await_line(customer, lambda line: line == "submitting", log)
 
     def _command(self, words: tuple[str, ...]) -> Any:
         command = ("gateway", "--config", str(self._settings), *words, "--json")

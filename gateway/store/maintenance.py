@@ -68,6 +68,8 @@ class Unanswered(msgspec.Struct, frozen=True):
     """One a segment; those that are SUBMITTED have no receipt."""
     carriers: list[CarrierId | None]
     """Who took each segment."""
+    names: list[str | None]
+    """By which id."""
     party: Party
 
 
@@ -248,16 +250,19 @@ def _unanswered(rows: list[Row]) -> Unanswered:
     first = rows[0]
     states = [Status.ACCEPTED] * first["segments"]
     carriers: list[CarrierId | None] = [None] * first["segments"]
+    names: list[str | None] = [None] * first["segments"]
     for row in rows:
         index = row["segment"] - 1
         states[index] = settle_segment(states[index], Status(row["segment_status"]))
         if states[index] is Status.SUBMITTED and row["carrier_id"] is not None:
             carriers[index] = CarrierId(row["carrier_id"])
+            names[index] = row["carrier_message_id"] or names[index]
     return Unanswered(
         MessageId(first["id"]),
         AccountId(first["account_id"]),
         states,
         carriers,
+        names,
         Party(
             first["sender"],
             first["recipient"],

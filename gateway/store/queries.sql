@@ -404,7 +404,8 @@ LEFT JOIN (
 
 -- name: fetch_unanswered
 SELECT m.account_id, m.id, m.sender, m.recipient, m.client_ref, m.tag, m.callback_url, m.segments,
-       m.registered_delivery, m.group_id, m.tlvs, e.segment, e.segment_status, e.at, e.kind, e.carrier_id
+       m.registered_delivery, m.group_id, m.tlvs, e.segment, e.segment_status, e.at, e.kind,
+       e.carrier_id, e.carrier_message_id
 FROM unnest($1::int[], $2::bigint[]) AS k(account_id, id)
 JOIN messages m ON m.account_id = k.account_id AND m.id = k.id
 JOIN events e ON e.account_id = k.account_id AND e.message_id = k.id
@@ -427,16 +428,18 @@ SELECT seen_to FROM sweep_marks WHERE name = $1
 -- ── The clock (stretches.py) ────────────────────────────────────────────────────────────────
 
 -- name: load_clock_stretches
-SELECT begun_s, seen_s, ahead_s, noted_s FROM clock_stretches WHERE node = $1 ORDER BY begun_s
+SELECT begun_s, seen_s, ahead_s, noted_s FROM clock_stretches
+WHERE node = (SELECT node FROM clock_stretches ORDER BY kept_at DESC LIMIT 1) ORDER BY begun_s
 
 -- name: save_clock_stretches
--- All that is still known; what began before it is forgotten.
+-- All that is still known; anything else that was is forgotten.
 WITH forgotten AS (
-    DELETE FROM clock_stretches WHERE node = $1 AND begun_s < ($2::float8[])[1]
+    DELETE FROM clock_stretches WHERE node = $1 AND begun_s <> ALL ($2::float8[])
 )
-INSERT INTO clock_stretches
+INSERT INTO clock_stretches (node, begun_s, seen_s, ahead_s, noted_s)
 SELECT $1, s.*, $5 FROM unnest($2::float8[], $3::float8[], $4::float8[]) s
-ON CONFLICT (node, begun_s) DO UPDATE SET noted_s = excluded.noted_s
+ON CONFLICT (node, begun_s) DO UPDATE SET noted_s = excluded.noted_s, seen_s = excluded.seen_s,
+    ahead_s = excluded.ahead_s, kept_at = now()
 
 -- ── Outbox (outbox.py) ──────────────────────────────────────────────────────────────────────
 

@@ -1,4 +1,4 @@
-"""What a node knows of its clock, kept over restarts (`gateway/passed.py`)."""
+"""What nodes know of their clocks, kept over restarts (`gateway/passed.py`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ _SAVE = query("save_clock_stretches")
 
 
 class StretchStore:
-    """One node's rows."""
+    """One node's rows, and at a start those of the node that ran last: time in which any of them
+    ran has passed, and their clocks agree."""
 
     def __init__(self, database: Database, node: int) -> None:
         self._database = database
@@ -23,7 +24,7 @@ class StretchStore:
     async def load(self) -> tuple[float, list[Stretch]]:
         """Return what the odometer showed last, and the stretches in order; none at first."""
         async with self._database.acquire() as connection:
-            rows = await connection.fetch(_LOAD, self._node)
+            rows = await connection.fetch(_LOAD)
         stretches = [Stretch(row["begun_s"], row["seen_s"], row["ahead_s"]) for row in rows]
         return max((row["noted_s"] for row in rows), default=0.0), stretches
 

@@ -33,9 +33,17 @@ async def test_what_is_kept_comes_back_and_what_is_forgotten_goes(store: Stretch
     assert await store.load() == (2_060.0, stretches[1:])
 
 
-async def test_each_node_has_its_own(database: Database, store: StretchStore) -> None:
-    await store.save(*lived(100.0, 0.0))
-    assert await StretchStore(database, 4).load() == (0.0, [])
+async def test_a_node_goes_on_from_what_the_one_knew_that_ran_last(
+    database: Database, store: StretchStore
+) -> None:
+    other = StretchStore(database, 4)
+    await other.save(*lived(50.0, 0.0))
+    seconds, stretches = lived(100.0, 0.0)
+    await store.save(seconds, stretches)
+    assert await other.load() == (seconds, stretches)
+    later = [*stretches, Stretch(100.0, 100.0, 7.0)]
+    await other.save(160.0, later)
+    assert await store.load() == (160.0, later)
 
 
 async def test_a_clock_that_was_never_set_says_the_time_of_day(store: StretchStore) -> None:

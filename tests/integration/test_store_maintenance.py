@@ -171,6 +171,7 @@ async def test_what_is_known_of_each_segment_and_of_its_sender_is_told(
             status=Status.SUBMITTED,
             closes=segment == 3,
             carrier_id=4,
+            carrier_message_id=f"id-{segment}",
             at=NOW - 100 + segment,
         )
     await put_event(
@@ -188,6 +189,7 @@ async def test_what_is_known_of_each_segment_and_of_its_sender_is_told(
     assert found.account_id == account.id
     assert found.states == [Status.SUBMITTED, Status.DELIVERED, Status.SUBMITTED]
     assert found.carriers == [4, 4, 4]
+    assert found.names == ["id-1", "id-2", "id-3"]
     assert (found.party.client_ref, found.party.callback_url) == ("order-7", "https://x")
     assert (found.party.segments, found.party.tag) == (3, "")
 

@@ -47,6 +47,8 @@ class Carrier:
         self._sessions: list[Session] = []
         self.sent: list[tuple[float, MessageId, int]] = []
         """Every submission that the gateway made: when, and which segment."""
+        self.sent_at: list[float] = []
+        """The gateway's time of day then."""
         self.taken: dict[str, list[tuple[MessageId, int]]] = {}
         """By the carrier's id: the segment that it took, or all of those that came in one PDU."""
         self.final: dict[str, Status] = {}
@@ -119,6 +121,7 @@ class Carrier:
         assert not submission.rest or self.whole
         assert not self.whole or len(submission.indexes) == submission.job.message.segments
         self.sent += [(self._world.now, message_id, each) for each in submission.indexes]
+        self.sent_at += [self._world.wall] * len(submission.indexes)
         self._world.start(self._serve(session, submission))
 
     def _serve(self, session: Session, submission: Submission) -> Process:

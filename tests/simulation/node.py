@@ -16,10 +16,11 @@ from gateway.ceilings import CarrierDestinations, Ceiling
 from gateway.dispatch import Canceled, Dispatcher, NotHere
 from gateway.fleet import Fleet
 from gateway.ids import IdGenerator
-from gateway.jobs import Submission
-from gateway.lifecycle import EventKind, Status
+from gateway.jobs import Job, Submission
+from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
 from gateway.model import AccountId, CarrierId, Lane, Message, MessageId, Micros
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt
+from gateway.passed import PassedTime
 from gateway.receipts import ArrivedReceipt, Found, ReceiptBook
 from gateway.references import Key, Reference
 from gateway.refunds import Refunds
@@ -37,7 +38,7 @@ from tests.simulation.limits import (
     SEGMENT_MICROS,
     SEGMENTS_MAX,
 )
-from tests.simulation.store import PAGE_MAX, Batch, party_of
+from tests.simulation.store import PAGE_MAX, Batch, key_of, party_of
 
 if TYPE_CHECKING:
     from tests.simulation.carrier import Session
@@ -54,6 +55,9 @@ FEED_S = 0.4
 DUE_CHECK_S = 1.0
 DUE_AHEAD_S = 3.0
 DUE_HELD_MAX = 4
+SWEEP_S = 3.0
+RECEIPT_TIMEOUT_S = 15.0
+PARKED_S = 20.0
 
 
 class Node:
@@ -84,15 +88,20 @@ class Node:
             self.fleet.drain(carrier_id, "by hand", world.now, world.wall)
         self._changing: set[CarrierId] = set()
         in_flight_max = world.plan.carriers * world.plan.binds * world.plan.window
+        self.refunds = Refunds(REFUND_RULES, self.refund)
         self.book = ReceiptBook(
             self,
             # Half of them has to outlast what is not committed, submissions and receipts.
             references_max=2 * (in_flight_max + RECEIPTS_MAX),
             wants_notice=lambda account_id: True,
-            on_ended=Refunds(REFUND_RULES, self.refund).ended,
+            on_ended=self.refunds.ended,
         )
+        self._passed = PassedTime(world.now, world.wall, *self._store.clock)
+        self._keep_clock()
         self._recover()
-        for process in (self._take_in(), self._write(), self._feed(), self._watch()):
+        for process in (
+            *(self._take_in(), self._write(), self._feed(), self._watch(), self._sweep()),
+        ):
             world.start(process, life)
         self._binding: dict[CarrierId, Life] = {}
         for carrier_id in configured:
@@ -203,6 +212,8 @@ class Node:
 
     def record(self, event: Event) -> None:
         self._world.seen[event.kind.wire] += 1
+        if event.kind is EventKind.SUBMITTED:
+            self._world.submitted[event.message_id, event.segment] = self._world.now
         self._batch.events.append(event)
         self._world.ring(self._recorded)
 
@@ -526,15 +537,102 @@ class Node:
     def delivered(
         self, carrier_id: CarrierId, name: str, status: Status, acknowledge: Acknowledge
     ) -> None:
-        key = (carrier_id, name)
-        self.book.arrived(ArrivedReceipt(key, status, None, "", self._world.wall, acknowledge))
+        key, wall = (carrier_id, name), self._world.wall
+        self._world.arrived[key, wall] = self._world.now
+        self.book.arrived(ArrivedReceipt(key, status, None, "", wall, acknowledge))
         self._world.ring(self._recorded)
 
     def _watch(self) -> Process:
         while True:
             self.dispatcher.fail_over(self._world.now)
             self.dispatcher.expire(self._world.wall)
+            self.look_at_clock()
             yield 1.0
+
+    # ── the housekeeper ──────────────────────────────────────────────────────────────────────
+
+    def look_at_clock(self) -> None:
+        if self._passed.note(self._world.now, self._world.wall):
+            self._keep_clock()
+
+    def _keep_clock(self) -> None:
+        self._store.clock = self._passed.noted_s, list(self._passed.stretches)
+
+    def _before(self, seconds: float) -> float:
+        self.look_at_clock()
+        return self._passed.before(seconds)
+
+    def _sweep(self) -> Process:
+        """Give up receipts without a submission, and submissions without a receipt."""
+        while True:
+            yield SWEEP_S
+            self.look_at_clock()
+            self._keep_clock()
+            before = self._before(PARKED_S)
+            for receipt in self._store.give_up_parked(before):
+                since = self._world.arrived[key_of(receipt), receipt.received_at]
+                self._note_given_up("parked receipt", since, PARKED_S)
+            self.book.forget_parked(before)
+            before = self._before(RECEIPT_TIMEOUT_S)
+            flushed: list[bool] = []
+            self.after_commit(flushed.append)
+            while not flushed:
+                yield 0.05
+            before = min(before, self._before(RECEIPT_TIMEOUT_S))
+            yield self._trip()
+            found = self._store.find_unanswered(before)
+            jobs = [self._store.job(message_id) for message_id in found]
+            yield self._trip()
+            if self._before(RECEIPT_TIMEOUT_S) >= before:
+                for job in jobs:
+                    self._give_up(job)
+
+    def _give_up(self, job: Job) -> None:
+        message = job.message
+        states = self._states_of(job)
+        if Status.SUBMITTED not in states:
+            return
+        for index, state in enumerate(states):
+            if state is not Status.SUBMITTED:
+                continue
+            since = self._world.submitted[message.id, index + 1]
+            self._note_given_up("receipt", since, RECEIPT_TIMEOUT_S)
+            states[index] = settle_segment(state, Status.UNKNOWN)
+            event = Event(
+                message.id,
+                message.account_id,
+                self._world.wall,
+                EventKind.NO_RECEIPT,
+                index + 1,
+                states[index],
+                aggregate(states),
+                False,
+                job.carrier_id,
+            )
+            self.record(event)
+            self.refunds.ended(event)
+        status = aggregate(states)
+        if status.final:
+            party, wall = party_of(message), self._world.wall
+            self.book.tell(message.account_id, message.id, party, status, "no receipt", wall)
+
+    def _states_of(self, job: Job) -> list[Status]:
+        """Return what memory knows of a message's segments, what the store does otherwise."""
+        taken = [
+            event
+            for event in self._store.events[job.message.id]
+            if event.kind is EventKind.SUBMITTED and event.carrier_message_id is not None
+        ]
+        for event in taken:
+            assert event.carrier_id is not None and event.carrier_message_id is not None
+            known = self.book.references.find((event.carrier_id, event.carrier_message_id))
+            if known is not None:
+                return known.states
+        return self.book.references.find_states(job.message.id) or job.states
+
+    def _note_given_up(self, what: str, since: float, wait_s: float) -> None:
+        self._world.seen[f"{what} given up"] += 1
+        self._world.given_up.append((what, self._world.now - since - wait_s))
 
     def pump(self) -> None:
         """Send what can be sent. Asked after every step, it looks only where it is told to."""

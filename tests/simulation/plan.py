@@ -51,6 +51,8 @@ class Plan:
     late_announcements: float = 0.0
     """Commits that take a while to become known, because their connection broke."""
 
+    clock_sets_per_s: float = 0.0
+    """How often somebody sets the gateway's time of day, ahead or back."""
     asked_again: float = 0.0
     """Look-ups at which an operator has asked for all parked receipts to be tried again."""
 
@@ -91,4 +93,5 @@ class Plan:
             slow=sometimes(0.2),
             late_announcements=sometimes(0.2),
             asked_again=sometimes(0.5),
+            clock_sets_per_s=sometimes(0.2),
         )

@@ -9,6 +9,7 @@ from gateway.jobs import Job, rebuild_job
 from gateway.lifecycle import EventKind
 from gateway.model import AccountId, CarrierId, Lane, Message, MessageId
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt, Party
+from gateway.passed import Stretch
 from gateway.receipts import Found
 from gateway.references import Key
 from gateway.shelves import Progress, Shelf, Wanted
@@ -42,6 +43,10 @@ class Store:
         self.refunded: set[tuple[MessageId, int]] = set()
         self.notices: list[Notice] = []
         self.parked: list[ParkedReceipt] = []
+        self.unmatched: list[ParkedReceipt] = []
+        """Those of the parked that were given up."""
+        self.clock: tuple[float, list[Stretch]] = (0.0, [])
+        """What a node knew of its clock."""
         self.marks: dict[tuple[CarrierId, Lane], int] = {}
 
     @property
@@ -70,6 +75,22 @@ class Store:
                 self.events[refund.message_id].append(refund)
         self.notices += batch.notices
         self.parked = [p for p in self.parked if p not in batch.unparked] + batch.parked
+
+    def give_up_parked(self, before: float) -> list[ParkedReceipt]:
+        """Set aside what has waited for its submission since `before` or longer."""
+        late = [receipt for receipt in self.parked if receipt.received_at < before]
+        late = [receipt for receipt in late if receipt not in self.unmatched]
+        self.unmatched += late
+        return late
+
+    def find_unanswered(self, before: float) -> list[MessageId]:
+        """Return what was closed at `before` or earlier and has no final status."""
+        return [
+            message_id
+            for message_id, events in self.events.items()
+            if any(event.closes and event.at < before for event in events)
+            and not any(event.status.final for event in events)
+        ]
 
     def history(self, message_id: MessageId) -> list[Event]:
         """Return a message's events as the queries order them."""

@@ -17,6 +17,7 @@ from gateway.dispatch import Dispatcher
 from gateway.lifecycle import EventKind, Status
 from gateway.model import CarrierId, Message
 from gateway.outcomes import Event
+from gateway.passed import PassedTime
 from gateway.shelves import Shelf
 from gateway.throttle.adaptive import AdaptiveRate
 from tests.simulation.carrier import Session
@@ -135,6 +136,14 @@ def send_before_it_is_noted(patch: Patch) -> None:
     patch.setattr(Store, "write", forgetful)
 
 
+def trust_the_clock(patch: Patch) -> None:
+    patch.setattr(
+        PassedTime,
+        "before",
+        lambda passed, seconds: passed.noted_s + passed.stretches[-1].ahead_s - seconds,
+    )
+
+
 def overfill_windows(patch: Patch) -> None:
     patch.setattr(
         Session, "room", property(lambda s: s.carrier.window + 1 - len(s.window) if s.open else 0)
@@ -190,6 +199,7 @@ MUTATIONS: list[tuple[Callable[[Patch], None], Plan, str]] = [
     (acknowledge_before_the_commit, CRASHES, "check_receipts"),
     (send_again_what_was_taken, CALM, "check_duplicates"),
     (send_before_it_is_noted, Plan(hold=frozenset({1, 2}), crashes_per_s=0.3), "check_duplicates"),
+    (trust_the_clock, Plan(clock_sets_per_s=0.3), "check_waits"),
     (overfill_windows, Plan(window=1), "submit"),
     (treble_the_rate, Plan(rate_per_s=4.0), "check_rate"),
     (ignore_ceilings, Plan(account_per_s=2.0), "check_ceilings"),

@@ -30,6 +30,7 @@ from collections.abc import Callable
 from random import Random
 
 from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
+from gateway.references import Key
 from tests.simulation.carrier import Carrier
 from tests.simulation.life import Bell, Life, Process
 from tests.simulation.limits import SEGMENT_MICROS, SEGMENTS_MAX
@@ -43,6 +44,8 @@ PATIENCE_S = 250.0
 """The longest validity: enough for everything to leave that can, once it is calm."""
 END_S = 400.0
 """No world lasts longer: what has not come to its end by then never will."""
+CLOCK_SET_MAX_S = 100.0
+"""How far the time of day is set from the true one, either way."""
 CHECK_STEPS = 10
 """What must hold all the time is looked at after so many steps."""
 
@@ -66,6 +69,14 @@ class World:
         """Messages that were kept back to be replaced, which cost them their place."""
         self.drained: set[CarrierId] = set()
         """Carriers that are drained by hand, which outlives a crash."""
+        self.ahead_s = 0.0
+        """By how much the gateway's time of day is."""
+        self.submitted: dict[tuple[MessageId, int], float] = {}
+        """When segments were taken, in true time."""
+        self.arrived: dict[tuple[Key, float], float] = {}
+        """When receipts came in true time, by the time of day that they carry."""
+        self.given_up: list[tuple[str, float]] = []
+        """What waited too long for one, and by how much that was, in true time."""
         self._crash_at_step = crash_at_step
         self._agenda: list[tuple[float, int, Process, Life]] = []
         self._ticket = itertools.count()
@@ -83,7 +94,7 @@ class World:
 
     @property
     def wall(self) -> float:
-        return WALL + self.now
+        return WALL + self.now + self.ahead_s
 
     @property
     def calm(self) -> bool:
@@ -185,6 +196,7 @@ class World:
             (plan.replacements_per_s, self._replace),
             (plan.drains_per_s, self._drain_or_resume),
             (plan.changes_per_s, self._change),
+            (plan.clock_sets_per_s, self._set_clock),
         ):
             if per_s:
                 self.start(self._misfortune(per_s, strike))
@@ -214,6 +226,13 @@ class World:
         if self.node.life.alive:
             self.start(self.node.change(self._some_carrier()), self.node.life)
 
+    def _set_clock(self) -> None:
+        self.seen["clock set"] += 1
+        moved_to = self.between(-CLOCK_SET_MAX_S, CLOCK_SET_MAX_S)
+        self.ahead_s = self.chance.choice((0.0, moved_to))
+        if self.node.life.alive:
+            self.node.look_at_clock()  # what it can't see, it can't know when it starts again
+
     def _some_message(self) -> MessageId:
         return self.chance.choice(list(self.store.messages))
 
@@ -226,6 +245,7 @@ class World:
 
     def _mend(self) -> None:
         plan = self.plan
+        self.ahead_s = 0.0
         for carrier_id in list(self.drained):
             if self.node.life.alive and carrier_id in self.node.dispatcher.carriers:
                 self.node.drain_or_resume(carrier_id)

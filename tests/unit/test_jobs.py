@@ -239,6 +239,32 @@ def journal() -> tuple[Journal, list[Event]]:
     return Journal(events.append, lambda message, carrier_id, wall: Micros(30)), events
 
 
+@pytest.mark.parametrize("last", [EventKind.LEAVING, EventKind.RETRY])
+def test_a_restart_knows_what_came_last_although_the_clock_was_put_back(last: EventKind) -> None:
+    events: list[Event] = []
+    journal, job = Journal(events.append), new_job(message())
+    other = EventKind.RETRY if last is EventKind.LEAVING else EventKind.LEAVING
+    submission = Submission(job, 0, FIRST, 0.0)
+    for kind, wall in ((last, WALL), (other, WALL - 10), (last, WALL - 20)):
+        journal.waits(submission, kind, wall, error=NOT_TAKEN)
+    by_time = sorted(events, key=lambda event: event.at)
+    assert by_time == events
+    rebuilt = rebuild_job(job.message, by_time)
+    assert rebuilt.doubtful == ([0] if last is EventKind.LEAVING else [])
+    assert rebuilt.waited_at == job.waited_at > WALL
+
+
+def test_a_restart_finds_the_carrier_that_took_a_part_although_the_clock_was_put_back() -> None:
+    events: list[Event] = []
+    journal, job = Journal(events.append), new_job(message(2))
+    journal.waits(Submission(job, 0, FIRST, 0.0), EventKind.RETRY, WALL)
+    job.move_to(SECOND)
+    job.unsent = [1]
+    journal.submitted(Submission(job, 0, SECOND, 0.0), "x", WALL - 10)
+    rebuilt = rebuild_job(job.message, sorted(events, key=lambda event: event.at))
+    assert (rebuilt.carrier_id, rebuilt.unsent) == (SECOND, [1])
+
+
 def test_a_submitted_segment_is_posted_and_the_last_one_closes() -> None:
     write, events = journal()
     job = new_job(message(2))
