@@ -32,8 +32,8 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench.chaos.customer import BATCH, Journal
 from bench.chaos.relay import CarrierRelay, Relay, Streams
+from bench.chaos.shop import BATCH, Journal
 from bench.chaos.world import RECEIPT_TIMEOUT_S, SOCKET_NAME, WINDOW, World
 
 FINISH_TIMEOUT_S: Final = 300.0

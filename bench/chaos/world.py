@@ -16,7 +16,7 @@ from typing import Any, Final
 import psutil
 
 from bench.chaos.clocked import AHEAD_S
-from bench.chaos.customer import Journal
+from bench.chaos.shop import Journal
 from bench.peers.processes import CannotRun, find_free_ports
 from gateway.demo.children import Child
 from gateway.errors import ConfigError
@@ -272,7 +272,7 @@ class World:
     def _spawn_receiver(self) -> Child:
         words = ("hear", "--port", str(self.webhook_port), "--journal", str(self._journals[1]))
         log = self.folder / "receiver.log"
-        receiver = Child("bench.chaos.customer", *words, stderr=log)
+        receiver = Child("bench.chaos.shop", *words, stderr=log)
         return _await_line(receiver, lambda line: line == "hearing", log)
 
     def _spawn_customer(self) -> Child:
@@ -281,7 +281,7 @@ class World:
         words = ("submit", "--url", url, "--rate", str(rate_per_s))
         log = self.folder / "customer.log"
         customer = Child(
-            *("bench.chaos.customer", *words, "--journal", str(self._journals[0])),
+            *("bench.chaos.shop", *words, "--journal", str(self._journals[0])),
             stderr=log,
             environment=os.environ | {"CHAOS_KEY": key},
         )
