@@ -22,6 +22,7 @@ from gateway.nodes.elsewhere import Elsewhere
 from gateway.outcomes import Event
 from gateway.periodic import repeat
 from gateway.receipts import ReceiptBook
+from gateway.references import Reference
 from gateway.refunds import Refunds
 from gateway.store.maintenance import Maintenance, Unanswered
 from gateway.store.outbox import OutboxDepth, PostgresOutbox
@@ -227,12 +228,19 @@ class Housekeeper:
             )
 
     def _states_of(self, unanswered: Unanswered) -> list[Status]:
-        """Return what memory knows of a message's segments, as a receipt that comes later finds it;
-        what the store knew where memory has forgotten."""
-        references = self._book.references
-        for carrier_id, name in zip(unanswered.carriers, unanswered.names, strict=True):
-            if carrier_id is not None and name is not None:
-                known = references.find((carrier_id, name))
-                if known is not None and known.message_id == unanswered.message_id:
-                    return known.states
-        return references.find_states(unanswered.message_id) or unanswered.states
+        """Return a message's states, shared with what matches its receipts."""
+        party, account_id = unanswered.party, unanswered.account_id
+        wanted = self._book.party_of(account_id, party.callback_url, party.registered_delivery)
+        taken = {
+            key: Reference(
+                unanswered.message_id,
+                account_id,
+                index,
+                unanswered.states,
+                party if wanted else None,
+                unanswered.submitted_at,
+                tuple(rest),
+            )
+            for key, (index, *rest) in unanswered.taken.items()
+        }
+        return self._book.share_states(unanswered.message_id, taken) if taken else unanswered.states

@@ -192,6 +192,26 @@ class ReceiptBook:
             if key in self._parked:
                 self._apply_parked(key, reference)
 
+    def share_states(self, message_id: MessageId, taken: Mapping[Key, Reference]) -> list[Status]:
+        """Return a message's states as later receipts find them; `taken` is what the store knows
+        of its segments, one at least, all with one list of states.
+
+        That list is remembered where memory has forgotten a long message: a receipt for one part,
+        looked up before what is recorded now is committed, must not miss what became of the others.
+        """
+        for key in taken:
+            known = self.references.find(key)
+            if known is not None and known.message_id == message_id:
+                return known.states
+        states = self.references.find_states(message_id)
+        if states is not None:
+            return states
+        states = next(iter(taken.values())).states
+        if len(states) > 1:
+            for key, reference in taken.items():
+                self.references.put(key, reference)
+        return states
+
     def restore_parked(self, parked: Sequence[ParkedReceipt]) -> None:
         """Take what the store holds of parked receipts, at a start."""
         for receipt in parked:

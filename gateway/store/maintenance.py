@@ -6,6 +6,7 @@ Deletes go in bounded steps, so that no transaction is long. Who calls these and
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.ids import id_at
-from gateway.lifecycle import Status, settle_segment
+from gateway.lifecycle import EventKind, Status, settle_segment
 from gateway.model import AccountId, CarrierId, Lane, MessageId
 from gateway.outcomes import Party
+from gateway.references import Key
 from gateway.store import partitions, texts
 from gateway.store.account_texts import erase_account_texts
 from gateway.store.partitions import Dropped
@@ -68,8 +70,9 @@ class Unanswered(msgspec.Struct, frozen=True):
     """One a segment; those that are SUBMITTED have no receipt."""
     carriers: list[CarrierId | None]
     """Who took each segment."""
-    names: list[str | None]
-    """By which id."""
+    taken: dict[Key, list[int]]
+    """By the ids of those that took them: the indexes of segments."""
+    submitted_at: float
     party: Party
 
 
@@ -250,19 +253,24 @@ def _unanswered(rows: list[Row]) -> Unanswered:
     first = rows[0]
     states = [Status.ACCEPTED] * first["segments"]
     carriers: list[CarrierId | None] = [None] * first["segments"]
-    names: list[str | None] = [None] * first["segments"]
+    taken: dict[Key, list[int]] = {}
+    submitted_at = 0.0
     for row in rows:
         index = row["segment"] - 1
         states[index] = settle_segment(states[index], Status(row["segment_status"]))
+        if row["kind"] == EventKind.SUBMITTED and row["carrier_message_id"] is not None:
+            submitted_at = row["at"]
+            key = (CarrierId(row["carrier_id"]), row["carrier_message_id"])
+            insort(taken.setdefault(key, []), index)
         if states[index] is Status.SUBMITTED and row["carrier_id"] is not None:
             carriers[index] = CarrierId(row["carrier_id"])
-            names[index] = row["carrier_message_id"] or names[index]
     return Unanswered(
         MessageId(first["id"]),
         AccountId(first["account_id"]),
         states,
         carriers,
-        names,
+        taken,
+        submitted_at,
         Party(
             first["sender"],
             first["recipient"],

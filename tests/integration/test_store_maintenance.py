@@ -189,7 +189,8 @@ async def test_what_is_known_of_each_segment_and_of_its_sender_is_told(
     assert found.account_id == account.id
     assert found.states == [Status.SUBMITTED, Status.DELIVERED, Status.SUBMITTED]
     assert found.carriers == [4, 4, 4]
-    assert found.names == ["id-1", "id-2", "id-3"]
+    assert found.taken == {(4, "id-1"): [0], (4, "id-2"): [1], (4, "id-3"): [2]}
+    assert found.submitted_at == NOW - 97
     assert (found.party.client_ref, found.party.callback_url) == ("order-7", "https://x")
     assert (found.party.segments, found.party.tag) == (3, "")
 

@@ -617,18 +617,22 @@ class Node:
             self.book.tell(message.account_id, message.id, party, status, "no receipt", wall)
 
     def _states_of(self, job: Job) -> list[Status]:
-        """Return what memory knows of a message's segments, what the store does otherwise."""
-        taken = [
-            event
-            for event in self._store.events[job.message.id]
-            if event.kind is EventKind.SUBMITTED and event.carrier_message_id is not None
-        ]
-        for event in taken:
-            assert event.carrier_id is not None and event.carrier_message_id is not None
-            known = self.book.references.find((event.carrier_id, event.carrier_message_id))
-            if known is not None:
-                return known.states
-        return self.book.references.find_states(job.message.id) or job.states
+        message, taken = job.message, self._store.submissions_of(job.message.id)
+        return self.book.share_states(
+            message.id,
+            {
+                key: Reference(
+                    message.id,
+                    message.account_id,
+                    index,
+                    job.states,
+                    party_of(message),
+                    self._world.wall,
+                    tuple(rest),
+                )
+                for key, (index, *rest) in taken.items()
+            },
+        )
 
     def _note_given_up(self, what: str, since: float, wait_s: float) -> None:
         self._world.seen[f"{what} given up"] += 1

@@ -162,6 +162,14 @@ class Store:
                     taken[event.carrier_id, event.carrier_message_id].append(event)
         return taken
 
+    def submissions_of(self, message_id: MessageId) -> dict[Key, list[int]]:
+        """Return the indexes of a message's segments, by the ids of the carriers that took them."""
+        return {
+            key: sorted(event.segment - 1 for event in events)
+            for key, events in self.submissions().items()
+            if events[0].message_id == message_id
+        }
+
     def _found(self, events: list[Event]) -> Found:
         message = self.messages[events[0].message_id]
         states = self.job(message.id).states

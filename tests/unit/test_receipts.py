@@ -598,3 +598,34 @@ def test_how_long_it_took_is_told_for_what_was_applied() -> None:
     late(in_book)
     in_book.arrived(receipt())
     assert seen == [(CARRIER, DELIVERED, RECEIVED_AT - SUBMITTED_AT)]
+
+
+# ── messages that are given up ──────────────────────────────────────────────────────────────
+
+
+def test_a_message_that_is_given_up_has_the_states_that_its_receipts_changed() -> None:
+    in_book = book(Written())
+    in_book.submitted(key(), reference())
+    in_book.arrived(receipt())
+    assert in_book.share_states(MESSAGE, {key(): reference([SUBMITTED])}) == [DELIVERED]
+
+
+def test_an_id_that_was_used_again_gives_another_messages_states_to_nobody() -> None:
+    in_book = book(Written())
+    in_book.submitted(key(), reference())
+    in_book.arrived(receipt())
+    assert in_book.share_states(MessageId(7), {key(): reference([SUBMITTED])}) == [SUBMITTED]
+
+
+def test_a_receipt_that_is_looked_up_meanwhile_finds_what_became_of_the_other_parts() -> None:
+    written = Written()
+    in_book = book(written)
+    in_book.arrived(receipt(DELIVERED, "b"))
+    states = [SUBMITTED, SUBMITTED]
+    taken = {key("a"): reference(states), key("b"): reference(states, 1)}
+    shared = in_book.share_states(MESSAGE, taken)
+    shared[:] = [UNKNOWN, UNKNOWN]
+    # The store was asked before that was committed.
+    look_up(in_book, {key("b"): found([SUBMITTED, SUBMITTED], 1)})
+    assert shared == [UNKNOWN, DELIVERED]
+    assert written.events[-1].status is UNKNOWN
