@@ -46,6 +46,8 @@ class Clock:
         """By how much it was set back, in all."""
         self._told_s: dict[str, float] = {}
         """Of that, how much was told to whom."""
+        self._starting = True
+        self._look()
 
     def after(self, seconds: float) -> float:
         """Return the time of day to compare with where something ends `seconds` after what is
@@ -90,10 +92,13 @@ class Clock:
 
     def _look(self) -> None:
         moved_s = self._passed.note(time.monotonic(), time.time())
-        if moved_s:
+        starting, self._starting = self._starting, False
+        if not moved_s:
+            return
+        self._times_set += 1
+        self._set_back_s += max(0.0, -moved_s)
+        if moved_s < 0 or not starting:  # at a start it may be the time in which nobody ran
             log.warning("clock_set", seconds=round(moved_s, 3))
-            self._times_set += 1
-            self._set_back_s += max(0.0, -moved_s)
 
 
 async def load_clock(store: Stretches) -> Clock:
