@@ -116,6 +116,10 @@ chaos: $(STAMP) ## Kill, stall and cut off real processes under load, and count 
 failover: $(STAMP) ## Kill and freeze the gateway that serves, with one that stands by (FAILOVER_ARGS="--help")
 	@$(BIN)/python -m bench.failover $(FAILOVER_ARGS)
 
+.PHONY: nodes
+nodes: $(STAMP) ## Kill one of three nodes that share a port and carriers, again and again (NODES_ARGS="--help")
+	@$(BIN)/python -m bench.nodes $(NODES_ARGS)
+
 .PHONY: upgrade
 upgrade: $(STAMP) ## Roll from release to release and back under load (UPGRADE_ARGS="--help")
 	@exec $(BIN)/python -m bench.upgrade $(UPGRADE_ARGS)

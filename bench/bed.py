@@ -9,7 +9,7 @@ import asyncio
 import json
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,12 +113,15 @@ class RunningGateway:
 
 @contextmanager
 def start_gateway(
-    folder: Path, settings: str, environment: Mapping[str, str] | None = None
+    folder: Path,
+    settings: str,
+    environment: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[RunningGateway]:
-    """Run a gateway whose data, settings and log are in `folder`."""
+    """Run a gateway whose data, settings and log are in `folder`; `options` are of `serve`."""
     file = folder / "gateway.toml"
     file.write_text(settings)
-    words = ("--config", str(file), "serve")
+    words = ("--config", str(file), "serve", *options)
     log = folder / "gateway.log"
     with Child("gateway", *words, stderr=log, environment=environment) as gateway:
         url = _listening(gateway)

@@ -3,7 +3,7 @@ its commit, every receipt acknowledged after its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,20 @@ _SMPP: Final = """
 enabled = true
 port = {port}
 """
+NODES: Final = 2
+_SECOND_CARRIER: Final = """
+[[carrier]]
+name = "second"
+host = "127.0.0.1"
+port = {port}
+system_id = "bench"
+window_size = {window}
+[[route]]
+rank = 1
+carriers = ["bench", "second"]
+choose = "round_robin"
+"""
+"""The same simulator under another name, so that each of two nodes has a carrier."""
 _KEEPS: Final = "every message and every receipt"
 _CONFIGURATION: Final = (
     "as it comes: one process, its own PostgreSQL with fsync and synchronous_commit on, one bind"
@@ -40,6 +54,12 @@ def list_ours(connections: int, binds: int) -> list[System]:
     @contextmanager
     def single(folder: Path, carrier: SimulatedCarrier, sink: Sink) -> Iterator[Running]:
         with _start(folder, carrier) as gateway:
+            yield _running(gateway, _http(gateway, connections))
+
+    @contextmanager
+    def nodes(folder: Path, carrier: SimulatedCarrier, sink: Sink) -> Iterator[Running]:
+        second = _SECOND_CARRIER.format(port=carrier.port, window=WINDOW)
+        with _start(folder, carrier, second, ("--nodes", str(NODES))) as gateway:
             yield _running(gateway, _http(gateway, connections))
 
     @contextmanager
@@ -69,6 +89,18 @@ def list_ours(connections: int, binds: int) -> list[System]:
             receipts_end=ReceiptsEnd.CARRIER,
             check=_always,
             start=single,
+        ),
+        System(
+            name="ours-nodes",
+            title=f"this gateway, {NODES} nodes, single submits",
+            keeps=_KEEPS,
+            configuration=(
+                f"{_CONFIGURATION}; but {NODES} processes that share a port, and a second bind to"
+                " the same carrier, so that each has one: half of the messages change processes"
+            ),
+            receipts_end=ReceiptsEnd.CARRIER,
+            check=_always,
+            start=nodes,
         ),
         System(
             name="ours-batch",
@@ -102,11 +134,14 @@ def list_ours(connections: int, binds: int) -> list[System]:
 
 @contextmanager
 def _start(
-    folder: Path, carrier: SimulatedCarrier, more_settings: str = ""
+    folder: Path,
+    carrier: SimulatedCarrier,
+    more_settings: str = "",
+    options: Sequence[str] = (),
 ) -> Iterator[RunningGateway]:
     folder.chmod(0o755)  # its PostgreSQL may run as another user
     settings = SETTINGS.format(folder=folder, carrier_port=carrier.port, window=WINDOW)
-    with start_gateway(folder, settings + more_settings) as gateway:
+    with start_gateway(folder, settings + more_settings, options=options) as gateway:
         yield gateway
 
 

@@ -60,7 +60,7 @@ class NodesView(msgspec.Struct, frozen=True, kw_only=True):
 @pass_session
 def nodes(session: Session, as_json: bool) -> None:
     """List the nodes that run on the database, the carriers of each, and those of nobody."""
-    view = session.run(_fetch)
+    view = session.run(fetch_view)
     if as_json:
         print_json(view)
         return
@@ -88,7 +88,8 @@ def nodes(session: Session, as_json: bool) -> None:
         print_note(f"Nobody has: {', '.join(view.carriers_of_nobody)}")
 
 
-async def _fetch(database: Database) -> NodesView:
+async def fetch_view(database: Database) -> NodesView:
+    """Return how it is at this moment."""
     known = {each.id: each.name for each in await list_carriers(database)}
     applied = await fetch_settings(database)
     configured = None

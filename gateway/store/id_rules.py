@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FORMER_MAX = 4
 """How many changes of a rule are looked back over."""
 
+_LOCK = query("lock_id_rules")
 _FETCH = query("fetch_id_rules")
 _ADD = query("add_id_rule")
 
@@ -31,6 +32,7 @@ async def adopt_id_rules(
     """
     former = {}
     async with database.acquire() as connection, connection.transaction():
+        await connection.execute(_LOCK)
         for carrier_id, rule in rules.items():
             history = _read(await connection.fetch(_FETCH, carrier_id))
             if not history or history[-1][1] != rule:

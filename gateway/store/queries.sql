@@ -369,6 +369,10 @@ WHERE again > 0 AND again = 2 AND carrier_id = ANY($1::smallint[]) ORDER BY id
 UPDATE parked_receipts SET again = 0
 WHERE again > 0 AND again = 2 AND carrier_id = ANY($1::smallint[])
 
+-- name: lock_id_rules
+-- Nodes that start together take turns: the first notes the rules, the others find them.
+LOCK TABLE id_rules IN SHARE ROW EXCLUSIVE MODE
+
 -- name: fetch_id_rules
 SELECT since, response, receipt, strip_zeros FROM id_rules WHERE carrier_id = $1 ORDER BY since
 

@@ -14,7 +14,7 @@ import uvloop
 from gateway.api.asgi import Receive, Scope, Send
 from gateway.api.pages import NodePages
 from gateway.api.serve import HttpServer
-from gateway.config import Config
+from gateway.config import Config, ListenTls
 from gateway.config_file import build_config
 from gateway.errors import CannotListen, ConfigError
 from gateway.listening import (
@@ -24,6 +24,7 @@ from gateway.listening import (
     hold_addresses,
     keep_addresses,
 )
+from gateway.tls.keeper import ListeningTls
 from gateway.views import CarrierView
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -137,6 +138,30 @@ def test_one_that_leaves_does_not_wait_for_ever_for_a_last_request(run: Run) -> 
         assert await idle.end() == b""
 
     run(scenario())
+
+
+async def test_over_tls_too_who_waits_at_the_door_is_let_in_and_answered(authority: Any) -> None:
+    files = authority.issue("gw.test", HOST).settings
+    tls = ListeningTls(ListenTls(enabled=True, **files), "http.tls", "http/1.1")
+    server = HttpServer(Named(b"x"))
+    await server.start_tls(HOST, 0, lambda: tls.context, shared=True)
+    context = authority.trusted()
+    port = server.tls_port
+    waiting = [socket.create_connection((HOST, port)) for _ in range(4)]  # by the kernel alone
+
+    async def ask_over(connection: socket.socket) -> str:
+        reader, writer = await asyncio.open_connection(
+            sock=connection, ssl=context, server_hostname="gw.test"
+        )
+        client = Client(reader, writer)
+        head, _ = await client.ask()
+        writer.close()
+        return head
+
+    stopping = asyncio.create_task(server.stop(2.0, linger_s=2.0))
+    heads = await asyncio.gather(*map(ask_over, waiting))
+    assert all("200 OK" in head and "connection: close" in head for head in heads)
+    assert await stopping == 0
 
 
 async def test_a_port_of_another_program_is_named_though_it_would_be_shared() -> None:
