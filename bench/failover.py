@@ -1,12 +1,12 @@
-"""How long nothing is sent, and what is sent twice, when the gateway that serves ends by force.
+"""How long nothing is sent, and what is sent twice, when the node that has a carrier ends by force.
 
     python -m bench.failover                          20 ends, of both kinds in turn
     python -m bench.failover --kills 40 --rate 100
 
-One gateway serves and another stands by on the same database. In turn the one that serves is killed
-(kill -9), so that its process is seen to be gone; and frozen (SIGSTOP), so that its lease has to
-run out as if its machine were cut off. A frozen one is woken when the other has taken over: it has
-to end without sending anything.
+Two nodes serve one database, and one of them has the carrier. In turn that one is killed (kill -9),
+so that its process is seen to be gone; and frozen (SIGSTOP), so that its claim has to run out as if
+its machine were cut off. A frozen one is woken when the other sends: it has to end without sending
+anything. The customer goes on with the other node at once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -47,6 +47,8 @@ STEADY_S: Final = 2.0
 TAKE_OVER_TIMEOUT_S: Final = 60.0
 DRAIN_TIMEOUT_S: Final = 120.0
 GAP_MAX_S: Final = 5.0
+LANDED_S: Final = 0.05
+"""After it what had left when a node ended has passed the relay."""
 
 _SETTINGS: Final = """
 [node]
@@ -106,21 +108,22 @@ class End:
 
 
 class Pair:
-    """Two gateways on one database, each with a port of its own, and a simulated carrier."""
+    """Two nodes on one database, each with a port of its own, and a simulated carrier."""
 
     def __init__(self, folder: Path) -> None:
         folder.chmod(0o755)  # its PostgreSQL may run as another user
         self._folder = folder
         self._database = start_embedded(folder / "data")
         self.carrier_port, *self._ports = find_free_ports(3)
-        self._serving = 0
+        self._owner = 0
+        """Which of them has the carrier."""
         self._children: list[Child] = []
-        self._gateway: Child
-        self._standby: Child
+        self._nodes: dict[int, Child] = {}
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._ports[self._serving]}"
+        """Where the node serves that has the carrier."""
+        return f"http://127.0.0.1:{self._ports[self._owner]}"
 
     def start(self, relay_port: int) -> str:
         """Start everything; return an account's key."""
@@ -139,31 +142,36 @@ class Pair:
             "bench.smsc", "--port", str(self.carrier_port), "--script", str(script)
         )
         _await_line(carrier, "{")
-        self._gateway = self._spawn("gateway", "--config", str(self._file(0)), "serve")
-        _await_line(self._gateway, "http://")
+        self._start_node(0)
         key = self._make_account()
-        self.stand_by()
+        self._start_node(1)
         return key
 
-    def stand_by(self) -> None:
-        """Start the one that does not serve."""
-        file = str(self._file(1 - self._serving))
-        self._standby = self._spawn("gateway", "--config", file, "serve", "--standby")
+    def _start_node(self, place: int) -> None:
+        node = self._spawn("gateway", "--config", str(self._file(place)), "serve")
+        self._nodes[place] = node
+        _await_line(node, "http://")
 
-    async def end_by_force(self, on_serving: Callable[[str], None], *, frozen: bool) -> None:
-        """End the one that serves and see it end; `on_serving` hears where the other serves."""
-        ended = self._gateway
+    async def end_by_force(
+        self, on_ended: Callable[[str], None], taken_over: Awaitable[float], *, frozen: bool
+    ) -> float:
+        """End the node that has the carrier, see the other one take that over, and start it again.
+
+        `on_ended` hears where to go meanwhile; returns when the other one first sent.
+        """
+        ended = self._nodes[self._owner]
         os.kill(ended.pid, signal.SIGSTOP if frozen else signal.SIGKILL)
+        place, self._owner = self._owner, 1 - self._owner
+        on_ended(self.url)
         try:
-            await asyncio.to_thread(_await_line, self._standby, "http://")
-            self._serving = 1 - self._serving
-            on_serving(self.url)
+            await asyncio.sleep(LANDED_S)
+            first_at = await taken_over
         finally:
             if frozen:
                 os.kill(ended.pid, signal.SIGCONT)
         await asyncio.to_thread(_await_end, ended)
-        self._gateway = self._standby
-        self.stand_by()
+        await asyncio.to_thread(self._start_node, place)
+        return first_at
 
     def stop(self) -> None:
         """Leave nothing running, whatever happened."""
@@ -251,20 +259,21 @@ async def _end_one(
     await asyncio.sleep(steady_s)
     await relay.next_at()
     repeats = relay.repeats
-    ending = asyncio.create_task(
-        pair.end_by_force(partial(setattr, customer, "url"), frozen=frozen)
-    )
-    await asyncio.sleep(0.05)  # what had left when it ended has passed
-    last_at = relay.last_at
-    first_at = await relay.next_at()
-    await ending
+    last_at = 0.0
+
+    async def see_next() -> float:
+        nonlocal last_at
+        last_at = relay.last_at
+        return await relay.next_at()
+
+    first_at = await pair.end_by_force(partial(setattr, customer, "url"), see_next(), frozen=frozen)
     await asyncio.sleep(steady_s)
     return End(frozen, first_at - last_at, relay.repeats - repeats)
 
 
 def show(ends: Sequence[End], accepted: int, lost: int) -> None:
     console = Console()
-    table = Table("the one that serves is", "times", "no sending, median", "longest")
+    table = Table("the node that has the carrier is", "times", "no sending, median", "longest")
     table.add_column("sent twice, most")
     table.add_column("in all")
     for frozen, words in ((False, "killed (kill -9)"), (True, "frozen (SIGSTOP)")):

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -23,12 +22,11 @@ import structlog
 from gateway.api.pages import NodePages
 from gateway.api.serve import HttpServer
 from gateway.config import Config
-from gateway.errors import GatewayError, NotTheOwner, StoreUnavailable
+from gateway.errors import GatewayError, StoreUnavailable
 from gateway.listening import Seat, check_addresses, keep_addresses
 from gateway.live.settings import Given, begin_settings
 from gateway.logs import get_logger
 from gateway.metrics import Metrics
-from gateway.nodes.claim import TAKE_TIMEOUT_S
 from gateway.nodes.keeper import Keeper
 from gateway.parts import Parts
 from gateway.store.embedded import EmbeddedPostgres
@@ -61,13 +59,11 @@ class Gateway:
         given: Given | None = None,
         *,
         started_at: float | None = None,
-        standby: bool = False,
         seat: Seat | None = None,
     ) -> None:
         """`given` is where the settings come from; None: they are nobody's to change while the
-        gateway runs. With `standby` it waits for the gateway that runs on its database to end,
-        however long that takes, and listens nowhere before. `seat` is among nodes that listen on
-        the same addresses, as `config` names them; who started them has checked those."""
+        gateway runs. `seat` is among nodes that listen on the same addresses, as `config` names
+        them; who started them has checked those."""
         self.config = config
         self._given = given
         self.metrics = Metrics()
@@ -78,7 +74,6 @@ class Gateway:
         self.parts: Parts
         """There once the node owns its database."""
         self._started_at = time.monotonic() if started_at is None else started_at
-        self._standby = standby
         self._seat = seat
         self.node = 0
         """The number that it has claimed; its logs carry it too."""
@@ -102,7 +97,7 @@ class Gateway:
         ConfigError: settings; CannotListen: a port is taken; NotTheOwner: another node;
         StoreUnavailable: no database at start.
         """
-        if not self._standby and self._seat is None:
+        if self._seat is None:
             await check_addresses(self.config)
         embedded: EmbeddedPostgres | None = None
         url = self.config.database_url
@@ -124,8 +119,9 @@ class Gateway:
         await self._bring_schema(url)
         keeper = Keeper(partial(connect_node, url, "nodes"))
         try:
-            if not await self._own(keeper):
-                return
+            await keeper.claim()
+            self.node = keeper.node
+            structlog.contextvars.bind_contextvars(node=self.node)
             database = await Database.open(url, self.config.node.database_connections)
             try:
                 await self._run_owning(url, embedded, database, keeper, on_ready)
@@ -139,29 +135,6 @@ class Gateway:
             await check_schema(url)
         elif applied := await migrate(url):
             log.info("migrated", migrations=applied)
-
-    async def _own(self, keeper: Keeper) -> bool:
-        """Get the carriers; False when this node is to stop before they are to be had."""
-        await keeper.claim()
-        self.node = keeper.node
-        structlog.contextvars.bind_contextvars(node=self.node)
-        if not self._standby:
-            await _wait_alone(keeper, TAKE_TIMEOUT_S)
-            return True
-        log.info("standing_by")
-        taking = asyncio.create_task(_wait_alone(keeper, math.inf), name="stand by")
-        stopping = asyncio.create_task(self._stop.wait(), name="stop")
-        try:
-            await asyncio.wait([taking, stopping], return_when=asyncio.FIRST_COMPLETED)
-            if not taking.done():
-                return False
-            await taking
-        finally:
-            taking.cancel()
-            stopping.cancel()
-        log.info("taking_over")
-        await check_addresses(self.config)
-        return True
 
     async def _run_owning(
         self,
@@ -199,6 +172,7 @@ class Gateway:
             finally:
                 parts.condition.serving = False
                 log.info("stopping")
+                await keeper.stop()
                 await self._stop_in_order(parts, http, intake, outcomes)
                 if parts.emails is not None:
                     await parts.emails.stop(EMAILS_STOP_S)
@@ -230,6 +204,7 @@ class Gateway:
             "ineligible": parts.ineligible.run(),
             "customers": parts.customers.run(),
             "feeder": parts.feeder.run(),
+            "arrivals": parts.feeder.hear_arrivals(),
             "housekeeper": parts.housekeeper.run(),
             "books": parts.books.run(),
             "certificates": parts.tls.run(),
@@ -284,24 +259,11 @@ class Gateway:
             await parts.ineligible.write()
 
 
-async def _wait_alone(keeper: Keeper, timeout_s: float) -> None:
-    """Return when no other node serves; raises NotTheOwner after `timeout_s`."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + timeout_s
-    while not await keeper.is_alone():
-        if loop.time() >= deadline:
-            raise NotTheOwner("another gateway runs on this database")
-        await asyncio.sleep(0.1)
-
-
 async def _recover(parts: Parts) -> None:
-    parts.book.restore_parked(await parts.backlog.fetch_parked())
     await parts.customers.start()
     await parts.inbound.start()  # after it: what goes up depends on who may bind
     await parts.books.start()
-    count = await parts.feeder.recover()
-    if count:
-        log.info("recovered", messages=count)
+    await parts.feeder.begin()
 
 
 async def _keep_alive(embedded: EmbeddedPostgres, keeper: Keeper, parts: Parts) -> None:

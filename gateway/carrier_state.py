@@ -93,6 +93,8 @@ class CarrierState:
 
     begins_at: float = -math.inf
     """From when on (monotonic) this node may send to it; never while it is another's."""
+    elsewhere: Availability | None = None
+    """How the node that has it says it is; None: this node has it."""
     gone: Gone | None = None
     """Why it takes no new messages: drained by hand, or being taken out. What has begun to leave
     goes on, as all parts of a text travel one way."""
@@ -157,6 +159,8 @@ class CarrierState:
     def availability(self, now: float) -> Availability:
         if self.gone is not None:
             return self.gone
+        if self.elsewhere is not None:
+            return self.elsewhere
         if not self.bound and self.down_since is not None:
             failover_at = self.down_since + FAILOVER_AFTER_S
             if now >= failover_at:

@@ -53,7 +53,8 @@ class Condition:
         problems = [] if self.serving else ["not started, or stopping"]
         if self._away():
             problems.append("the database is away")
-        if self._lines and not any(line.bound for line in self._lines.values()):
+        served = [line for line in self._lines.values() if line.binds]
+        if served and not any(line.bound for line in served):
             problems.append("no carrier is bound")
         return problems
 
@@ -62,6 +63,14 @@ class Condition:
 
     def carriers(self) -> list[CarrierView]:
         return [self._view(line) for line in self._lines.values()]
+
+    def served_carriers(self) -> list[CarrierView]:
+        """Return those that this node has, and not another one."""
+        return [
+            self._view(line)
+            for line in self._lines.values()
+            if self._dispatcher.carriers[line.id].elsewhere is None
+        ]
 
     def watch(self, metrics: Metrics) -> None:
         """Have the gauges read from here."""
@@ -117,6 +126,7 @@ class Condition:
         bound = sum(bind.bound for bind in line.binds)
         health, cause = self._condition_of(line)
         state = self._dispatcher.carriers[line.id]
+        up = "up" if bound == len(line.binds) else "degraded" if bound else "down"
         return CarrierView(
             name=line.name,
             binds=len(line.binds),
@@ -126,7 +136,7 @@ class Condition:
             waiting=state.waiting + sum(self._stored(line, lane) for lane in Lane),
             rate_per_s=round(state.rate.rate_per_s, 3),
             held_back_by=[limit.wire for limit in state.limits.holding],
-            state="up" if bound == len(line.binds) else "degraded" if bound else "down",
+            state=up if state.elsewhere is None else "elsewhere",
             health=health.value,
             health_reason=cause.value if health is BreakerState.OPEN else "",
             drained=state.gone.reason if state.gone is not None else "",

@@ -23,10 +23,11 @@ import msgspec
 from gateway.carrier_state import NOBODY, CarrierState
 from gateway.ceilings import Ceiling, Ceilings
 from gateway.expiry import Deadlines
+from gateway.foreign import Foreign
 from gateway.jobs import NOT_TAKEN, PART_FAILED, CostOf, Job, Journal, Submission, new_job
 from gateway.lifecycle import EventKind, Status
 from gateway.model import AccountId, CarrierId, Lane, Message, MessageId
-from gateway.outcomes import Event
+from gateway.outcomes import Event, Move
 from gateway.retry import (
     TRY_OTHER,
     GiveUp,
@@ -76,8 +77,10 @@ class Dispatcher:
         states_of: Callable[[MessageId], list[Status] | None] = lambda message_id: None,
         reroute: Callable[[Message], Sequence[CarrierId]] = lambda message: (),
         cost_of: CostOf | None = None,
+        move: Callable[[Move], None] = lambda move: None,
     ) -> None:
-        """`past_carriers` are configured no more; messages may still wait in their queues.
+        """`past_carriers` are configured no more; messages may still wait in their queues. `move`
+        has a message go on with another carrier; `moved` is to be told of its commit.
 
         `states_of` returns the list in which receipts of a message's parts are being noted,
         `reroute` the carriers of a message whose own are all configured no more.
@@ -97,6 +100,8 @@ class Dispatcher:
         self.make_shelves({*self.carriers, *past_carriers})
         self._stranded: list[Job] = []
         """What no configured carrier may have: it waits for one, or for its end."""
+        self.foreign = Foreign(move)
+        """What is other nodes' business."""
         self._refills = 0
         self._announced = 0
         self._ended: set[MessageId] = set()
@@ -116,9 +121,12 @@ class Dispatcher:
 
     def accept(self, messages: Iterable[Message], now: float, wall: float) -> None:
         """Take messages that were just committed."""
+        foreign = self.foreign.carriers
         for message in messages:
             if message.id in self._jobs or message.id in self._ended:
                 continue  # a read of the store was faster
+            if foreign and self.foreign.has(message):
+                continue  # whoever has its carrier is told by the same commit
             if message.send_at is not None:
                 self.restore([new_job(message)], now, wall)
                 continue
@@ -139,8 +147,12 @@ class Dispatcher:
         """Take jobs that were read from the store, unless they are here already."""
         for job in jobs:
             message = job.message
-            if message.id in self._jobs or message.id in self._ended:
+            if message.id in self._ended or self.foreign.has(message):
                 continue
+            if (known := self._jobs.get(message.id)) is not None:
+                if not self.foreign.is_back(message):
+                    continue
+                self.drop(known)
             shelf = self.shelves.of(message)
             if shelf is not None:
                 shelf.put_read(message)
@@ -357,12 +369,14 @@ class Dispatcher:
     def fail_over(self, now: float) -> None:
         """Move what has not begun to leave from carriers that are away to those that are not."""
         for carrier in self.carriers.values():
+            if carrier.elsewhere is not None:
+                continue
             carrier.note_silence(now)
             if not carrier.bound and carrier.down_since is None:
                 carrier.down_since = now
         usable = frozenset(c.id for c in self.carriers.values() if c.availability(now) is USABLE)
         for carrier in self.carriers.values():
-            if carrier.id in usable:
+            if carrier.id in usable or carrier.elsewhere is not None:
                 carrier.offered = NOBODY
                 continue
             newly_usable = usable - carrier.offered
@@ -488,6 +502,31 @@ class Dispatcher:
     def find(self, message_id: MessageId) -> Job | None:
         return self._jobs.get(message_id)
 
+    def jobs(self) -> list[Job]:
+        """Return everything that is in memory."""
+        return list(self._jobs.values())
+
+    def drop(self, job: Job) -> None:
+        """Forget a message that is not this node's any more."""
+        message = job.message
+        del self._jobs[message.id]
+        job.closed, job.queued = True, False
+        self.foreign.leaving.pop(message.id, None)
+        shelf = self.shelves.of(message)
+        if shelf is not None and message.routes[0] not in self.foreign.carriers:
+            shelf.remove(message)
+
+    def depart(self, job: Job) -> None:
+        """Forget a message whose move to another node is committed."""
+        self.foreign.depart(
+            job.message, keep=bool(self._refills) or job.message.id > self._announced
+        )
+        self.drop(job)
+
+    def choose_anew(self, job: Job, now: float) -> None:
+        """Have a message wait for the carrier that it should go through now."""
+        self._enqueue(job, now)
+
     def open_from(self) -> dict[tuple[CarrierId, Lane], int]:
         """Return, for each shelf that holds messages, the oldest id that is still open."""
         oldest: dict[tuple[CarrierId, Lane], int] = {}
@@ -529,6 +568,9 @@ class Dispatcher:
             job.queued = False
             self._stranded.append(job)
             return
+        if carrier.elsewhere is not None:
+            self.foreign.send(job)
+            return
         carrier.put(job)
         job.queued = True
         self.ready.add(carrier.id)
@@ -547,7 +589,8 @@ class Dispatcher:
             choice = choose_carrier(candidates, self.carriers, now)
             if isinstance(choice, Use):
                 return choice.carrier
-        if self._stays(job.carrier_id) and not job.refused:
+        here = job.carrier_id not in self.foreign.carriers
+        if here and self._stays(job.carrier_id) and not job.refused:
             return job.carrier_id
         return next(filter(self._stays, candidates), job.carrier_id)
 
@@ -713,3 +756,5 @@ class Dispatcher:
     def _forget_ended(self) -> None:
         if self._ended and not self._refills:
             self._ended = {ended for ended in self._ended if ended > self._announced}
+        if not self._refills:
+            self.foreign.forget(self._announced)

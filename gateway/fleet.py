@@ -12,12 +12,13 @@ Not here: which of them takes a message (`routing/`), their binds (`live/`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from gateway.carrier_state import NOBODY, CarrierState, Policy
 from gateway.dispatch import Dispatcher
 from gateway.model import CarrierId
-from gateway.routing.health import Gone
+from gateway.routing.health import Away, Gone
 
 TAKEN_OUT = Gone("taken out of the settings")
 
@@ -35,6 +36,8 @@ class Fleet:
     def add(self, state: CarrierState, now: float) -> None:
         """Take a carrier in; it gets messages once it is bound, or drained no more."""
         assert state.id not in self.carriers, "it is still on its way out"
+        if state.id in self._dispatcher.foreign.carriers:
+            state.elsewhere, state.begins_at = Away(math.inf), math.inf
         self._dispatcher.carriers[state.id] = state
         self._dispatcher.make_shelves([state.id])
         self._dispatcher.find_ways(now)

@@ -231,6 +231,11 @@ def add_binds(carrier: Carrier, line: Line, desk: CarrierDesk, started_at: float
     }
 
 
+def check_binds(carrier: Carrier, line: Line, desk: CarrierDesk) -> None:
+    """Raise what building a carrier's binds would raise."""
+    _build_binds(carrier, [bind for bind in carrier.binds for _ in range(bind.count)], line, desk)
+
+
 def _build_binds(
     carrier: Carrier, each: Sequence[Bind], line: Line, desk: CarrierDesk
 ) -> list[CarrierBind]:

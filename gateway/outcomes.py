@@ -112,6 +112,15 @@ class Notice(msgspec.Struct, frozen=True, gc=False):
     created_at: float
 
 
+class Move(msgspec.Struct, frozen=True, gc=False):
+    """A message that another carrier has from now on, and with it maybe another node."""
+
+    account_id: AccountId
+    message_id: MessageId
+    routes: tuple[CarrierId, ...]
+    """Its route as it is now: whoever has the first one has the message."""
+
+
 class Delivery(msgspec.Struct, frozen=True, gc=False):
     """One deliver_sm that waits for its account's receivers until one of them has answered it."""
 

@@ -7,7 +7,6 @@ order they start and stop is `app.py`'s.
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -38,7 +37,7 @@ from gateway.inbound.book import Origin
 from gateway.inbound.desk import InboundDesk
 from gateway.ineligible import IneligibleTally
 from gateway.intake import Intake, Tables
-from gateway.lines import add_binds, build_line, build_state, build_style, build_tables
+from gateway.lines import build_line, build_state, build_style, build_tables, check_binds
 from gateway.live.carriers import LiveCarriers
 from gateway.live.settings import Live
 from gateway.live.watch import Watch
@@ -50,13 +49,15 @@ from gateway.nodes.bell import Bell
 from gateway.nodes.duties import DUTIES, EMAILS, HOUSEKEEPING, WEBHOOKS, SentByOne
 from gateway.nodes.elsewhere import Elsewhere
 from gateway.nodes.errands import Errands
+from gateway.nodes.holdings import Holdings
 from gateway.nodes.keeper import Keeper
-from gateway.nodes.leases import name_carrier_lease, read_carrier_lease
+from gateway.nodes.leases import name_carrier_lease
 from gateway.nodes.receivers import Receivers
 from gateway.nodes.shares import Shares
 from gateway.nodes.sight import Sight
 from gateway.operators import OperatorKeeper
 from gateway.outcomes import Event
+from gateway.ownership import Ownership
 from gateway.receipts import ReceiptBook
 from gateway.refunds import Refunds
 from gateway.retry import RetryLimits
@@ -106,6 +107,7 @@ class Parts:
         self._database = database
         self.keeper = keeper
         self._started_at = time.monotonic()
+        self._serving = False
 
     async def build(self, version: int | None) -> None:
         """Make and join everything; raises ConfigError and StoreUnavailable.
@@ -134,11 +136,8 @@ class Parts:
         self._build_intake(await self._build_tables(self._config, carrier_ids))
         self._build_front()
         self._build_live(carrier_ids, version)
-        for state in self.dispatcher.carriers.values():
-            state.begins_at = math.inf
-        self.keeper.want(
-            "carriers", map(name_carrier_lease, carrier_ids.values()), gained=self._gained
-        )
+        self.holdings.want(carrier_ids.values(), (each.id for each in known))
+        self._serving = True
         self.live.carriers.drain({each.id: str(each.drain) for each in known if each.drain})
 
     @property
@@ -210,6 +209,7 @@ class Parts:
             on_refunded=lambda account_id, micros: self.directory.count_moves(
                 "refunded", [(account_id, micros)]
             ),
+            on_moved=lambda moves: self.ownership.moved(moves),
         )
         templates = Templates()
         self._fallbacks = Fallbacks(
@@ -284,7 +284,9 @@ class Parts:
             states_of=lambda message_id: self.book.references.find_states(message_id),
             reroute=lambda message: self.intake.reroute(message),
             cost_of=self._find_cost,
+            move=self.outcome_writer.move,
         )
+        self.ownership = Ownership(self.dispatcher)
         self.refunds = Refunds(self._refund_rules(config, carrier_ids), self.outcome_writer.refund)
         self.book = ReceiptBook(
             self.outcome_writer,
@@ -309,8 +311,15 @@ class Parts:
         self.outcome_writer.join(lookups, self.customers.postman)
         for carrier in config.carrier:
             line = self.lines[carrier_ids[carrier.name]]
-            add_binds(carrier, line, self.desk, self._started_at)
-        self.feeder = Feeder(self.dispatcher, self.backlog, self.maintenance, self.clock.after)
+            check_binds(carrier, line, self.desk)  # they are made when the carrier is gained
+        self.feeder = Feeder(
+            self.dispatcher,
+            self.backlog,
+            self.maintenance,
+            self.clock.after,
+            nothing_announces=lambda: self.intake_writer.idle,
+            on_arrived=self.desk.pump_soon,
+        )
         self.housekeeper = Housekeeper(
             config.messages,
             self.maintenance,
@@ -475,6 +484,17 @@ class Parts:
             {carrier_ids[carrier.name]: carrier for carrier in self._config.carrier},
             *(self.lines, fleet, self.desk, self.inbound, self.condition, self._metrics),
         )
+        self.holdings = Holdings(
+            self.keeper,
+            self.ownership,
+            self.feeder,
+            carriers,
+            self.book,
+            self.inbound,
+            self.backlog,
+            self.intake_writer,
+            self.outcome_writer,
+        )
         self.live = Live(
             *(self._config, carriers, self.intake, self._register, self._build_tables),
             adopt=self._adopt_id_rules,
@@ -485,7 +505,7 @@ class Parts:
             partial(connect_single, self._url, "settings"),
             self._database,
             self.live,
-            self.condition.carriers,
+            self.condition.served_carriers,
             self._metrics.settings,
             node=self.keeper.node,
             version=version,
@@ -506,12 +526,10 @@ class Parts:
     async def _register(self, names: Sequence[str]) -> Mapping[str, CarrierId]:
         """Give every carrier its number."""
         known = await register_carriers(self._database, names)
-        return {each.name: each.id for each in known if each.name in names}
-
-    async def _gained(self, name: str, begins_at: float) -> None:
-        carrier_id = read_carrier_lease(name)
-        self.dispatcher.carriers[carrier_id].begins_at = begins_at
-        self.desk.wake(carrier_id)
+        carrier_ids = {each.name: each.id for each in known if each.name in names}
+        if self._serving:
+            self.holdings.want(carrier_ids.values(), (each.id for each in known))
+        return carrier_ids
 
     # ── what the writers say ─────────────────────────────────────────────────────────────────
 

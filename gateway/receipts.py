@@ -217,6 +217,13 @@ class ReceiptBook:
         for receipt in parked:
             self._keep_parked(self._key_of(receipt), receipt)
 
+    def forget_carrier(self, carrier_id: CarrierId) -> None:
+        """Forget a carrier's submissions and receipts; what is in the store stays there."""
+        self.references.forget_carrier(carrier_id)
+        for receipts in (self._waiting, self._parked):
+            for key in [key for key in receipts if key[0] == carrier_id]:
+                del receipts[key]
+
     def name_parked_anew(self) -> None:
         """Bring the ids of parked receipts to the form that a carrier's changed rule gives them."""
         parked, self._parked = self._parked, {}

@@ -77,6 +77,14 @@ class References:
         """Return the states of a long message of which any reference is remembered."""
         return self._long.get(message_id) or self._long_old.get(message_id)
 
+    def forget_carrier(self, carrier_id: CarrierId) -> None:
+        """Let go of a carrier's submissions: another node changes what becomes of them."""
+        for generation in (self._young, self._old):
+            for key in [key for key in generation if key[0] == carrier_id]:
+                message_id = generation.pop(key).message_id
+                self._long.pop(message_id, None)
+                self._long_old.pop(message_id, None)
+
     def forget(self, message_ids: Collection[MessageId]) -> None:
         """Let go of messages; a receipt for one of them is looked up in the store. What is known
         of them must be committed. Looks at everything there is: some milliseconds."""

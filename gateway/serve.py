@@ -59,12 +59,12 @@ Tell = Callable[[Gateway], Awaitable[None]]
 _CANT_LISTEN = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})
 
 
-def main(config: Config, given: Given | None, *, standby: bool = False) -> int:
+def main(config: Config, given: Given | None) -> int:
     """Run a node until a signal stops it; return the exit status.
 
     `given` is where the settings come from. With None it has two simulated carriers in place of
     theirs, and an account that can send; nothing can leave for a real carrier, also not by what
-    is applied meanwhile. With `standby` it serves once no other gateway does.
+    is applied meanwhile.
     """
     simulated = given is None
     started_at = time.monotonic()
@@ -75,7 +75,7 @@ def main(config: Config, given: Given | None, *, standby: bool = False) -> int:
         announce(gateway.config, gateway.port, gateway.https_port, key)
 
     with ended_in_words(config) as end, carriers_of(config, simulated=simulated) as complete:
-        gateway = Gateway(complete, given, started_at=started_at, standby=standby)
+        gateway = Gateway(complete, given, started_at=started_at)
         end.status = _run(gateway, announce_node)
     return end.status
 

@@ -284,6 +284,14 @@ class Shelves(dict[tuple[CarrierId, Lane], Shelf]):
         for shelf in self.values():
             shelf.held_max = each_max
 
+    def begin_anew(self, carrier_id: CarrierId, *, unread: bool) -> None:
+        """Forget what a carrier's shelves hold; reads that are under way go to the old ones."""
+        for lane in Lane:
+            old = self.get((carrier_id, lane))
+            if old is not None:
+                shelf = self[carrier_id, lane] = Shelf(carrier_id, lane, old.held_max)
+                shelf.unread = unread
+
     def wanting(self) -> list[Shelf]:
         """Return those that have room again and more to read."""
         return [shelf for shelf in self.values() if shelf.wants_refill]

@@ -296,7 +296,8 @@ class CarrierView(msgspec.Struct, frozen=True, kw_only=True):
     """What keeps messages waiting at this moment: rate, throttled, bind_rate, window, unbound,
     store; account and destination, which hold some of them."""
     state: str
-    """up, degraded (some binds are down) or down."""
+    """up, degraded (some binds are down), down, or elsewhere: another node has it and says how it
+    is."""
     health: str = "closed"
     """Its breaker: closed (it is trusted), open (avoided where there is another), half_open."""
     health_reason: str = ""

@@ -246,15 +246,15 @@ class World:
         self._stack.push_async_callback(_cancel, self._submitting)
 
     async def follow(self, old: Node, new: Node) -> None:
-        """Have `new` stand by beside `old`, and take its place when that is stopped in order."""
-        await new.start("--standby")
-        await new.said("standing_by")
+        """Have `new` join `old`, and take its carriers over when that is stopped in order."""
+        await new.start()
+        await new.serving()
+        await self.send(SEND_BETWEEN)
+        self.customer.url = new.url
         await self.send(SEND_BETWEEN)
         status = await old.stop()
         if status:
             raise AssertionError(f"{old.release.name} ended with status {status}")
-        await new.serving()
-        self.customer.url = new.url
         await self.send(SEND_BETWEEN)
 
     async def send(self, count: int) -> None:

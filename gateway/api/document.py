@@ -190,7 +190,7 @@ _FIELDS: dict[str, dict[str, Json]] = {
     "CarrierView": {
         "state": {
             "description": "degraded: some binds are down.",
-            "enum": ["up", "degraded", "down"],
+            "enum": ["up", "degraded", "down", "elsewhere"],
         }
     },
     "Quote": {

@@ -23,14 +23,10 @@ NODES_MAX = 64
         "gateway serve                            with the carriers of gateway.toml",
         "gateway serve --simulator                with two simulated carriers",
         "gateway serve --nodes 4                  four of them on this machine, for four cores",
-        "gateway serve --standby                  beside one that serves, to take its place",
         "DATABASE_URL=postgresql://… gateway serve --config /etc/gateway.toml",
     )
 )
 @click.option("--simulator", is_flag=True, help="Simulated carriers in place of the real ones.")
-@click.option(
-    "--standby", is_flag=True, help="Wait until no other gateway serves this database, then serve."
-)
 @click.option(
     "--nodes",
     metavar="N",
@@ -39,10 +35,8 @@ NODES_MAX = 64
 )
 @config_option
 @pass_session
-def serve(session: Session, simulator: bool, standby: bool, nodes: int | None) -> None:
+def serve(session: Session, simulator: bool, nodes: int | None) -> None:
     """Run the gateway until Ctrl-C, which stops it in order."""
-    if standby and nodes is not None:
-        raise click.UsageError("--nodes take each other's place: they need no --standby")
     settings = session.config  # first: a mistake in it is told without loading everything else
     from gateway.live.settings import Given
     from gateway.serve import main
@@ -54,7 +48,7 @@ def serve(session: Session, simulator: bool, standby: bool, nodes: int | None) -
         from gateway.supervisor.run import main as run_nodes
 
         sys.exit(run_nodes(settings, source, nodes))
-    sys.exit(main(settings, source, standby=standby))
+    sys.exit(main(settings, source))
 
 
 @click.command(epilog=examples("gateway demo", "gateway demo --data-dir /tmp/demo"))

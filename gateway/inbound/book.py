@@ -137,6 +137,11 @@ class InboundBook:
                 for part in parts:
                     self._reassembler(part.carrier_id).add(part, now)
 
+    def forget(self, carrier_id: CarrierId) -> None:
+        """Forget what came from a carrier; what is in the store stays there."""
+        self._reassemblers.pop(carrier_id, None)
+        self._waiting.pop(carrier_id, None)
+
     def _add(self, part: InboundPart, now: float, wall: float, *, kept: bool = False) -> None:
         carrier_id = part.carrier_id
         outcome = self._reassembler(carrier_id).add(part, now)

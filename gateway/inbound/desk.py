@@ -71,14 +71,22 @@ class InboundDesk:
             self._counts[carrier_id].watch(_reader(self._book, carrier_id))
 
     async def start(self) -> None:
-        """Load the numbers and go on with the parts that wait; before any bind."""
+        """Load the numbers; before any bind."""
         await self._refresh()
-        waiting = await self._store.fetch_waiting()
-        handed_over = await self._store.fetch_handed_over()
+
+    async def adopt(self, carrier_id: CarrierId) -> None:
+        """Go on with the parts from a carrier that wait; before its binds."""
+        waiting = await self._store.fetch_waiting(carrier_id)
+        handed_over = await self._store.fetch_handed_over(carrier_id)
+        self._book.forget(carrier_id)
         now = asyncio.get_running_loop().time()
         self._book.restore(waiting, handed_over, now, time.time())
         if waiting:
             log.info("parts_restored", parts=len(waiting))
+
+    def forget(self, carrier_id: CarrierId) -> None:
+        """Forget what came from a carrier that another node is to have."""
+        self._book.forget(carrier_id)
 
     def arrived(self, carrier_id: CarrierId, pdu: DeliverSm, acknowledge: Acknowledge) -> None:
         """Take what a phone sent; `acknowledge` is called once it is committed."""

@@ -22,6 +22,7 @@ from gateway.carrier_state import CarrierState
 from gateway.carriers import CarrierDesk, Line
 from gateway.condition import Condition
 from gateway.config import Carrier
+from gateway.errors import ConfigError
 from gateway.fleet import Fleet
 from gateway.inbound.book import Origin
 from gateway.inbound.desk import InboundDesk
@@ -112,6 +113,8 @@ class LiveCarriers:
         self._drained: Mapping[CarrierId, str] = {}
         self._work: dict[CarrierId, asyncio.Task[None]] = {}
         self._words: dict[CarrierId, str] = {}
+        self._served: set[CarrierId] = set()
+        """Those that this node has sessions with, also such as are to be added still."""
         self.stop_timeout_s = 0.0
         """How long answers are awaited before a session ends."""
         self._group: asyncio.TaskGroup
@@ -122,11 +125,42 @@ class LiveCarriers:
         return [f"{self._lines[id_].name}: {words}" for id_, words in self._words.items()]
 
     def begin(self, group: asyncio.TaskGroup, stop_timeout_s: float) -> None:
-        """Start the sessions, as tasks of this group."""
+        """Start sessions as tasks of this group from now on, as carriers come to this node."""
         self._group, self.stop_timeout_s = group, stop_timeout_s
-        for line in self._lines.values():
-            for bind in line.binds:
-                self._start(bind)
+
+    def serve(self, carrier_id: CarrierId) -> None:
+        """Begin sessions with a carrier, as its settings say by now."""
+        if carrier_id in self._served:
+            return
+        self._served.add(carrier_id)
+        carrier = self._configured.get(carrier_id)
+        if carrier is None:
+            return  # it is in the settings no more, or not yet
+        try:
+            wanted = self._prepare(carrier_id, carrier)
+        except ConfigError as error:  # a file of its settings is not what it was
+            log.error("carrier_not_served", carrier=carrier.name, error=str(error))
+            return
+        line = self._lines[carrier_id]
+        line.writing, line.hold = wanted.line.writing.after(line.writing), wanted.line.hold
+        line.binds, line.pacers = wanted.line.binds, wanted.line.pacers
+        self._forms[carrier_id] = _form_of(carrier)
+        self._fleet.change(carrier_id, wanted.state.policy)
+        for bind in line.binds:
+            self._start(bind)
+
+    async def leave(self, carrier_id: CarrierId) -> None:
+        """End the sessions with a carrier, once it has answered or `stop_timeout_s` is over."""
+        self._served.discard(carrier_id)
+        work = self._work.get(carrier_id)
+        if work is not None and carrier_id in self._configured:
+            work.cancel()  # who serves it next has the settings as they are by then
+            await asyncio.wait([work])
+        line = self._lines.get(carrier_id)
+        if line is None:
+            return
+        await asyncio.gather(*(bind.stop(self.stop_timeout_s) for bind in line.binds))
+        line.binds, line.pacers = [], {}
 
     async def stop(self, deadline_s: float) -> None:
         """Let answers come in and unbind; whatever was under way ends where it is."""
@@ -184,9 +218,13 @@ class LiveCarriers:
         return (
             self._configured[carrier_id] == wanted.carrier
             and carrier_id not in self._words
-            and [bind.settings for bind in self._lines[carrier_id].binds]
-            == [bind.settings for bind in wanted.line.binds]
+            and (carrier_id not in self._served or self._has_binds(carrier_id, wanted))
         )
+
+    def _has_binds(self, carrier_id: CarrierId, wanted: Prepared) -> bool:
+        return [bind.settings for bind in self._lines[carrier_id].binds] == [
+            bind.settings for bind in wanted.line.binds
+        ]
 
     async def add(self, added: Sequence[Prepared]) -> None:
         """Begin to serve carriers; one that is on its way out still is waited for."""
@@ -205,8 +243,11 @@ class LiveCarriers:
         self._inbound.use(line.id, Origin(carrier.name, build_style(carrier)))
         self._condition.watch_line(line, self._metrics)
         self._obey_drain(line.id)
-        for bind in line.binds:
-            self._start(bind)
+        if line.id in self._served:
+            for bind in line.binds:
+                self._start(bind)
+        else:
+            line.binds, line.pacers = [], {}
         log.info("carrier_added", carrier=carrier.name)
 
     def change(self, changed: Sequence[Prepared]) -> None:
@@ -241,6 +282,8 @@ class LiveCarriers:
 
     async def _change(self, line: Line, wanted: Prepared) -> None:
         await self._speak_anew(line, wanted)
+        if line.id not in self._served:
+            return
         async for words in exchange_binds(line, wanted.line, self._start, self.stop_timeout_s):
             self._words[line.id] = words
 

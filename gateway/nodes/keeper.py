@@ -183,14 +183,6 @@ class Keeper:
         """Get a number; raises NotTheOwner when a gateway without nodes keeps all to itself."""
         await self._claim.take(timeout_s)
 
-    async def is_alone(self) -> bool:
-        """Say whether no other node serves, or is about to; ends those that are over."""
-        await self._beat()
-        for ended in find_ended(self.board, self.node, is_gone):
-            await store.end_node(await self._claim.connected(), ended)
-        others = (n for n in self.board.nodes.values() if n.claimed and n.node != self.node)
-        return not any(other.ready or other.node < self.node for other in others)
-
     async def begin(self, tasks: asyncio.TaskGroup, database: Database) -> None:
         """Take this node's first share; returns when that is gained, or takes too long."""
         self._tasks, self._database = tasks, database

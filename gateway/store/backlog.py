@@ -7,7 +7,7 @@ Not here: which of it is taken into memory (`gateway/dispatch.py`, `gateway/shel
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -65,8 +65,17 @@ CROSS JOIN LATERAL (
 
 _DUE_PAGE = f"""
 SELECT m.* FROM messages m
-WHERE m.send_at IS NOT NULL AND (m.send_at, m.id) > ($1, $2) AND m.send_at <= $3 AND {_STILL_OPEN}
+WHERE m.send_at IS NOT NULL AND (m.send_at, m.id) > ($1, $2) AND m.send_at <= $3
+  AND m.carrier_id = ANY($5::smallint[]) AND {_STILL_OPEN}
 ORDER BY m.send_at, m.id LIMIT $4"""  # noqa: S608
+
+_OPEN_OF = f"""
+SELECT m.* FROM unnest($1::int[], $2::bigint[]) WITH ORDINALITY AS k(account_id, id, place)
+CROSS JOIN LATERAL (
+    SELECT * FROM messages m
+    WHERE m.account_id = k.account_id AND m.id = k.id AND {_STILL_OPEN} OFFSET 0
+) m
+ORDER BY k.place"""  # noqa: S608
 
 _EVENTS_OF = """
 SELECT e.* FROM unnest($1::int[], $2::bigint[]) AS k(account_id, message_id)
@@ -128,13 +137,13 @@ class Backlog:
     """Pages of open messages, with what has happened to each so far."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
 
     async def fetch_shelf(
         self, carrier_id: CarrierId, lane: Lane, after_id: int, limit: int
     ) -> Page:
         """Return the next open messages of one carrier's lane that wait for no hour."""
-        async with self._database.acquire() as connection:
+        async with self.database.acquire() as connection:
             rows = await connection.fetch(_SHELF_PAGE, carrier_id, lane, after_id, limit)
             jobs = await _jobs(connection, rows)
         last = (0.0, rows[-1]["id"] if rows else after_id)
@@ -145,7 +154,7 @@ class Backlog:
     ) -> dict[AccountId, int]:
         """Return whose messages wait in one carrier's lane past an id; a few that have ended are
         counted with them. It reads all of them, however long that takes."""
-        async with self._database.acquire() as connection, connection.transaction():
+        async with self.database.acquire() as connection, connection.transaction():
             await connection.execute("SET LOCAL statement_timeout = 0")
             rows = await connection.fetch(
                 _COUNT_BEHIND, carrier_id, lane, after_id, timeout=UNLIMITED_S
@@ -157,7 +166,7 @@ class Backlog:
     ) -> tuple[list[Job], dict[AccountId, Progress]]:
         """Return the next open messages of some accounts in one carrier's lane, and how far that
         came for each of them."""
-        async with self._database.acquire() as connection:
+        async with self.database.acquire() as connection:
             rows = await connection.fetch(
                 _WANTED_PAGE,
                 carrier_id,
@@ -179,17 +188,28 @@ class Backlog:
         }
         return jobs, progress
 
-    async def fetch_due(self, after: tuple[float, int], until: float, limit: int) -> Page:
-        """Return the next open messages whose hour comes by `until`, the earliest first."""
-        async with self._database.acquire() as connection:
-            rows = await connection.fetch(_DUE_PAGE, *after, until, limit)
+    async def fetch_due(
+        self, carriers: Collection[CarrierId], after: tuple[float, int], until: float, limit: int
+    ) -> Page:
+        """Return the next open messages of some carriers whose hour comes by `until`, the earliest
+        first."""
+        async with self.database.acquire() as connection:
+            rows = await connection.fetch(_DUE_PAGE, *after, until, limit, list(carriers))
             jobs = await _jobs(connection, rows)
         last = (rows[-1]["send_at"], rows[-1]["id"]) if rows else after
         return Page(jobs, last, len(rows) < limit)
 
+    async def fetch_open(
+        self, account_ids: Sequence[AccountId], message_ids: Sequence[MessageId]
+    ) -> list[Job]:
+        """Return those of these messages that are still open, in their order."""
+        async with self.database.acquire() as connection:
+            rows = await connection.fetch(_OPEN_OF, account_ids, message_ids)
+            return await _jobs(connection, rows)
+
     async def fetch_one(self, account_id: AccountId, message_id: MessageId) -> Job | None:
         """Return one of the account's messages with what has happened to it; closed ones too."""
-        async with self._database.acquire() as connection:
+        async with self.database.acquire() as connection:
             rows = await connection.fetch(
                 "SELECT * FROM messages WHERE account_id = $1 AND id = $2", account_id, message_id
             )
@@ -201,7 +221,7 @@ class Backlog:
 
         Raises Rejected when something has happened to it, or when credit does not last.
         """
-        async with self._database.acquire() as connection, connection.transaction():
+        async with self.database.acquire() as connection, connection.transaction():
             row = await connection.fetchrow(
                 _REPLACE,
                 new.account_id,
@@ -225,20 +245,23 @@ class Backlog:
                 raise Rejected("no_credit", "the new text costs more than is left", status=402)
             await recount(connection, old, new)
 
-    async def fetch_parked(self, limit: int = PARKED_KEYS_MAX) -> list[ParkedReceipt]:
-        """Return the receipts that still wait for their submission, the earliest first; at most
-        `limit`, the latest of them, which is as many as memory keeps."""
-        async with self._database.acquire() as connection:
+    async def fetch_parked(
+        self, carrier_id: CarrierId, limit: int = PARKED_KEYS_MAX
+    ) -> list[ParkedReceipt]:
+        """Return a carrier's receipts that still wait for their submission, the earliest first; at
+        most `limit`, the latest of them, which is as many as memory keeps."""
+        async with self.database.acquire() as connection:
             rows = await connection.fetch(
-                "SELECT * FROM parked_receipts WHERE NOT given_up"
-                " ORDER BY received_at DESC LIMIT $1",
+                "SELECT * FROM parked_receipts WHERE NOT given_up AND carrier_id = $1"
+                " ORDER BY received_at DESC LIMIT $2",
+                carrier_id,
                 limit,
             )
         return [read_parked(row) for row in reversed(rows)]
 
     async def fetch_last_id(self) -> int:
         """Return the greatest message id there is, 0 when there is none."""
-        async with self._database.acquire() as connection:
+        async with self.database.acquire() as connection:
             greatest: int | None = await connection.fetchval(_NEWEST)
         return greatest or 0
 

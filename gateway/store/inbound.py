@@ -148,21 +148,22 @@ class InboundStore:
         self._database = database
 
     @unavailable_as_503()
-    async def fetch_waiting(self) -> list[InboundPart]:
-        """Return the parts that wait for others, in the order in which they came."""
+    async def fetch_waiting(self, carrier_id: CarrierId) -> list[InboundPart]:
+        """Return a carrier's parts that wait for others, in the order in which they came."""
         async with self._database.acquire() as connection:
-            rows = await connection.fetch(_WAITING_PARTS)
+            rows = await connection.fetch(_WAITING_PARTS, carrier_id)
         return [_part_of(row) for row in rows]
 
     @unavailable_as_503()
-    async def fetch_handed_over(self) -> list[list[InboundPart]]:
-        """Return the parts of the messages that were handed over last: their carrier may not
-        have heard our answers, and send parts of them again."""
+    async def fetch_handed_over(self, carrier_id: CarrierId) -> list[list[InboundPart]]:
+        """Return the parts of the messages that were handed over last: the carrier may not have
+        heard our answers, and send parts of them again."""
         async with self._database.acquire() as connection:
             last = await connection.fetchval(_LAST_HANDOVER)
             if last is None:
                 return []
-            rows = await connection.fetch(_HANDED_OVER_PARTS, id_at(accepted_at(last) - REPEAT_S))
+            since = id_at(accepted_at(last) - REPEAT_S)
+            rows = await connection.fetch(_HANDED_OVER_PARTS, since, carrier_id)
         return [
             [_part_of(row) for row in parts]
             for _, parts in groupby(rows, key=lambda row: row["message_id"])

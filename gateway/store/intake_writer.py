@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import asyncpg
@@ -20,7 +20,8 @@ import msgspec
 
 from gateway.errors import NotTheOwner, StoreUnavailable
 from gateway.fallback.terms import EmailFallback
-from gateway.model import Lane, Message, MessageId
+from gateway.model import CarrierId, Lane, Message, MessageId
+from gateway.store.arrivals import with_arrivals
 from gateway.store.commit_line import CommitLine, Connection, Lost
 from gateway.store.fallbacks import fallback_columns
 from gateway.store.intake_statements import (
@@ -111,6 +112,14 @@ class IntakeWriter:
         self._doubtful: list[Entry] = []
         self._away = False
         self._stopping = False
+        self._under_way: asyncio.Future[None] | None = None
+        self.foreign: set[CarrierId] = set()
+        """Carriers that are other nodes': these are told of their messages by the same commit."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is on its way into the store."""
+        return not self._waiting and (self._under_way is None or self._under_way.done())
 
     @property
     def available(self) -> bool:
@@ -160,22 +169,33 @@ class IntakeWriter:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            batch = self._next_batch()
+            under_way = self._under_way = asyncio.get_running_loop().create_future()
             try:
-                await self._commit(batch)
-            except StoreUnavailable as error:
-                self._away = True
-                self._fail(batch, error)
-                self._fail(self._drain(), error)
-                await self._come_back()
-            except NotTheOwner:
-                self._fail(batch, StoreUnavailable("another gateway has taken over"))
-                raise
-            except Exception as error:
-                self._fail(batch, error)
-            except BaseException:
-                self._fail(batch, StoreUnavailable("the gateway is stopping"))
-                raise
+                await self._commit_or_come_back(self._next_batch())
+            finally:
+                under_way.set_result(None)
+
+    async def _commit_or_come_back(self, batch: list[_Waiting]) -> None:
+        try:
+            await self._commit(batch)
+        except StoreUnavailable as error:
+            self._away = True
+            self._fail(batch, error)
+            self._fail(self._drain(), error)
+            await self._come_back()
+        except NotTheOwner:
+            self._fail(batch, StoreUnavailable("another gateway has taken over"))
+            raise
+        except Exception as error:
+            self._fail(batch, error)
+        except BaseException:
+            self._fail(batch, StoreUnavailable("the gateway is stopping"))
+            raise
+
+    async def settle(self) -> None:
+        """Return once it is known of every transaction that has begun whether it is in."""
+        if self._under_way is not None:
+            await asyncio.shield(self._under_way)
 
     def stop(self) -> None:
         self._stopping = True
@@ -220,13 +240,14 @@ class IntakeWriter:
     async def _store(self, entries: list[Entry], timeout_s: float) -> list[EntryFate]:
         try:
             known = await self._line.commit(
-                lambda c, seq: _insert(c, self.name, seq, entries), timeout_s
+                lambda c, seq: _insert(c, self.name, seq, entries, self.foreign), timeout_s
             )
         except asyncpg.PostgresError as error:
             if getattr(error, "sqlstate", "") != OVERDRAFT:
                 raise
             outcome = await self._line.commit(
-                lambda c, seq: _insert_what_can_be_paid(c, self.name, seq, entries), timeout_s
+                lambda c, seq: _insert_what_can_be_paid(c, self.name, seq, entries, self.foreign),
+                timeout_s,
             )
             if isinstance(outcome, Lost):
                 return await self._read_fates(entries, timeout_s)
@@ -274,33 +295,41 @@ def _resolve(
 
 
 async def _insert(
-    connection: Connection[asyncpg.Record], name: str, seq: int, entries: Sequence[Entry]
+    connection: Connection[asyncpg.Record],
+    name: str,
+    seq: int,
+    entries: Sequence[Entry],
+    foreign: Collection[CarrierId],
 ) -> list[int]:
     """Store the entries whose keys are new; return the ids of those whose keys are known."""
     keyed = [entry for entry in entries if entry.key]
     columns = message_columns([entry.message for entry in entries])
     fallbacks = [entry.fallback for entry in entries if entry.fallback is not None]
-    more = fallback_columns(fallbacks) if fallbacks else ()
-    if not keyed:
+    values: list[Any] = [name, seq, *columns]
+    if keyed:
+        statement = WITH_KEYS_AND_FALLBACKS if fallbacks else WITH_KEYS
+        values += [*_key_columns(keyed), [entry.request_hash for entry in keyed]]
+    else:
         statement = WITHOUT_KEYS_AND_FALLBACKS if fallbacks else WITHOUT_KEYS
-        await connection.fetchrow(statement, name, seq, *columns, *more)
+    if fallbacks:
+        values += fallback_columns(fallbacks)
+    if foreign and any(entry.message.routes[0] in foreign for entry in entries):
+        statement = with_arrivals(statement, len(values))
+        values.append(list(foreign))
+    row = await connection.fetchrow(statement, *values)
+    if not keyed:
         return []
-    row = await connection.fetchrow(
-        WITH_KEYS_AND_FALLBACKS if fallbacks else WITH_KEYS,
-        name,
-        seq,
-        *columns,
-        *_key_columns(keyed),
-        [entry.request_hash for entry in keyed],
-        *more,
-    )
     assert row is not None
     known: list[int] = row["known"]
     return known
 
 
 async def _insert_what_can_be_paid(
-    connection: Connection[asyncpg.Record], name: str, seq: int, entries: list[Entry]
+    connection: Connection[asyncpg.Record],
+    name: str,
+    seq: int,
+    entries: list[Entry],
+    foreign: Collection[CarrierId],
 ) -> list[EntryFate]:
     """Store, in order, each account's messages as long as its credit lasts."""
     async with connection.transaction():
@@ -326,7 +355,7 @@ async def _insert_what_can_be_paid(
                     keys_seen[message.account_id, entry.key] = entry
             else:
                 fates[message.id] = Fate.NO_CREDIT
-        known = await _insert(connection, name, seq, taken)
+        known = await _insert(connection, name, seq, taken, foreign)
         if known:  # another node took one of the keys meanwhile
             late = await _first_of_keys(connection, [e for e in taken if e.message.id in known])
             for entry in taken:

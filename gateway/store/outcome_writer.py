@@ -19,7 +19,8 @@ import asyncpg
 from gateway.inbound.handover import Handover
 from gateway.inbound.parts import InboundPart
 from gateway.model import AccountId
-from gateway.outcomes import Acknowledge, Delivery, Event, Notice, ParkedReceipt
+from gateway.outcomes import Acknowledge, Delivery, Event, Move, Notice, ParkedReceipt
+from gateway.store.arrivals import TELL_ARRIVED, add_moves
 from gateway.store.columns import Column, read_rows, write_rows
 from gateway.store.commit_line import CommitLine, Connection
 from gateway.store.fallbacks import add_due
@@ -65,6 +66,7 @@ class _Batch:
         "events",
         "handovers",
         "kept",
+        "moves",
         "notices",
         "parked",
         "refunds",
@@ -81,6 +83,7 @@ class _Batch:
         self.unparked: list[ParkedReceipt] = []
         self.kept: list[InboundPart] = []
         self.handovers: list[Handover] = []
+        self.moves: list[Move] = []
         self.acknowledge: list[Acknowledge] = []
 
     @property
@@ -94,6 +97,7 @@ class _Batch:
             or self.unparked
             or self.kept
             or self.handovers
+            or self.moves
             or self.acknowledge
         )
 
@@ -110,7 +114,7 @@ class _Batch:
         parts: list[_Batch] = []
         for name in (
             *("events", "refunds", "notices", "deliveries", "delivered"),
-            *("unparked", "parked", "kept", "handovers"),
+            *("unparked", "parked", "kept", "handovers", "moves"),
         ):
             for row in getattr(self, name):
                 part = _Batch()
@@ -131,11 +135,14 @@ class OutcomeWriter:
         on_batch: Callable[[int, float], None] = lambda size, seconds: None,
         on_refused: Callable[[str, Exception], None] = lambda rows, error: None,
         on_refunded: Callable[[AccountId, int], None] = lambda account, micros: None,
+        on_moved: Callable[[Sequence[Move]], None] = lambda moves: None,
     ) -> None:
         """`on_written` gets each committed batch's events, and whether it held notices.
 
-        `on_refunded` gets what was given back to an account, one call a segment.
+        `on_refunded` gets what was given back to an account, one call a segment; `on_moved` the
+        messages that go on with other carriers.
         """
+        self._on_moved = on_moved
         self._on_refunded = on_refunded
         self._on_refused = on_refused
         self._line = line
@@ -216,6 +223,11 @@ class OutcomeWriter:
         self._batch.handovers.append(handover)
         self._wake.set()
 
+    def move(self, move: Move) -> None:
+        """Have a message go on with another carrier, whose node is told."""
+        self._batch.moves.append(move)
+        self._wake.set()
+
     def after_commit(self, acknowledge: Acknowledge) -> None:
         """Call back once everything recorded so far is committed."""
         self._batch.acknowledge.append(acknowledge)
@@ -257,6 +269,8 @@ class OutcomeWriter:
             await self._write(batch)
             self._on_batch(len(batch.events), loop.time() - started)
             self._on_written(batch.events, bool(batch.all_notices))
+            if batch.moves:
+                self._on_moved(batch.moves)
             if self._deliveries is not None:
                 if batch.delivered:
                     self._deliveries.forgotten(batch.delivered)
@@ -375,8 +389,11 @@ def _statement(batch: _Batch, told: Sequence[str] = ()) -> tuple[str, list[Any]]
         add(_DELIVERED, [a for a, _ in batch.delivered], [i for _, i in batch.delivered])
     add_parked(add, batch.parked, batch.unparked)
     add_inbound(add, batch.kept, batch.handovers)
+    add_moves(add, batch.moves)
     with_parts = f"WITH {', '.join(parts)} " if parts else ""
     returned = TELL_REFUNDED if batch.refunds else ""
+    if batch.moves:
+        returned += TELL_ARRIVED
     if told:
         returned += _TELL_OTHERS.format(f"${len(values) + 3}")
         values.append(told)

@@ -625,13 +625,13 @@ UPDATE accounts SET fallback = $2 WHERE id = $1
 -- ── Messages from phones (inbound.py) ───────────────────────────────────────────────────────
 
 -- name: fetch_waiting_parts
-SELECT * FROM inbound_parts WHERE message_id IS NULL ORDER BY id
+SELECT * FROM inbound_parts WHERE message_id IS NULL AND carrier_id = $1 ORDER BY id
 
 -- name: fetch_last_handover
 SELECT max(message_id) FROM inbound_parts
 
 -- name: fetch_handed_over_parts
-SELECT * FROM inbound_parts WHERE message_id >= $1 ORDER BY message_id, sequence
+SELECT * FROM inbound_parts WHERE message_id >= $1 AND carrier_id = $2 ORDER BY message_id, sequence
 
 -- name: fetch_last_inbound_id
 SELECT greatest((SELECT max(id) FROM inbound_parts), (SELECT max(id) FROM inbound_messages))

@@ -9,6 +9,7 @@ And authorities that issue certificates, for tests with TLS.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import itertools
 import os
@@ -21,7 +22,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -39,6 +40,8 @@ from gateway.store.embedded import start_embedded
 from gateway.store.migrate import migrate
 from gateway.store.partitions import ensure_partitions
 from gateway.store.postgres import Database
+
+CHUNK_BYTES = 65_536
 
 
 def url_of(server_url: str, database: str) -> str:
@@ -337,3 +340,82 @@ def make_authority(tmp_path: Path) -> Callable[[str], Authority]:
 def authority(make_authority: Callable[[str], Authority]) -> Authority:
     """The authority that everybody here trusts, unless a test says otherwise."""
     return make_authority("ours")
+
+
+class Door:
+    """A TCP proxy to the test's database.
+
+    `cut` breaks what stands; while `shut`, nobody new comes in; `swallow_answers` lets requests
+    through and loses what the server says, as a network does that dies at the worst moment.
+    """
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.shut = False
+        self.swallow_answers = False
+        self.swallowed = asyncio.Event()
+        """Set once the server has said something that nobody will hear."""
+
+    async def open(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+
+    @property
+    def url(self) -> str:
+        assert self._server is not None
+        port = self._server.sockets[0].getsockname()[1]
+        parts = urlsplit(self._target)
+        user = parts.username or "postgres"
+        return f"postgresql://{user}@127.0.0.1:{port}{parts.path}?sslmode=disable"
+
+    def cut(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
+    async def close(self) -> None:
+        self.cut()
+        assert self._server is not None
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.shut:
+            writer.transport.abort()
+            return
+        server_reader, server_writer = await self._connect()
+        self._writers |= {writer, server_writer}
+        await asyncio.gather(
+            self._carry(reader, server_writer, answers=False),
+            self._carry(server_reader, writer, answers=True),
+        )
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        parts = urlsplit(self._target)
+        host = parse_qs(parts.query).get("host", [""])[0] or parts.hostname or "127.0.0.1"
+        port = parts.port or 5432
+        if host.startswith("/"):
+            return await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+        return await asyncio.open_connection(host, port)
+
+    async def _carry(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool
+    ) -> None:
+        with contextlib.suppress(ConnectionError, OSError):
+            while data := await reader.read(CHUNK_BYTES):
+                if answers and self.swallow_answers:
+                    self.swallowed.set()
+                    continue
+                writer.write(data)
+                await writer.drain()
+        with contextlib.suppress(Exception):
+            writer.close()
+
+
+@pytest.fixture
+async def door(database_url: str) -> AsyncIterator[Door]:
+    door = Door(database_url)
+    await door.open()
+    yield door
+    await door.close()

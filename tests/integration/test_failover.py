@@ -1,4 +1,4 @@
-"""A gateway that stands by takes over from one that ends by force, as real processes."""
+"""A node takes the carriers over from one that ends by force, as real processes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.failover import WINDOW, measure
 
 
-async def test_a_standby_takes_over_from_one_that_is_killed_and_from_one_that_is_frozen() -> None:
+async def test_a_node_takes_over_from_one_that_is_killed_and_from_one_that_is_frozen() -> None:
     # PostgreSQL's socket has a short path only in a short folder.
     with tempfile.TemporaryDirectory(prefix="gwf") as folder:
         ends, accepted, lost = await measure(Path(folder), 2, 50.0, steady_s=0.5)

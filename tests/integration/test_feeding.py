@@ -209,7 +209,7 @@ async def test_a_start_reads_no_more_parked_receipts_than_memory_keeps(database:
             " segment_status, given_up)"
             " SELECT 1, n::text, n, 10, n = 5 FROM generate_series(1, 5) AS n"
         )
-    parked = await Backlog(database).fetch_parked(limit=3)
+    parked = await Backlog(database).fetch_parked(CarrierId(1), limit=3)
     assert [each.carrier_message_id for each in parked] == ["2", "3", "4"]
 
 

@@ -88,7 +88,8 @@ class Node:
         """Forget everything in memory, and read it back."""
         await self.writer.flush()
         self.book = self.make_book()
-        waiting, handed_over = await store.fetch_waiting(), await store.fetch_handed_over()
+        waiting = await store.fetch_waiting(self.carrier_id)
+        handed_over = await store.fetch_handed_over(self.carrier_id)
         self.book.restore(waiting, handed_over, asyncio.get_running_loop().time(), time.time())
 
     async def end(self) -> None:
@@ -205,10 +206,10 @@ async def test_a_restart_remembers_what_was_handed_over_shortly_before_the_end(
     old = "UPDATE inbound_parts SET message_id = $2 WHERE message_id = $1"
     (first, *_) = await rows(database, "inbound_messages")
     await database.pool.execute(old, first["id"], id_at(time.time() - 1000))
-    sets = await store.fetch_handed_over()
+    sets = await store.fetch_handed_over(node.carrier_id)
     assert [[p.reference for p in parts_] for parts_ in sets] == [[1, 1], [2, 2]]
     assert [p.sequence for p in sets[0]] == [1, 2]
-    assert [p.reference for p in await store.fetch_waiting()] == [9]
+    assert [p.reference for p in await store.fetch_waiting(node.carrier_id)] == [9]
 
 
 async def test_what_is_given_up_keeps_its_parts_and_names_the_others(

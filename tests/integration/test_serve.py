@@ -300,13 +300,14 @@ def test_an_address_that_is_not_ours_is_named(serve: Serve, folder: Path) -> Non
     assert not (folder / "data" / "postgresql").exists()
 
 
-def test_a_second_gateway_on_the_same_database_is_refused(serve: Serve, database_url: str) -> None:
-    first = serve(database_url=database_url)
+def test_a_second_gateway_on_the_same_database_joins_the_first(
+    serve: Serve, database_url: str
+) -> None:
+    first, second = serve(database_url=database_url), serve(database_url=database_url)
     first.wait_for("Ctrl-C")
-    second = serve(database_url=database_url)
-    assert second.wait() == 1
-    assert second.sentence == "gateway: another gateway runs on this database"
+    second.wait_for("Ctrl-C")
     assert first.stop() == 0
+    assert second.stop() == 0
 
 
 def test_a_database_that_is_away_at_the_start_is_named(serve: Serve) -> None:

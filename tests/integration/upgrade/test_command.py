@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from gateway.app import Gateway
 from gateway.cli.root import cli
-from gateway.config import Config, Node
+from gateway.config import Config, Http, Node
 from gateway.errors import ConfigError
 from gateway.store.migrate import migrate
 from gateway.store.postgres import Database
@@ -90,16 +90,18 @@ async def test_a_gateway_that_may_not_migrate_says_what_is_missing_and_does_not_
     empty_database_url: str,
 ) -> None:
     await migrate(empty_database_url, KNOWN[:-1])
-    config = Config(node=Node(database_url=empty_database_url, migrate_at_start=False))
+    config = Config(
+        node=Node(database_url=empty_database_url, migrate_at_start=False), http=Http(port=0)
+    )
     with pytest.raises(ConfigError, match=rf"schema lacks {KNOWN[-1]}: run `gateway migrate`"):
-        await Gateway(config, standby=True).run()
+        await Gateway(config).run()
     assert await count_applied(empty_database_url) == len(KNOWN) - 1
 
 
 async def test_a_gateway_that_may_not_migrate_runs_on_what_somebody_else_has_made(
     database_url: str,
 ) -> None:
-    config = Config(node=Node(database_url=database_url, migrate_at_start=False))
-    gateway = Gateway(config, standby=True)
+    config = Config(node=Node(database_url=database_url, migrate_at_start=False), http=Http(port=0))
+    gateway = Gateway(config)
     gateway.stop()
     await asyncio.wait_for(gateway.run(), 30)
