@@ -96,6 +96,10 @@ LONG_FILES = {
     "gateway/store/outcome_writer.py": (430, "one batch, and the one statement that it becomes"),
     "gateway/metrics.py": (640, "every metric's name in one place, beside who counts it"),
     "gateway/api/serve.py": (450, "the server and its connections, which stop hand in hand"),
+    "gateway/receipts.py": (
+        430,
+        "what waits, what is parked and what is remembered change together",
+    ),
     "gateway/carriers.py": (460, "a carrier's callbacks, each a few lines over the same state"),
 }
 """Path → how long it may become, and why it isn't split."""
