@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import cast
@@ -17,7 +18,7 @@ from gateway.api.bypass import BypassRoute
 from gateway.api.decode import decode_batch, decode_single, explain_value
 from gateway.api.direct import DirectSubmit
 from gateway.api.docs import build_pages
-from gateway.api.document import complete_document, lower_to_30
+from gateway.api.document import complete_document, lower_to_30, operations
 from gateway.api.gate import Gate
 from gateway.api.logins import LoginRefusal
 from gateway.api.openapi import openapi_config
@@ -123,8 +124,8 @@ def build_api(
         on_fault=on_fault,
         now=now,
     )
-    framework = _build_framework(routers, on_fault)
-    api = Api(framework, direct, peer_routes, on_request, on_fault, now)
+    framework, allowed = _build_framework(routers, on_fault)
+    api = Api(framework, allowed, direct, peer_routes, on_request, on_fault, now)
     if bypass:
         api.submit = DirectSubmit(
             calls,
@@ -143,6 +144,7 @@ class Api:
     def __init__(
         self,
         framework: ASGIApp,
+        allowed: Mapping[str, bytes],
         direct: Mapping[str, ASGIApp],
         peers: Mapping[str, PeerRoute],
         on_request: OnRequest,
@@ -150,6 +152,7 @@ class Api:
         now: Callable[[], float],
     ) -> None:
         self._framework = framework
+        self._allowed = allowed
         self._direct = direct
         self._peers = peers
         self._on_request = on_request
@@ -192,6 +195,8 @@ class Api:
             if event["type"] == "http.response.start":
                 status = event["status"]
                 event = {**event, "headers": _harden(event["headers"])}
+                if inner["method"] == "OPTIONS":
+                    event["headers"] = self._name_methods(inner, event["headers"])
             await send(event)
 
         # A copy: the framework writes into its scope, and the server still looks into this one.
@@ -206,8 +211,20 @@ class Api:
                 await send_answer(send_hardened, answer_fault())
         self._on_request(_route_of(inner), status, self._now() - started)
 
+    def _name_methods(
+        self, scope: Scope, headers: list[tuple[bytes, bytes]]
+    ) -> list[tuple[bytes, bytes]]:
+        """Say of an address all its methods: the framework says those of one handler."""
+        allowed = self._allowed.get(_template_of(scope))
+        return [
+            (name, allowed if name == b"allow" and allowed else value) for name, value in headers
+        ]
 
-def _build_framework(routers: Callable[[], list[Router]], on_fault: OnFault) -> ASGIApp:
+
+def _build_framework(
+    routers: Callable[[], list[Router]], on_fault: OnFault
+) -> tuple[ASGIApp, dict[str, bytes]]:
+    """Return what answers, and which methods each of its addresses takes."""
     # The document comes from an application of its own: one that serves its own OpenAPI brings
     # pages along that load their scripts from the internet.
     documented = Litestar(routers(), openapi_config=openapi_config(), logging_config=None)
@@ -224,7 +241,11 @@ def _build_framework(routers: Callable[[], list[Router]], on_fault: OnFault) -> 
         # Bodies are limited where they are read, with our own words.
         request_max_body_size=None,
     )
-    return cast(ASGIApp, framework)
+    methods: dict[str, list[str]] = {}
+    for path, method, _ in operations(document):
+        methods.setdefault(path, ["OPTIONS"]).append(method.upper())
+    allowed = {path: ", ".join(sorted(each)).encode() for path, each in methods.items()}
+    return cast(ASGIApp, framework), allowed
 
 
 def _answer_of(error: Exception, on_fault: Callable[[Exception], None]) -> Answer:
@@ -274,6 +295,11 @@ def _route_of(scope: Mapping[str, object]) -> str:
     """Return the name of the route that took the request: bounded words, for metrics."""
     template = scope.get("path_template")
     return f"{scope['method']} {template}" if template else UNMATCHED
+
+
+def _template_of(scope: Mapping[str, object]) -> str:
+    """Return the address as the document writes it: without its parameters' types."""
+    return re.sub(r":\w+}", "}", str(scope.get("path_template") or ""))
 
 
 def _ignore_request(_route: str, _status: int, _seconds: float) -> None:

@@ -722,6 +722,24 @@ async def test_another_method_is_told_the_ones_there_are(api: Harness) -> None:
     assert {"GET", "POST"} <= set(headers["allow"].split(", "))
 
 
+@pytest.mark.parametrize("key", ["reader", None, "wrong"])
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/messages", "GET, OPTIONS, POST"),
+        ("/v1/messages/17", "DELETE, GET, OPTIONS"),
+        ("/v1/balance", "GET, OPTIONS"),
+        ("/v1/admin/privacy/erasures", "GET, OPTIONS, POST"),
+        ("/metrics", "GET, OPTIONS"),
+    ],
+)
+async def test_anybody_may_ask_which_methods_an_address_takes(
+    api: Harness, key: str | None, path: str, methods: str
+) -> None:
+    status, headers, _ = await api.ask("OPTIONS", path, key=key)
+    assert (status, headers["allow"], api.faults) == (204, methods, [])
+
+
 async def test_the_process_is_alive_for_anyone(api: Harness) -> None:
     status, _, body = await api.ask("GET", "/healthz", key=None)
     assert (status, json.loads(body)) == (200, {"status": "alive"})
