@@ -39,8 +39,11 @@ class Condition:
         intake: IntakeWriter,
         outcomes: OutcomeWriter,
         database_away: Callable[[], bool],
+        seen: Callable[[list[CarrierView]], list[CarrierView]] = lambda views: views,
     ) -> None:
-        """`database_away` says whether any of the node's own connections has lost it."""
+        """`database_away` says whether any of the node's own connections has lost it; `seen` puts
+        what other nodes see of their carriers in the place of what this one does."""
+        self._seen = seen
         self._database_away = database_away
         self._lines = lines
         self._dispatcher = dispatcher
@@ -62,7 +65,7 @@ class Condition:
         return not self._intake.available or self._outcomes.away or self._database_away()
 
     def carriers(self) -> list[CarrierView]:
-        return [self._view(line) for line in self._lines.values()]
+        return self._seen([self._view(line) for line in self._lines.values()])
 
     def served_carriers(self) -> list[CarrierView]:
         """Return those that this node has, and not another one."""

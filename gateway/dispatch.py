@@ -351,9 +351,11 @@ class Dispatcher:
         if carrier is None or not carrier.queue_max:
             return 0.0
         shelf = self.shelves.of(message)
-        if shelf is None or shelf.depth < carrier.queue_max:
+        if shelf is None:
             return 0.0
-        return shelf.drain.wait_s(shelf.depth - carrier.queue_max + 1)
+        if carrier.elsewhere is not None:
+            return self.foreign.full.get((carrier.id, message.lane), 0.0)
+        return shelf.wait_s(carrier.queue_max)
 
     def set_bound(self, carrier_id: CarrierId, bound: bool, now: float, wall: float) -> None:
         """Note that a carrier has its first bind that can submit, or has lost its last."""

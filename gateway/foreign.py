@@ -10,24 +10,26 @@ Not here: carriers that come and go (`ownership.py`), how the other node hears o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from gateway.jobs import Job
-from gateway.model import CarrierId, Message, MessageId
+from gateway.model import CarrierId, Lane, Message, MessageId
 from gateway.outcomes import Move
 
 
 class Foreign:
     """Which carriers other nodes have, and which messages go there or went lately."""
 
-    __slots__ = ("_departed", "_move", "carriers", "departures", "leaving", "turns")
+    __slots__ = ("_departed", "_move", "carriers", "departures", "full", "leaving", "turns")
 
     def __init__(self, move: Callable[[Move], None]) -> None:
         self._move = move
         self.carriers: set[CarrierId] = set()
         """Those that are not this node's, configured or not."""
+        self.full: Mapping[tuple[CarrierId, Lane], float] = {}
+        """In how many seconds their queues have room that have none, as their nodes last said."""
         self.leaving: dict[MessageId, CarrierId] = {}
         """By message whose move is recorded and not known to be committed: where it goes."""
         self._departed: dict[MessageId, tuple[CarrierId, int]] = {}

@@ -11,12 +11,12 @@ Not here: whose a carrier is (`nodes/`), the reads (`feeding.py`), binds (`live/
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 from gateway.carrier_state import NOBODY
 from gateway.dispatch import Dispatcher
 from gateway.jobs import Job
-from gateway.model import CarrierId
+from gateway.model import CarrierId, Lane
 from gateway.outcomes import Move
 from gateway.routing.health import USABLE, Availability, Away
 
@@ -123,3 +123,16 @@ class Ownership:
         carrier = self._dispatcher.carriers.get(carrier_id)
         if carrier is not None and carrier.elsewhere is not None:
             carrier.elsewhere = availability
+
+    def full_queues(self) -> Iterator[tuple[CarrierId, Lane, float]]:
+        """Return the queues of carriers that are here that have no room, and for how long."""
+        for (carrier_id, lane), shelf in self._dispatcher.shelves.items():
+            carrier = self._dispatcher.carriers.get(carrier_id)
+            if carrier is None or not carrier.queue_max or carrier.elsewhere is not None:
+                continue
+            if wait_s := shelf.wait_s(carrier.queue_max):
+                yield carrier_id, lane, wait_s
+
+    def note_full(self, full: Mapping[tuple[CarrierId, Lane], float]) -> None:
+        """Note which queues of other nodes' carriers have no room, and for how long."""
+        self._foreign.full = full

@@ -11,6 +11,8 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
+import msgspec
+
 from gateway.api.app import build_api
 from gateway.api.peers import Peers
 from gateway.api.proxies import TrustedProxies
@@ -51,7 +53,7 @@ from gateway.nodes.elsewhere import Elsewhere
 from gateway.nodes.errands import Errands
 from gateway.nodes.holdings import Holdings
 from gateway.nodes.keeper import Keeper
-from gateway.nodes.leases import name_carrier_lease
+from gateway.nodes.leases import CARRIER, name_carrier_lease, read_carrier_lease
 from gateway.nodes.receivers import Receivers
 from gateway.nodes.shares import Shares
 from gateway.nodes.sight import Sight
@@ -82,6 +84,7 @@ from gateway.store.outcome_writer import DELIVERIES_CHANNEL, OutcomeWriter
 from gateway.store.personal_data import PersonalData
 from gateway.store.postgres import Database, connect_single
 from gateway.store.reader import Reader
+from gateway.store.settings import FullQueue, NodeReport
 from gateway.store.stretches import StretchStore
 from gateway.store.treasury import Treasury
 from gateway.store.unmatched import AskedAgain
@@ -173,12 +176,18 @@ class Parts:
 
     def _build_nodes(self) -> None:
         """Build what this node has to do with others."""
-        self.errands = Errands(self._database, self.keeper)
-        self.elsewhere = Elsewhere(self.keeper, self.errands)
+        self.errands = Errands(self._database, self.keeper, self._has)
+        self.elsewhere = Elsewhere(self.errands)
         self.receivers = Receivers(self._database, self.keeper)
         self.bell = Bell(self._database, self.keeper)
         self.sight = Sight()
         self.keeper.want("duties", DUTIES, lost=self._let_go_of_duty)
+
+    def _has(self, lease: str) -> bool:
+        """Say whether this node has a lease, and of a carrier all that waits for it as well."""
+        return self.keeper.owns(lease) and (
+            not lease.startswith(CARRIER) or self.ownership.has(read_carrier_lease(lease))
+        )
 
     async def _let_go_of_duty(self, name: str) -> None:
         for duty, sender in ((WEBHOOKS, self.hooks), (EMAILS, self.emails)):
@@ -243,6 +252,7 @@ class Parts:
             lambda: self.keeper.owns(HOUSEKEEPING),
         )
         self.sight.join(self.customers.see)
+        self.sight.join(lambda _: self.ownership.note_full(self.sight.full_queues()))
         self.receivers.join(self.customers.postman.gained, self.outcome_writer.flush)
         self.keeper.hear(DELIVERIES_CHANNEL, self.customers.postman.hear)
 
@@ -333,7 +343,7 @@ class Parts:
             on_unmatched=self.desk.receipt_unmatched,
             measure_emails=self._email_depth.measure,
             asked_again=AskedAgain(
-                self._database, lambda carrier_id: self.keeper.owns(name_carrier_lease(carrier_id))
+                self._database, lambda carrier_id: self._has(name_carrier_lease(carrier_id))
             ),
             try_taken_again=lookups.try_taken_again,
             erase=Eraser(
@@ -416,6 +426,7 @@ class Parts:
             self.intake_writer,
             self.outcome_writer,
             lambda: self.keeper.away or any(line.away for line in self.writer_lines),
+            self.sight.carriers,
         )
         self.condition.watch(self._metrics)
         reader = Reader(self._database)
@@ -494,6 +505,7 @@ class Parts:
             self.backlog,
             self.intake_writer,
             self.outcome_writer,
+            on_gained=self.errands.look,
         )
         self.live = Live(
             *(self._config, carriers, self.intake, self._register, self._build_tables),
@@ -511,8 +523,12 @@ class Parts:
             version=version,
             sight=self.sight,
             alone=lambda: self.keeper.alone,
-            more=self.customers.add_to,
+            more=self._add_to_report,
         )
+
+    def _add_to_report(self, report: NodeReport) -> NodeReport:
+        full = [FullQueue(*each) for each in self.ownership.full_queues()]
+        return msgspec.structs.replace(self.customers.add_to(report), full=full)
 
     def _use(self, config: Config, carrier_ids: Mapping[str, CarrierId]) -> None:
         """Pass settings on that neither intake's tables nor carriers' lines are made of."""

@@ -155,6 +155,11 @@ class Shelf:
         """How many messages wait, in memory and in the database."""
         return self.held + self.stored
 
+    def wait_s(self, depth_max: int) -> float:
+        """Return in how many seconds less than `depth_max` messages wait here; 0.0: so it is."""
+        excess = self.depth - depth_max + 1
+        return self.drain.wait_s(excess) if excess > 0 else 0.0
+
     def note_drain(self, seconds: float) -> None:
         """Note the speed at which messages left within the last `seconds`.
 

@@ -198,7 +198,7 @@ class Intakes:
             finally:
                 self._dispatcher.end_refill()
         if not isinstance(outcome, Canceled):
-            raise Rejected("too_late", "the message has begun to leave, or has ended", status=409)
+            raise self._too_late(message_id)
         try:
             await asyncio.wait_for(self._outcomes.flush(), FLUSH_TIMEOUT_S)
         except TimeoutError:
@@ -249,8 +249,14 @@ class Intakes:
             finally:
                 self._dispatcher.end_refill()
         if not isinstance(held, Message):
-            raise Rejected("too_late", "the message has begun to leave, or has ended", status=409)
+            raise self._too_late(message_id)
         return held
+
+    def _too_late(self, message_id: MessageId) -> Rejected:
+        if message_id in self._dispatcher.foreign.leaving:
+            detail = "the message is just going to another node; nothing changed"
+            return Rejected("node_unavailable", detail, status=503, retry_after_s=1.0)
+        return Rejected("too_late", "the message has begun to leave, or has ended", status=409)
 
     def _is_anothers(self, account_id: AccountId, message_id: MessageId) -> bool:
         """Say whether memory holds it for another account.

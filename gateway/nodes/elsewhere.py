@@ -16,9 +16,8 @@ import msgspec
 
 from gateway.errors import Rejected, StoreUnavailable
 from gateway.model import AccountId, Message, MessageId
-from gateway.nodes.errands import Errands
+from gateway.nodes.errands import Errands, Unanswered
 from gateway.nodes.leases import name_carrier_lease
-from gateway.nodes.place import Place
 
 CANCEL: Final = "cancel"
 REPLACE: Final = "replace"
@@ -71,13 +70,12 @@ _write = msgspec.msgpack.Encoder().encode
 class Elsewhere:
     """What this node knows of messages that are not its own, and asks about them."""
 
-    def __init__(self, place: Place, errands: Errands) -> None:
-        self._place = place
+    def __init__(self, errands: Errands) -> None:
         self._errands = errands
 
     def has(self, message: Message) -> bool:
         """Say whether a message is another node's, or nobody's just now."""
-        return not self._place.owns(name_carrier_lease(message.routes[0]))
+        return not self._errands.has(name_carrier_lease(message.routes[0]))
 
     async def cancel(self, message: Message) -> None:
         """Have a message withdrawn, and that committed; raises Rejected or StoreUnavailable."""
@@ -97,7 +95,12 @@ class Elsewhere:
         await self._errands.forget()
 
     async def _ask(self, message: Message, kind: str, asked: bytes) -> None:
-        answer = await self._errands.ask(name_carrier_lease(message.routes[0]), kind, asked)
+        try:
+            answer = await self._errands.ask(name_carrier_lease(message.routes[0]), kind, asked)
+        except Unanswered as error:
+            raise Rejected(
+                "node_unavailable", str(error), status=503, retry_after_s=error.retry_after_s
+            ) from None
         refusal = _read_refusal(answer)
         if refusal is not None:
             raise Rejected(

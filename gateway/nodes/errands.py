@@ -29,6 +29,11 @@ RUNNING_MAX = 100
 """Errands under way; the rest waits in the store, up to its time."""
 ID_BITS = 62
 
+
+class Unanswered(StoreUnavailable):
+    """The node that was asked did not do it, or has not said so: ask again after a while."""
+
+
 Run = Callable[[bytes], Awaitable[bytes]]
 """Runs one kind of errand: what is asked → the answer."""
 
@@ -38,7 +43,11 @@ log = get_logger("nodes")
 class Errands:
     """One node's post office: `ask`, and `run` to answer what others ask."""
 
-    def __init__(self, database: Database, place: Place) -> None:
+    def __init__(
+        self, database: Database, place: Place, has: Callable[[str], bool] | None = None
+    ) -> None:
+        """`has` says of a lease whether what it is for is all here, and not just to come."""
+        self.has = has or place.owns
         self._database = database
         self._store = ErrandStore(database)
         self._place = place
@@ -57,8 +66,12 @@ class Errands:
 
     # ── asking ───────────────────────────────────────────────────────────────────────────────
 
-    async def ask(self, lease: str, kind: str, asked: bytes, timeout_s: float = ANSWER_S) -> bytes:
-        """Return what the node says that has a lease; raises StoreUnavailable when none does."""
+    async def ask(
+        self, lease: str, kind: str, asked: bytes, timeout_s: float | None = None
+    ) -> bytes:
+        """Return what the node says that has a lease; raises Unanswered when none does in time
+        (`timeout_s`; None: ANSWER_S), and StoreUnavailable."""
+        timeout_s = ANSWER_S if timeout_s is None else timeout_s
         id_ = secrets.randbits(ID_BITS)
         answered = self._answered[id_] = asyncio.Event()
         try:
@@ -72,14 +85,12 @@ class Errands:
         if outcome.answer is not None:
             return outcome.answer
         if outcome.failed is not None:
-            raise StoreUnavailable(outcome.failed, RETRY_AFTER_S)
+            raise Unanswered(outcome.failed, RETRY_AFTER_S)
         if outcome.begun:
-            raise StoreUnavailable("another node has begun it and not said yet that it is done")
-        raise StoreUnavailable(
-            "the node whose it is does not answer; nothing changed", RETRY_AFTER_S
-        )
+            raise Unanswered("another node has begun it and not said yet that it is done")
+        raise Unanswered("the node whose it is does not answer; nothing changed", RETRY_AFTER_S)
 
-    async def ask_all(self, kind: str, asked: bytes, timeout_s: float = ANSWER_S) -> None:
+    async def ask_all(self, kind: str, asked: bytes, timeout_s: float | None = None) -> None:
         """Return once every other node has answered, or its claim has ended.
 
         Raises StoreUnavailable for one that does neither.
@@ -155,7 +166,7 @@ class Errands:
     def _is_ours(self, lease: str) -> bool:
         if lease.startswith("node:"):
             return lease == name_node(self._place.node, self._place.epoch)
-        return self._place.owns(lease)
+        return self.has(lease)
 
     def _hear_asked(self, lease: str) -> None:
         if not lease:

@@ -9,7 +9,7 @@ Not here: which carriers those are (`keeper.py`), what becomes of messages (`gat
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from gateway.feeding import Feeder
@@ -50,7 +50,10 @@ class Holdings:
         backlog: Backlog,
         intake: IntakeWriter,
         outcomes: OutcomeWriter,
+        on_gained: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_gained` is called when all of a carrier's is here."""
+        self._on_gained = on_gained
         self._keeper = keeper
         self._ownership = ownership
         self._feeder = feeder
@@ -90,6 +93,7 @@ class Holdings:
         self._intake.foreign.discard(carrier_id)
         await self._feeder.adopt(carrier_id, begins_at)
         self._live.serve(carrier_id)
+        self._on_gained()
 
     async def _lost(self, name: str) -> None:
         carrier_id = read_carrier_lease(name)

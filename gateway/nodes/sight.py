@@ -26,7 +26,6 @@ class Sight:
 
     def __init__(self) -> None:
         self._reports: Mapping[str, NodeReport] = {}
-        self._full: Mapping[tuple[CarrierId, Lane], float] = {}
         self._looks: list[Callable[[Mapping[str, NodeReport]], None]] = []
 
     def join(self, look: Callable[[Mapping[str, NodeReport]], None]) -> None:
@@ -36,11 +35,6 @@ class Sight:
     def see(self, others: Sequence[NodeInfo]) -> None:
         """Take what the other nodes say."""
         self._reports = {f"{each.node} {each.started_at}": each.report for each in others}
-        self._full = {
-            (CarrierId(queue.carrier_id), Lane(queue.lane)): queue.wait_s
-            for report in self._reports.values()
-            for queue in report.full
-        }
         for look in self._looks:
             look(self._reports)
 
@@ -57,6 +51,10 @@ class Sight:
         told = {view.name: view for report in self._reports.values() for view in report.carriers}
         return [told.get(v.name, v) if v.state == ELSEWHERE else v for v in here]
 
-    def queue_wait_s(self, carrier_id: CarrierId, lane: Lane) -> float:
-        """Return in how many seconds a queue at another node has room; 0.0: it has some."""
-        return self._full.get((carrier_id, lane), 0.0) if self._full else 0.0
+    def full_queues(self) -> dict[tuple[CarrierId, Lane], float]:
+        """Return the queues at other nodes that have no room, and for how many seconds."""
+        return {
+            (CarrierId(queue.carrier_id), Lane(queue.lane)): queue.wait_s
+            for report in self._reports.values()
+            for queue in report.full
+        }

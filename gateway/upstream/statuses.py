@@ -48,6 +48,7 @@ STATUS_OF_CODE: Final[Mapping[str, int]] = MappingProxyType(
         "recipient_rate_exceeded": v.ESME_RTHROTTLED,
         "queue_full": v.ESME_RMSGQFUL,
         "not_found": v.ESME_RINVMSGID,
+        "node_unavailable": v.ESME_RSYSERR,
         "replacement_not_possible": v.ESME_RREPLACEFAIL,
     }
 )

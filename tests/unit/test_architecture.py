@@ -77,11 +77,11 @@ WAITING_MODULES = {
 LINES_MAX = 400
 LONG_FILES = {
     "gateway/dispatch.py": (
-        760,
+        770,
         "one queue, its timers and what is in flight change together; its values, the retry"
         " decision and the shelves stand in files of their own already",
     ),
-    "gateway/parts.py": (610, "every part beside the ones that it meets, which is what it is for"),
+    "gateway/parts.py": (620, "every part beside the ones that it meets, which is what it is for"),
     "gateway/config.py": (600, "one tree of settings, each with its reason beside it"),
     "gateway/smpp/protocol.py": (
         600,

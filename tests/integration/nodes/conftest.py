@@ -169,9 +169,9 @@ class Cluster:
         self._routes.append({"prefixes": [operator.prefix], "carriers": [name, *others]})
         return operator
 
-    async def start(self, *, url: str | None = None) -> Node:
-        """Start one more node."""
-        settings = {
+    async def start(self, *, url: str | None = None, **sections: dict[str, Any]) -> Node:
+        """Start one more node; `sections` are settings of its own."""
+        settings = sections | {
             "node": {"database_url": url or self.url},
             "http": {"port": 0},
             "dispatch": {"stop_timeout_s": 5},

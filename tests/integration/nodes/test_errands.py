@@ -29,7 +29,7 @@ class Node:
     def __init__(self, keeper: Keeper, database: Database) -> None:
         self.keeper = keeper
         self.errands = Errands(database, keeper)
-        self.elsewhere = Elsewhere(keeper, self.errands)
+        self.elsewhere = Elsewhere(self.errands)
         self.asked: list[bytes] = []
 
     async def note(self, asked: bytes) -> bytes:
@@ -173,8 +173,9 @@ async def test_a_message_elsewhere_is_withdrawn_there_and_refusals_come_back(
         await second.elsewhere.cancel(message)
     assert (caught.value.code, caught.value.status) == ("too_late", 409)
     refusal = NotOurs(message)
-    with pytest.raises(StoreUnavailable, match="another node"):
+    with pytest.raises(Rejected, match="another node") as caught:
         await second.elsewhere.cancel(message)
+    assert (caught.value.code, caught.value.status) == ("node_unavailable", 503)
 
 
 async def test_what_its_asker_never_took_back_is_forgotten(database: Database) -> None:

@@ -48,13 +48,11 @@ def test_a_carrier_is_shown_as_its_node_sees_it() -> None:
     assert [each.state for each in sight.carriers(here)] == ["up", "up", "elsewhere"]
 
 
-def test_a_queue_that_is_full_elsewhere_is_full_here() -> None:
+def test_a_queue_that_is_full_elsewhere_is_known_here() -> None:
     sight = Sight()
-    beta = CarrierId(2)
-    assert sight.queue_wait_s(beta, Lane.MARKETING) == 0.0
-    sight.see([node(1, full=[FullQueue(beta, Lane.MARKETING, 4.5)])])
-    assert sight.queue_wait_s(beta, Lane.MARKETING) == 4.5
-    assert sight.queue_wait_s(beta, Lane.OTP) == 0.0
+    assert sight.full_queues() == {}
+    sight.see([node(1, full=[FullQueue(2, Lane.MARKETING, 4.5)]), node(2)])
+    assert sight.full_queues() == {(CarrierId(2), Lane.MARKETING): 4.5}
 
 
 def test_whoever_joins_hears_of_each_claim_apart() -> None:
