@@ -81,7 +81,8 @@ def find_header_faults(migration: Migration, release: str, released: int) -> lis
     if not number.isdecimal() or not 0 < int(number) <= migration.version:
         return [f"its first lines have to say `-- oldest_code: N`, N up to {migration.version}"]
     faults = []
-    if (int(number) > released) != ("stop_first" in header):
+    is_new = migration.version > released  # what is out was judged by the release before it
+    if is_new and (int(number) > released) != ("stop_first" in header):
         faults.append(
             f"the release before it is code {released}: `stop_first` is said exactly where"
             " oldest_code is above that"

@@ -174,6 +174,12 @@ def test_a_header_that_says_enough_has_no_fault(header: tuple[str, ...]) -> None
     assert find_header_faults(of("SELECT 1", *header), "0.9.0", 20) == []
 
 
+def test_what_was_released_with_a_stop_is_no_fault_afterwards() -> None:
+    stopped = of("SELECT 1", "oldest_code: 21", "stop_first: leases are kept otherwise")
+    assert find_header_faults(stopped, "0.9.0", 21) == []
+    assert find_header_faults(of("SELECT 1", "oldest_code: 19"), "0.9.0", 25) == []
+
+
 def test_the_tables_whose_writers_wait_are_named() -> None:
     migration = of("CREATE TABLE new (a int REFERENCES carriers); ALTER TABLE messages ADD b int")
     assert find_locked(migration) == ["carriers", "messages"]
