@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import time
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ DRAIN_TIMEOUT_S: Final = 120.0
 LOOK_S: Final = 0.1
 SEND_BETWEEN: Final = 50
 """Messages that a gateway sends before it is followed, and after it has followed."""
+_HAS_CARRIER: Final = '"lease":"carrier:'
 _COUNT_DELIVERED: Final = "SELECT count(*) FROM message_states WHERE status = $1"
 
 _SETTINGS: Final = """
@@ -52,22 +54,34 @@ system_id = "alpha"
 window_size = {window}
 reconnect_first_s = 0.2
 reconnect_max_s = 1.0
+[[carrier]]
+name = "beta"
+host = "127.0.0.1"
+port = {carrier_port}
+system_id = "beta"
+window_size = {window}
+reconnect_first_s = 0.2
+reconnect_max_s = 1.0
 [[route]]
-carriers = ["alpha"]
+carriers = ["alpha", "beta"]
+choose = "round_robin"
 [[price]]
 price = "0.0075"
 """
 
 
 class Steady(Customer):
-    """Also knows how long it waited for each answer."""
+    """Goes to several gateways in turn, and knows how long it waited for each answer."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.nodes: list[Node] = []
         self.longest_s = 0.0
+        self._turns = itertools.count()
 
     async def _try(self, http: aiohttp.ClientSession, numbers: range, body: Any) -> bool:
         began = time.monotonic()
+        self.url = self.nodes[next(self._turns) % len(self.nodes)].url
         accepted = await super()._try(http, numbers, body)
         if accepted:
             self.longest_s = max(self.longest_s, time.monotonic() - began)
@@ -123,7 +137,7 @@ class Node:
         await self.end()
         self._child, self._log = await asyncio.to_thread(self._spawn, "serve", *words)
 
-    async def said(self, word: str) -> None:
+    async def logged(self, word: str) -> None:
         """Wait until it has logged this; raises TimeoutError when it does not."""
         async with asyncio.timeout(READY_TIMEOUT_S):
             while word not in self._log.read_text(errors="replace"):  # noqa: ASYNC110 - another process
@@ -241,17 +255,19 @@ class World:
         words = ("account", "create", "shop", "--sender", "Shop", "--credit", "1000000")
         _, made = await node.run(*words, "--with-key")
         self.customer.key = made["key"]
-        self.customer.url = node.url
+        self.customer.nodes = [node]
         self._submitting = asyncio.create_task(self.customer.run(self._rate_per_s))
         self._stack.push_async_callback(_cancel, self._submitting)
 
     async def follow(self, old: Node, new: Node) -> None:
-        """Have `new` join `old`, and take its carriers over when that is stopped in order."""
+        """Have `new` join `old` and share its carriers, and take all of them over when that is
+        stopped in order. The customer goes to both while both run."""
         await new.start()
         await new.serving()
+        self.customer.nodes = [old, new]
+        await new.logged(_HAS_CARRIER)
         await self.send(SEND_BETWEEN)
-        self.customer.url = new.url
-        await self.send(SEND_BETWEEN)
+        self.customer.nodes = [new]
         status = await old.stop()
         if status:
             raise AssertionError(f"{old.release.name} ended with status {status}")

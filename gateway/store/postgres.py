@@ -66,6 +66,9 @@ def is_unavailable(error: BaseException) -> bool:
     match error:
         case StoreUnavailable():
             return True
+        case asyncpg.InvalidCachedStatementError():
+            # A migration has changed what the statement returns; the next call prepares it anew.
+            return True
         case asyncpg.PostgresError():
             state = error.sqlstate or ""
             return state in _UNAVAILABLE_STATES or state.startswith(_UNAVAILABLE_PREFIXES)

@@ -126,6 +126,22 @@ async def test_a_migration_that_would_stop_writers_for_long_is_given_up(
     assert await migrate(database_url, [*KNOWN, COLUMN]) == [str(COLUMN)]
 
 
+async def test_a_statement_from_before_a_migration_may_be_repeated(
+    database_url: str, database: Database
+) -> None:
+    """Outside a transaction asyncpg repeats it by itself; inside one it can't."""
+
+    async def look() -> None:
+        async with database.acquire() as connection, connection.transaction():
+            await connection.fetch("SELECT * FROM messages")
+
+    await look()
+    await migrate(database_url, [*KNOWN, COLUMN])
+    with pytest.raises(StoreUnavailable):
+        await look()
+    await look()
+
+
 # ── indexes ──────────────────────────────────────────────────────────────────────────────────
 
 

@@ -81,7 +81,7 @@ async def see_refusals(folder: Path, database_url: str, old: Release, new: Relea
         await world.send(50)
         assert await first.stop() == 0
         await second.serving()
-        world.customer.url = second.url
+        world.customer.nodes = [second]
         await first.start()
         refused = await first.ended()
         assert refused.status == 2
