@@ -256,6 +256,19 @@ def test_a_value_out_of_range_or_of_the_wrong_type_is_refused_by_its_key(
             "no carrier 'alfa'; did you mean 'alpha'?",
         ),
         (
+            {"http": {"trusted_proxies": ["10.0.0.0/8", "proxy.example"]}},
+            "must be addresses or CIDR networks ('proxy.example' does not appear to be an IPv4 or"
+            " IPv6 network)",
+        ),
+        (
+            {"http": {"trusted_proxies": ["192.0.2.1/24"]}},
+            "must be addresses or CIDR networks (192.0.2.1/24 has host bits set)",
+        ),
+        (
+            {"http": {"trusted_proxies": ["::/0"]}},
+            "trusts everybody, who then may come from any address",
+        ),
+        (
             {"smpp": {"enabled": True, "plain": False}},
             "neither plain nor with TLS, nobody could connect",
         ),

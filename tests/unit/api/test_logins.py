@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.api.logins import ADDRESSES_MAX, FailedLogins, network_of
+from gateway.api.logins import (
+    ADDRESSES_MAX,
+    LINES_MAX,
+    FailedLogins,
+    LoginRefusal,
+    News,
+    network_of,
+)
 
 
 def test_an_address_waits_for_the_next_minute_after_its_failures() -> None:
@@ -50,3 +57,19 @@ def test_addresses_beyond_the_bound_share_one_count() -> None:
 )
 def test_an_ipv6_customer_is_its_whole_network(address: str, network: str) -> None:
     assert network_of(address) == network
+
+
+def test_a_refusal_is_news_once_a_minute_for_each_address_and_reason() -> None:
+    news = News()
+    assert news.is_news(LoginRefusal.KEY, "10.0.0.1", 1.0)
+    assert not news.is_news(LoginRefusal.KEY, "10.0.0.1", 59.0)
+    assert news.is_news(LoginRefusal.SLOWED, "10.0.0.1", 59.0)
+    assert news.is_news(LoginRefusal.KEY, "10.0.0.2", 59.0)
+    assert news.is_news(LoginRefusal.KEY, "10.0.0.1", 60.0)
+
+
+def test_a_flood_of_addresses_fills_no_log() -> None:
+    news = News()
+    told = [news.is_news(LoginRefusal.KEY, f"a{number}", 1.0) for number in range(2 * LINES_MAX)]
+    assert sum(told) == LINES_MAX
+    assert news.is_news(LoginRefusal.KEY, "b", 60.0)
