@@ -95,6 +95,7 @@ class Condition:
             in_flight=lambda: float(sum(bind.in_flight for bind in line.binds)),
             drained=lambda: float(self._dispatcher.carriers[line.id].gone is not None),
             health=lambda: _HEALTH[self._condition_of(line)[0]],
+            owned=lambda: float(self._dispatcher.carriers[line.id].elsewhere is None),
         )
         self._dispatcher.carriers[line.id].breaker.listen(partial(_note_health, line))
         for lane in Lane:

@@ -102,6 +102,8 @@ class Dispatcher:
         """What no configured carrier may have: it waits for one, or for its end."""
         self.foreign = Foreign(move)
         """What is other nodes' business."""
+        self.on_hold: set[MessageId] = set()
+        """Messages that are being replaced."""
         self._refills = 0
         self._announced = 0
         self._ended: set[MessageId] = set()
@@ -452,6 +454,7 @@ class Dispatcher:
         if not job.untouched:
             return TooLate()
         job.closed = True
+        self.on_hold.add(message_id)
         return job.message
 
     def hold_read(self, job: Job) -> Message | TooLate:
@@ -472,6 +475,7 @@ class Dispatcher:
 
     def release(self, message: Message, now: float, wall: float) -> None:
         """Let a held message go on as it is now; it stands at the end of its queue."""
+        self.on_hold.discard(message.id)
         old = self._jobs.pop(message.id).message
         shelf = self.shelves.of(old)
         if shelf is not None and self.shelves.of(message) is not shelf:

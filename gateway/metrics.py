@@ -141,6 +141,10 @@ class _Families:
             *("carrier", "state", "reason"),
         )
         self.drained = gauge("carrier_drained", "Whether it is drained by hand.", "carrier")
+        self.owned = gauge("carrier_owned", "Whether this node has the carrier.", "carrier")
+        self.node = gauge("node", "The number that this node has claimed.")
+        self.node_epoch = gauge("node_epoch", "Which claim of its number it is.")
+        self.takeovers = counter("node_takeovers_total", "Claims of others that this node ended.")
         self.bind_losses = counter("bind_losses_total", "Sessions lost.", "carrier", "reason")
         self.held_back = counter(
             "held_back_seconds_total", "Time in which a limit held messages back.", "carrier", "by"
@@ -396,6 +400,20 @@ class SettingsMetrics:
         _watch(self._families.settings_version, version)
 
 
+class NodeMetrics:
+    """This node's place among those of its database."""
+
+    __slots__ = ("_families", "took_over")
+
+    def __init__(self, families: _Families) -> None:
+        self._families = families
+        self.took_over = families.takeovers.inc
+
+    def watch(self, *, number: Reading, epoch: Reading) -> None:
+        _watch(self._families.node, number)
+        _watch(self._families.node_epoch, epoch)
+
+
 class TlsMetrics:
     """Certificates in use; of a refused one, the former is."""
 
@@ -485,7 +503,9 @@ class CarrierMetrics:
         in_flight: Reading,
         drained: Reading,
         health: Reading,
+        owned: Reading,
     ) -> None:
+        _watch(self._families.owned.labels(self._name), owned)
         _watch(self._families.health.labels(self._name), health)
         _watch(self._families.drained.labels(self._name), drained)
         _watch(self._families.binds.labels(self._name), binds)
@@ -503,6 +523,7 @@ class CarrierMetrics:
         for gauge in (families.binds, families.bound, families.window_size, families.in_flight):
             gauge.remove(self._name)
         families.drained.remove(self._name)
+        families.owned.remove(self._name)
         families.health.remove(self._name)
         for gauge in (families.waiting, families.oldest):
             for lane in Lane:
@@ -542,6 +563,7 @@ class Metrics:
         self.intake_commits = CommitMetrics(families, "intake")
         self.outcome_commits = CommitMetrics(families, "outcomes")
         self.settings = SettingsMetrics(families)
+        self.node = NodeMetrics(families)
         self.tls = TlsMetrics(families)
         self.webhooks = WebhookMetrics(families)
         self.email = EmailMetrics(families)

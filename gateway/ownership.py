@@ -59,6 +59,11 @@ class Ownership:
         if carrier is not None:
             carrier.begins_at = math.inf
 
+    def is_replacing(self, carrier_id: CarrierId) -> bool:
+        """Say whether a carrier's message is being replaced: it has to be known first as what."""
+        held = map(self._dispatcher.find, self._dispatcher.on_hold)
+        return any(job is not None and job.message.routes[0] == carrier_id for job in held)
+
     def give_away(self, carrier_id: CarrierId, now: float) -> None:
         """Forget a carrier's messages: once what is recorded by now is committed, another node may
         read them. Nothing may be in flight to it.

@@ -429,6 +429,11 @@ class Parts:
             self.sight.carriers,
         )
         self.condition.watch(self._metrics)
+        self._metrics.node.watch(
+            number=lambda: float(self.keeper.node),
+            epoch=lambda: float(self.keeper.epoch),
+        )
+        self.keeper.on_took_over = self._metrics.node.took_over
         reader = Reader(self._database)
         intakes = Intakes(
             self.intake,

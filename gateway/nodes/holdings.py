@@ -32,6 +32,7 @@ log = get_logger("nodes")
 CARRIERS: Final = "carriers"
 PAST_CARRIERS: Final = "carriers of the past"
 """They are configured no more; messages may still wait for them, and somebody has to have those."""
+LOOK_S: Final = 0.02
 ASK_AGAIN_S: Final = 1.0
 """When it is looked again at a carrier of which nobody has said that it can be used."""
 
@@ -102,6 +103,8 @@ class Holdings:
         self._ownership.hold(carrier_id)
         await self._live.leave(carrier_id)
         await self._outcomes.flush()
+        while self._ownership.is_replacing(carrier_id):  # noqa: ASYNC110 - for a commit of its own
+            await asyncio.sleep(LOOK_S)
         await self._feeder.give_away(carrier_id)
         self._book.forget_carrier(carrier_id)
         self._inbound.forget(carrier_id)

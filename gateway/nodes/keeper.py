@@ -99,6 +99,7 @@ class Keeper:
         self.taken_over = 0
         """Epochs of other nodes that this one has ended."""
         self.board = Board({}, {})
+        self.on_took_over: Callable[[], None] = lambda: None
         self.on_seen: list[Callable[[Board], None]] = []
         """Called with what every beat has seen."""
 
@@ -312,6 +313,7 @@ class Keeper:
         async with self._database.acquire() as connection:
             if await store.end_node(connection, ended):
                 self.taken_over += 1
+                self.on_took_over()
                 log.warning("node_ended", node=ended.node, gone=ended.gone)
 
     async def _adopt(self, name: str, begins_at: float) -> None:

@@ -176,9 +176,12 @@ def choose_changes(
         if not wanted.shared:
             known = (board.leases.get(name) for name in wanted.names)
             take += [lease.name for lease in known if lease and board.owner_of(lease) is None]
+    # What the store says is ours was taken by a statement whose answer got lost.
+    take += [lease.name for lease in board.leases.values() if board.owner_of(lease) == me]
     unwanted = [name for name in held if name not in group_of]
     return Changes(
-        {name: group_of[name] for name in take if name not in held}, shares.give_up + unwanted
+        {name: group_of[name] for name in take if name in group_of and name not in held},
+        shares.give_up + unwanted,
     )
 
 

@@ -29,6 +29,9 @@ from gateway.store.money import TELL_REFUNDED, add_money
 from gateway.store.unmatched import add_parked
 
 BATCH_EVENTS_MAX = 5_000
+MOVES_MAX = 5_000
+"""In one statement, a tenth of a second of PostgreSQL's: a carrier that goes down may have all that
+wait for it go on elsewhere at once."""
 DELIVERIES_CHANNEL = "gateway_deliveries"
 """Tells nodes whose deliveries another one has stored, and the first id of each."""
 DeliveryKey = tuple[AccountId, int]
@@ -265,12 +268,12 @@ class OutcomeWriter:
                 await self._wake.wait()
                 continue
             batch, self._batch = self._batch, _Batch()
-            started = loop.time()
+            started, moves = loop.time(), batch.moves
             await self._write(batch)
             self._on_batch(len(batch.events), loop.time() - started)
             self._on_written(batch.events, bool(batch.all_notices))
-            if batch.moves:
-                self._on_moved(batch.moves)
+            if moves:
+                self._on_moved(moves)
             if self._deliveries is not None:
                 if batch.delivered:
                     self._deliveries.forgotten(batch.delivered)
@@ -285,6 +288,13 @@ class OutcomeWriter:
         A row that can't be stored (its partition was dropped while its receipt was on the way)
         must not hold up the others for ever.
         """
+        if len(batch.moves) > MOVES_MAX:
+            more, batch.moves = batch.moves[MOVES_MAX:], batch.moves[:MOVES_MAX]
+            await self._write(batch)
+            rest = _Batch()
+            rest.moves = more
+            await self._write(rest)
+            return
         try:
             await self._commit(batch)
         except asyncpg.PostgresError as error:

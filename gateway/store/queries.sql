@@ -1482,12 +1482,14 @@ UPDATE writers SET seq = seq + 2 WHERE name = ANY($1::text[])
 INSERT INTO leases (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING
 
 -- name: take_leases
--- Of these names what is nobody's; whoever else takes one of them now is faster.
+-- Of these names what is nobody's; whoever else takes one of them now is faster. What is the taker's
+-- already was taken by a statement whose answer got lost.
 WITH free AS (
     SELECT l.name, greatest(l.quiet_at, n.quiet_at) AS quiet_at
     FROM leases l LEFT JOIN node_leases n ON n.node = l.node
     WHERE l.name = ANY($1::text[])
-      AND (l.node IS NULL OR n.node IS NULL OR NOT n.claimed OR n.epoch <> l.epoch)
+      AND (l.node IS NULL OR n.node IS NULL OR NOT n.claimed OR n.epoch <> l.epoch
+           OR (l.node = $2 AND l.epoch = $3))
     FOR UPDATE OF l SKIP LOCKED
 )
 UPDATE leases l SET

@@ -54,7 +54,10 @@ def metrics() -> Metrics:
         in_flight=lambda: 7,
         drained=lambda: 1,
         health=lambda: 2,
+        owned=lambda: 1,
     )
+    made.node.watch(number=lambda: 3, epoch=lambda: 7)
+    made.node.took_over()
     carrier.watch_lane(Lane.OTP, waiting=lambda: 4, oldest_age_s=lambda: 1.5)
     carrier.health_changed("open", "slow")
     made.settings.applied()

@@ -9,10 +9,13 @@ import pytest
 from gateway.ids import NODE_MAX
 from gateway.nodes.leases import (
     Board,
+    Changes,
     Ended,
     LeaseRow,
     NodeRow,
     Shares,
+    Wanted,
+    choose_changes,
     choose_number,
     find_ended,
     share_out,
@@ -148,3 +151,19 @@ def test_groups_begin_with_different_nodes() -> None:
     groups = [["carrier:1"], ["duty:a"], ["duty:b"]]
     assert share_out(seen, 0, groups, settled=True).take == ["carrier:1", "duty:b"]
     assert share_out(seen, 1, groups, settled=True).take == ["duty:a"]
+
+
+def test_what_was_taken_without_an_answer_is_taken_again() -> None:
+    seen = board([node(0), node(1)], {"carrier:1": 0, "carrier:2": 0, "carrier:3": 1, "other": 0})
+    wanted = {"carriers": Wanted(["carrier:1", "carrier:2", "carrier:3"], True)}
+    changes = choose_changes(seen, 0, wanted, {"carrier:1"}, settled=True)
+    assert changes == Changes({"carrier:2": "carriers"}, [])
+
+
+def test_what_is_wanted_no_more_is_given_up_and_what_nobody_shares_is_only_for_who_wants_it() -> (
+    None
+):
+    seen = board([node(0), node(1)], {"carrier:1": 0, "mine": None, "taken": 1})
+    wanted = {"own": Wanted(["mine", "taken"], False)}
+    changes = choose_changes(seen, 0, wanted, {"carrier:1"}, settled=True)
+    assert changes == Changes({"mine": "own"}, ["carrier:1"])
