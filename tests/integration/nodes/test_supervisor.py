@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.parse
 import urllib.request
@@ -24,7 +25,7 @@ import pytest
 
 from gateway.demo.children import Child
 
-TIMEOUT_S = 60.0 * float(os.environ.get("TIMEOUT_FACTOR", "1"))
+TIMEOUT_S = 60.0 * float(os.environ.get("GATEWAY_TEST_TIMEOUT_FACTOR", "1"))
 NOBODY = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
 
 
@@ -152,6 +153,90 @@ def serve(folder: Path) -> Iterator[Serve]:
             return nodes
 
         yield start
+
+
+def count_requests(page: str) -> float:
+    """Return how many requests a node says that it has answered on the shared port."""
+    lines = ask(page).splitlines()
+    counts = [line for line in lines if line.startswith("gateway_http_request_seconds_count")]
+    return sum(float(line.rpartition(" ")[2]) for line in counts)
+
+
+def submit(nodes: Nodes, number: int) -> str:
+    message = {"to": f"+4915112{number:04}01", "from": "Demo", "text": f"Hello {number}"}
+    return str(ask(f"{nodes.url}/v1/messages", nodes.key, message)["id"])
+
+
+def await_delivery(nodes: Nodes, message_id: str) -> None:
+    message = f"{nodes.url}/v1/messages/{message_id}"
+    poll(lambda: ask(message, nodes.key)["status"], lambda status: status == "delivered")
+
+
+def test_nodes_share_a_port_and_the_work_and_one_that_is_killed_comes_back(
+    serve: Serve, folder: Path
+) -> None:
+    count = 3
+    nodes = serve(count, "--simulator")
+    nodes.read_announcement()
+    before = nodes.pids
+    assert len(before) == len(nodes.pages) == count
+    ids = [submit(nodes, number) for number in range(24)]
+    for _ in range(40):
+        assert ask(f"{nodes.url}/healthz") == {"status": "alive"}
+    assert all(count_requests(page) > 0 for page in nodes.pages)
+
+    os.kill(before[1], signal.SIGKILL)
+    after = poll(lambda: nodes.pids, lambda pids: len(pids) == count and pids != before)
+    assert (after[0], after[2]) == (before[0], before[2])
+    poll(lambda: nodes.logged("node_ready", seat=2), lambda lines: len(lines) == 2)
+    assert nodes.logged("node_ended", seat=2, status=-9)
+    ids += [submit(nodes, number) for number in range(24, 36)]
+    for message_id in ids:
+        await_delivery(nodes, message_id)
+
+    assert nodes.child.stop() == 0
+    assert len(nodes.logged("stopped")) == count
+    assert nodes.sentences == []
+    assert processes_of(folder) == []
+
+
+def test_a_round_fails_no_request_and_a_killed_supervisor_leaves_nobody_behind(
+    serve: Serve, folder: Path
+) -> None:
+    nodes = serve(2, "--simulator")
+    nodes.read_announcement()
+    before = nodes.pids
+    failed: list[BaseException] = []
+    ended = threading.Event()
+
+    def call_on() -> None:
+        number = 0
+        while not ended.is_set():
+            number += 1
+            try:
+                submit(nodes, number)
+            except OSError as error:
+                failed.append(error)
+
+    calling = threading.Thread(target=call_on)
+    calling.start()
+    try:
+        os.kill(nodes.child.pid, signal.SIGUSR2)
+        poll(lambda: nodes.logged("node_ready"), lambda lines: len(lines) == 4)
+    finally:
+        ended.set()
+        calling.join(TIMEOUT_S)
+    assert failed == []
+    assert set(nodes.pids).isdisjoint(before)
+    assert [line["seat"] for line in nodes.logged("node_ended")] == [1, 2]
+
+    os.kill(nodes.child.pid, signal.SIGKILL)
+    poll(lambda: processes_of(folder), lambda left: left == [])
+    assert len(nodes.logged("stopped")) == 4
+
+    os.kill(nodes.child.pid, signal.SIGKILL)
+    poll(lambda: processes_of(folder), lambda left: left == [])
+    assert len(nodes.logged("stopped")) == 4
 
 
 def test_a_setting_that_no_node_can_start_with_ends_all_with_status_2(
