@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from gateway.errors import NotTheOwner
 from gateway.model import MessageId
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import Value
@@ -28,6 +29,7 @@ from gateway.smpp.pdu import (
     encode_deliver_sm_resp,
     encode_submit_sm,
 )
+from gateway.store.ceilings import save_ceilings
 from gateway.store.erasures import Erasures
 from gateway.store.postgres import Database
 from gateway.store.upstream_accounts import save_smpp_account
@@ -92,8 +94,8 @@ class Customer:
         self._writer.write(encode_deliver_sm_resp(frame.sequence, 0))
         return decode_deliver_sm(frame.body)
 
-    async def receive(self, command_id: int) -> Frame:
-        async with asyncio.timeout(TIMEOUT_S):
+    async def receive(self, command_id: int, timeout_s: float = TIMEOUT_S) -> Frame:
+        async with asyncio.timeout(timeout_s):
             while True:
                 for index, frame in enumerate(self._inbox):
                     if frame.command_id == command_id:
@@ -264,3 +266,50 @@ async def test_a_carrier_is_shown_at_every_node_as_the_one_that_has_it_sees_it(
 
     for node in two:
         await cluster.until(lambda node=node: shown(node) == [("alpha", "up")])
+
+
+async def test_an_accounts_ceiling_holds_over_the_nodes_that_have_its_carriers(
+    cluster: Any, database: Database
+) -> None:
+    account_id = await cluster.fetch("SELECT id FROM accounts WHERE name = 'shop'")
+    await save_ceilings(database, account_id, segments_per_s=100.0, segments_burst=1)
+    for name in ("alpha", "beta"):
+        await cluster.add_carrier(name)
+    first, second = await cluster.start(), await cluster.start()
+    await cluster.until_shared()
+    for name in ("alpha", "beta"):
+        await first.post(cluster.numbers(name, 150))
+    await cluster.until_final()
+    assert [len(operator.came) for operator in cluster.operators.values()] == [150, 150]
+    cluster.left["both"] = [*cluster.left["alpha"], *cluster.left["beta"]]
+    assert cluster.busiest_second("both") <= 102, "the rate, and one of each node"
+    shares = [
+        node.gateway.parts.dispatcher.ceilings.shares()[account_id] for node in (first, second)
+    ]
+    assert sum(shares) <= 1.0
+
+
+async def test_deliveries_go_up_at_another_node_when_theirs_is_cut_off_from_the_store(
+    cluster: Any, database: Database, door: Any
+) -> None:
+    account_id = await cluster.fetch("SELECT id FROM accounts WHERE name = 'shop'")
+    await save_smpp_account(database, account_id, system_id="shop", password="secret")
+    await cluster.add_carrier("alpha")
+    other, lost = await cluster.start(smpp=SMPP), await cluster.start(url=door.url, smpp=SMPP)
+    stuck = await Customer.bind(lost, v.BIND_RECEIVER)
+    await cluster.until(lambda: lost.gateway.parts.customers.postman.has_receiver(account_id))
+    door.shut = True
+    door.cut()
+    customer = await Customer.bind(other)
+    ids = [await customer.submit(number) for number in cluster.numbers("alpha", 10)]
+    texts = [(await customer.receive_receipt()).short_message.decode() for _ in ids]
+    assert sorted(text.split()[0].removeprefix("id:") for text in texts) == sorted(ids)
+    with pytest.raises(TimeoutError):  # nothing went up twice
+        await stuck.receive(v.DELIVER_SM, 0.2)
+    stuck.close()
+    customer.close()
+    door.shut = False
+    with pytest.raises(BaseExceptionGroup) as ended:
+        await asyncio.wait_for(lost.task, TIMEOUT_S)
+    assert ended.value.subgroup(NotTheOwner) is not None
+    cluster.nodes.remove(lost)
