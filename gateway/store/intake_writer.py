@@ -187,6 +187,8 @@ class IntakeWriter:
             self._fail(batch, StoreUnavailable("another gateway has taken over"))
             raise
         except Exception as error:
+            if _is_without_partition(error):
+                error = StoreUnavailable("there is no partition for this day yet")
             self._fail(batch, error)
         except BaseException:
             self._fail(batch, StoreUnavailable("the gateway is stopping"))
@@ -281,6 +283,12 @@ class IntakeWriter:
     def _fail(batch: list[_Waiting], error: Exception) -> None:
         for waiting in batch:
             waiting.settle((), error)
+
+
+def _is_without_partition(error: Exception) -> bool:
+    """Say whether a message's id is of a day that has no partition: the clock was just set ahead
+    by days, and whoever watches it makes one within seconds."""
+    return isinstance(error, asyncpg.CheckViolationError) and error.constraint_name is None
 
 
 def _resolve(

@@ -18,6 +18,7 @@ from gateway.ids import IdGenerator
 from gateway.model import Account, AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
 from gateway.store.commit_line import CommitLine
 from gateway.store.intake_writer import Entry, Fate, IntakeWriter, Replayed
+from gateway.store.partitions import ensure_partitions
 from gateway.store.postgres import Database, connect_single
 
 PRICE = Micros(7_500)
@@ -282,3 +283,14 @@ async def test_texts_of_every_kind_come_out_as_they_went_in(
     await writing.put(*[Entry(m) for m in sent])
     rows = await database.pool.fetch("SELECT id, body FROM messages")
     assert {row["id"]: row["body"] for row in rows} == {m.id: m.text for m in sent}
+
+
+async def test_a_day_that_has_no_partition_yet_is_a_matter_of_seconds(
+    writing: Writing, make_account: Any, database: Database
+) -> None:
+    account, ahead = await make_account(), time.time() + 400 * 86_400
+    later = Entry(message(account, id=IdGenerator(6).next(ahead)))
+    with pytest.raises(StoreUnavailable):
+        await writing.put(later)
+    await ensure_partitions(database, ahead)
+    assert await writing.put(later) == [Fate.STORED]
