@@ -40,7 +40,7 @@ FINISH_TIMEOUT_S: Final = 300.0
 CLOCK_MOVED_MAX_S: Final = 60.0
 """How far the gateway's clock is set from the true time, either way."""
 SHOWN_MAX: Final = 200
-PATIENT: Final = ("carrier", "clock", "webhook")
+PATIENT: Final = ("carrier", "webhook")
 OF_THE_CUSTOMER: Final = ("customer killed", "webhook receiver killed")
 """These kills come on top of those that are asked for."""
 TOLD: Final = "told by webhook"
@@ -66,7 +66,7 @@ class Run:
         self, folder: Path, *, kills: int, rate_per_s: float, seed: int, quick: bool = False
     ) -> None:
         """`quick` leaves out what only patience mends: receipts that a killed carrier took with
-        it, webhooks that a killed gateway had leased, an hour that a clock went back."""
+        it, webhooks that a killed gateway had leased."""
         self._quick = quick
         self.command = f"python -m bench.chaos --kills {kills} --rate {rate_per_s:g} --seed {seed}"
         self._kills = kills

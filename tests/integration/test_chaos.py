@@ -11,7 +11,7 @@ import pytest
 from bench.chaos.__main__ import Run, run_whole
 
 KILLS = 3
-SEED = 4
+SEED = 25
 
 
 async def test_a_few_kills_under_load_break_no_promise() -> None:
