@@ -10,8 +10,8 @@ import pytest
 
 from gateway.carrier_state import CarrierState, Policy
 from gateway.dispatch import Dispatcher
-from gateway.feeding import Feeder
-from gateway.ids import IdGenerator
+from gateway.feeding import MARK_MARGIN_S, Feeder
+from gateway.ids import IdGenerator, id_at
 from gateway.lifecycle import EventKind
 from gateway.model import Account, CarrierId, Lane, MessageId
 from gateway.outcomes import Event
@@ -234,3 +234,16 @@ async def test_a_start_sends_and_takes_before_it_knows_who_waits_past_memory(
             break
     assert sent == ids
     assert dispatcher.shelves[A, Lane.MARKETING].stored == 0
+
+
+async def test_a_clock_that_is_set_ahead_moves_no_mark_past_what_may_still_be_committed(
+    flood: Flood, database: Database, dispatcher: Dispatcher, make_account: MakeAccount
+) -> None:
+    await flood.store(await make_account("shop"), 10)
+    true_time = time.time()
+    feeder = Feeder(dispatcher, Backlog(database), Maintenance(database), lambda s: true_time)
+    await feeder.recover()
+    _send(dispatcher, 10)
+    await feeder._save_marks()
+    mark = (await Maintenance(database).load_queue_marks())[A, Lane.MARKETING]
+    assert mark <= id_at(true_time - MARK_MARGIN_S)
