@@ -4,9 +4,10 @@
     python -m bench.upgrade --rounds 10 --rate 200
 
 Pairs: the last release (`ops/upgrade-from.toml`) and the present code; the present code and one to
-come, which is made up and has further migrations. A gateway stands by beside the one that serves,
-migrates the database under its load, and takes its place when that is stopped in order. Ends with 1
-when a message was lost or sent twice, did not end, or the money does not agree.
+come, which is made up and has further migrations. A gateway joins the one that serves, migrates the
+database under its load, shares its two carriers, and takes all over when that is stopped in order;
+the customer goes to both while both run. Ends with 1 when a message was lost or sent twice, did not
+end, or the money does not agree.
 """
 
 from __future__ import annotations
@@ -20,8 +21,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import uvloop
-from rich.console import Console
-from rich.table import Table
 
 from bench.upgrade.releases import (
     EXPANDING,
@@ -35,18 +34,18 @@ from bench.upgrade.releases import (
 from bench.upgrade.rolling import Outcome, roll
 
 
-def measure(rounds: int, rate_per_s: float, console: Console) -> list[tuple[str, Outcome]]:
+def measure(rounds: int, rate_per_s: float) -> list[tuple[str, Outcome]]:
     """Roll every pair that is there, and say of one that is not why."""
     with _folder() as last, _folder() as next_:
         pairs = [(PRESENT, make_next(next_, EXPANDING))]
         try:
             pairs.insert(0, (unpack_last(last), PRESENT))
         except NotHere as error:
-            console.print(f"the last release is not in this copy's history: {error}")
+            print(f"the last release is not in this copy's history: {error}")
         outcomes = []
         for old, new in pairs:
             if not may_follow(old, new):
-                console.print(f"{new.name} asks that {old.name} is stopped first: not rolled")
+                print(f"{new.name} asks that {old.name} is stopped first: not rolled")
                 continue
             outcomes.append((f"{old.name} ⇄ {new.name}", _roll((old, new), rounds, rate_per_s)))
         return outcomes
@@ -66,17 +65,15 @@ def _folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def show(outcomes: Sequence[tuple[str, Outcome]], console: Console) -> None:
-    table = Table("releases", "schema", "accepted", "lost", "sent twice", "delivered")
-    table.add_column("longest answer")
-    table.add_column("audit")
+def show(outcomes: Sequence[tuple[str, Outcome]]) -> None:
     for name, outcome in outcomes:
-        table.add_row(
-            *(name, str(outcome.schema), f"{outcome.accepted:,}", str(outcome.lost)),
-            *(str(outcome.repeats), f"{outcome.delivered:,}", f"{outcome.longest_s * 1000:.0f} ms"),
-            "agrees" if outcome.audit_agrees else "DISAGREES",
+        print(f"{name}, schema {outcome.schema:04}")
+        print(
+            f"  {outcome.accepted:,} accepted, {outcome.delivered:,} delivered, {outcome.lost} lost"
         )
-    console.print(table)
+        print(f"  {outcome.repeats} sent twice; the longest wait for an answer was", end=" ")
+        print(f"{outcome.longest_s * 1000:.0f} ms")
+        print(f"  the audit {'agrees' if outcome.audit_agrees else 'DISAGREES'}")
 
 
 def main() -> int:
@@ -85,9 +82,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="there and back so often (3)")
     parser.add_argument("--rate", type=float, default=100.0, help="messages a second (100)")
     options = parser.parse_args()
-    console = Console()
-    outcomes = measure(options.rounds, options.rate, console)
-    show(outcomes, console)
+    outcomes = measure(options.rounds, options.rate)
+    show(outcomes)
     return 0 if all(outcome.kept for _, outcome in outcomes) else 1
 
 

@@ -259,13 +259,14 @@ class World:
         self._submitting = asyncio.create_task(self.customer.run(self._rate_per_s))
         self._stack.push_async_callback(_cancel, self._submitting)
 
-    async def follow(self, old: Node, new: Node) -> None:
-        """Have `new` join `old` and share its carriers, and take all of them over when that is
-        stopped in order. The customer goes to both while both run."""
+    async def follow(self, old: Node, new: Node, *, share: bool = True) -> None:
+        """Have `new` join `old`, share its carriers unless that is not waited for, and take all of
+        them over when `old` is stopped in order. The customer goes to both while both run."""
         await new.start()
         await new.serving()
         self.customer.nodes = [old, new]
-        await new.logged(_HAS_CARRIER)
+        if share:
+            await new.logged(_HAS_CARRIER)
         await self.send(SEND_BETWEEN)
         self.customer.nodes = [new]
         status = await old.stop()
@@ -322,11 +323,19 @@ async def _cancel(task: asyncio.Task[None]) -> None:
 
 
 async def roll(
-    folder: Path, releases: Sequence[Release], rate_per_s: float, database_url: str = ""
+    folder: Path,
+    releases: Sequence[Release],
+    rate_per_s: float,
+    database_url: str = "",
+    *,
+    share_back: bool = True,
 ) -> Outcome:
-    """Let each release follow the one before it, under load that never stops."""
+    """Let each release follow the one before it, under load that never stops.
+
+    Without `share_back` only the first step waits until both have carriers.
+    """
     async with World(folder, *releases, rate_per_s=rate_per_s, database_url=database_url) as world:
         await world.begin(world.nodes[0])
-        for old, new in pairwise(world.nodes):
-            await world.follow(old, new)
+        for step, (old, new) in enumerate(pairwise(world.nodes)):
+            await world.follow(old, new, share=share_back or step == 0)
         return await world.finish(world.nodes[-1])
