@@ -272,3 +272,22 @@ def test_nothing_may_be_sent_to_a_carrier_before_its_last_owners_second_is_over(
     assert node.dispatcher.carriers[A].begins_at == 100.75
     node.ownership.hold(A)
     assert node.dispatcher.carriers[A].begins_at == math.inf
+
+
+def test_a_queue_that_is_full_at_its_node_is_full_at_every_node() -> None:
+    owner, other = Node(A, B), Node(C)
+    for node in (owner, other):
+        for carrier in node.dispatcher.carriers.values():
+            carrier.queue_max = 2
+    offered = message(9, A)
+    owner.accept(message(1, A))
+    assert list(owner.ownership.full_queues()) == []
+    assert other.dispatcher.queue_wait_s(offered) == 0.0
+    owner.accept(message(2, A), message(3, B))
+    full = {(carrier, lane): wait_s for carrier, lane, wait_s in owner.ownership.full_queues()}
+    assert full == {(A, Lane.TRANSACTIONAL): owner.dispatcher.queue_wait_s(offered)}
+    other.ownership.note_full(full)
+    assert other.dispatcher.queue_wait_s(offered) == full[A, Lane.TRANSACTIONAL] > 0
+    assert other.dispatcher.queue_wait_s(message(9, A, lane=Lane.OTP)) == 0.0
+    assert other.dispatcher.queue_wait_s(message(9, A, send_at=1e9)) == 0.0
+    assert other.dispatcher.queue_wait_s(message(9, C)) == 0.0
