@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tarfile
 import tomllib
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -57,9 +57,9 @@ def unpack_last(folder: Path) -> Release:
     """Put the last release into `folder`; raises NotHere when the history does not reach it."""
     told = tomllib.loads(LAST_RELEASE.read_text(encoding="utf-8"))
     commit = told["commit"]
-    packed = _git("archive", "--format=tar", commit, "gateway")
-    with tarfile.open(fileobj=BytesIO(packed)) as tar:
-        tar.extractall(folder, filter="data")
+    packed = _git("archive", "--format=zip", commit, "gateway")
+    with zipfile.ZipFile(BytesIO(packed)) as archive:
+        archive.extractall(folder)
     return Release(f"{told['release']} ({commit[:9]})", folder)
 
 
