@@ -53,7 +53,9 @@ class MarkStore(Protocol):
 
     async def load_queue_marks(self) -> Marks: ...
 
-    async def save_queue_marks(self, marks: Marks) -> None: ...
+    async def save_queue_marks(
+        self, marks: Marks, claim: tuple[int, int] | None = None
+    ) -> None: ...
 
 
 class Feeder:
@@ -68,9 +70,11 @@ class Feeder:
         *,
         nothing_announces: Callable[[], bool] = lambda: False,
         on_arrived: Callable[[], None] = lambda: None,
+        claim: tuple[int, int] | None = None,
     ) -> None:
         """`after` is `Clock.after`; `nothing_announces` says that `take` will be told of nothing
-        that there is by now, `on_arrived` hears that other nodes' messages have come in."""
+        that there is by now, `on_arrived` hears that other nodes' messages have come in. `claim` is
+        this node's number and epoch; None: it shares with nobody."""
         self._after = after
         self._dispatcher = dispatcher
         self._ownership = Ownership(dispatcher)
@@ -78,6 +82,7 @@ class Feeder:
         self._marks = marks
         self._nothing_announces = nothing_announces
         self._on_arrived = on_arrived
+        self._claim = claim
         self._marking = asyncio.Lock()
         """While marks are computed and stored: what comes below them meanwhile would be lost."""
         self._loading = asyncio.Lock()
@@ -306,7 +311,10 @@ class Feeder:
             finally:
                 self._dispatcher.end_refill()
             await forget_arrivals(
-                self._backlog.database, arrivals.ids, [job.message for job in jobs]
+                self._backlog.database,
+                arrivals.ids,
+                [job.message for job in jobs],
+                self._claim,
             )
         return True
 
@@ -327,7 +335,7 @@ class Feeder:
     async def _save_marks(self) -> None:
         """Store how far each queue is done, so that the next start need not look there."""
         async with self._marking:
-            await self._marks.save_queue_marks(self._find_marks())
+            await self._marks.save_queue_marks(self._find_marks(), self._claim)
 
     def _find_marks(self) -> dict[tuple[CarrierId, Lane], int]:
         oldest = self._dispatcher.open_from()

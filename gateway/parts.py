@@ -329,6 +329,7 @@ class Parts:
             self.clock.after,
             nothing_announces=lambda: self.intake_writer.idle,
             on_arrived=self.desk.pump_soon,
+            claim=(self.keeper.node, self.keeper.epoch),
         )
         self.housekeeper = Housekeeper(
             config.messages,

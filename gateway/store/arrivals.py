@@ -50,7 +50,11 @@ _MOVED_ARRIVE: Final = """INSERT INTO arrivals (carrier_id, account_ids, message
 
 _FETCH: Final = """SELECT id, carrier_id, account_ids, message_ids FROM arrivals
 WHERE carrier_id = ANY($1::smallint[]) ORDER BY id LIMIT $2"""
-_FORGET: Final = """WITH forgotten AS (DELETE FROM arrivals WHERE id = ANY($1::bigint[]))
+# Not by a node whose claim has ended while it was frozen: it knows what others don't.
+_FORGET: Final = """WITH forgotten AS (
+    DELETE FROM arrivals WHERE id = ANY($1::bigint[]) AND ($5::int IS NULL OR EXISTS (
+        SELECT FROM node_leases WHERE node = $5 AND epoch = $6 AND claimed))
+)
 UPDATE queue_marks q SET open_from = k.open_from
 FROM unnest($2::smallint[], $3::smallint[], $4::bigint[]) AS k(carrier_id, lane, open_from)
 WHERE q.carrier_id = k.carrier_id AND q.lane = k.lane AND q.open_from > k.open_from"""
@@ -106,10 +110,13 @@ async def fetch_arrivals(database: Database, carriers: Collection[CarrierId]) ->
 
 
 async def forget_arrivals(
-    database: Database, ids: Sequence[int], messages: Iterable[Message]
+    database: Database,
+    ids: Sequence[int],
+    messages: Iterable[Message],
+    claim: tuple[int, int] | None,
 ) -> None:
     """Forget rows whose messages are known; from then on a start finds those by the marks of their
-    queues, which are lowered to them."""
+    queues, which are lowered to them. `claim` is the node's, with its epoch; None: of nobody."""
     oldest: dict[tuple[int, int], int] = {}
     for message in messages:
         if message.send_at is None:
@@ -122,4 +129,5 @@ async def forget_arrivals(
             [carrier_id for carrier_id, _ in oldest],
             [lane for _, lane in oldest],
             list(oldest.values()),
+            *(claim or (None, None)),
         )

@@ -214,14 +214,20 @@ class Maintenance:
 
     # ── marks ────────────────────────────────────────────────────────────────────────────────
 
-    async def save_queue_marks(self, marks: Mapping[tuple[CarrierId, Lane], int]) -> None:
-        """Keep, for each queue, the id below which every message is closed."""
+    async def save_queue_marks(
+        self,
+        marks: Mapping[tuple[CarrierId, Lane], int],
+        claim: tuple[int, int] | None = None,
+    ) -> None:
+        """Keep, for each queue, the id below which every message is closed; nothing once the node's
+        `claim`, its number and epoch, has ended."""
         async with self._database.acquire() as connection:
             await connection.execute(
                 _SAVE_QUEUE_MARKS,
                 [carrier for carrier, _ in marks],
                 [lane for _, lane in marks],
                 list(marks.values()),
+                *(claim or (None, None)),
             )
 
     async def load_queue_marks(self) -> dict[tuple[CarrierId, Lane], int]:

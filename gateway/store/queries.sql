@@ -416,7 +416,10 @@ JOIN events e ON e.account_id = k.account_id AND e.message_id = k.id
 ORDER BY m.id, e.at
 
 -- name: save_queue_marks
+-- Not by a node whose claim has ended while it was frozen.
 INSERT INTO queue_marks SELECT * FROM unnest($1::smallint[], $2::smallint[], $3::bigint[])
+WHERE $4::int IS NULL OR EXISTS (
+    SELECT FROM node_leases WHERE node = $4 AND epoch = $5 AND claimed)
 ON CONFLICT (carrier_id, lane) DO UPDATE SET open_from = excluded.open_from
 
 -- name: load_queue_marks

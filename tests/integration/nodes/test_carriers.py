@@ -10,6 +10,12 @@ from typing import Any
 import pytest
 
 from gateway.errors import NotTheOwner
+from gateway.model import CarrierId, Lane
+from gateway.nodes.leases import Ended
+from gateway.store.arrivals import fetch_arrivals, forget_arrivals
+from gateway.store.leases import claim_node, give_up_node
+from gateway.store.maintenance import Maintenance
+from gateway.store.postgres import Database
 
 NAMES = ("alpha", "beta", "gamma")
 
@@ -148,3 +154,25 @@ async def test_a_node_that_is_cut_off_has_stopped_sending_before_another_begins(
     assert set(alpha.recipients) == set(numbers)
     assert cluster.busiest_second("alpha") <= 51
     assert alpha.repeats <= 20
+
+
+async def test_a_node_whose_claim_has_ended_changes_no_mark_and_forgets_no_arrival(
+    database: Database,
+) -> None:
+    maintenance = Maintenance(database)
+    key, claim = (CarrierId(1), Lane.OTP), (0, 1)
+    async with database.acquire() as connection:
+        ended = Ended(0, 0, gone=False)
+        assert await claim_node(connection, ended, "process", "place") == 1
+        await connection.execute(
+            "INSERT INTO arrivals (carrier_id, account_ids, message_ids) VALUES (1, '{1}', '{7}')"
+        )
+        await maintenance.save_queue_marks({key: 5}, claim)
+        await give_up_node(connection, *claim)
+    (arrival,) = (await fetch_arrivals(database, [CarrierId(1)])).ids
+    await maintenance.save_queue_marks({key: 9}, claim)
+    await forget_arrivals(database, [arrival], [], claim)
+    assert await maintenance.load_queue_marks() == {key: 5}
+    assert (await fetch_arrivals(database, [CarrierId(1)])).message_ids == [7]
+    await forget_arrivals(database, [arrival], [], None)
+    assert (await fetch_arrivals(database, [CarrierId(1)])).ids == []
