@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Final
 
@@ -21,6 +22,10 @@ Headers = Sequence[tuple[bytes, bytes]]
 UNKNOWN: Final = "unknown"
 """The address of a client of whom a trusted proxy tells no address: in no network, and one for all
 such clients when failed logins are counted."""
+KNOWN_MAX: Final = 4_096
+"""Headers remembered with their client, 2 MB at most."""
+_KNOWN_BYTES_MAX: Final = 256
+"""A longer one is read each time."""
 HOPS_MAX: Final = 16
 """Trusted proxies behind each other; further left nobody looks."""
 _COMMAS_MAX: Final = 16
@@ -39,6 +44,8 @@ class TrustedProxies:
     def __init__(self, networks: tuple[Network, ...], header: str) -> None:
         """`header` is "forwarded" (RFC 7239) or "x-forwarded-for"."""
         self._networks = networks
+        # The same few clients come again and again: 1.3 µs instead of 10.
+        self._find = lru_cache(KNOWN_MAX)(self._find_client)
         self._header = header.encode()
         self._read = _read_forwarded if header == "forwarded" else _read_x_forwarded_for
 
@@ -51,10 +58,15 @@ class TrustedProxies:
 
         Without the header the proxy asks for itself; UNKNOWN where it names no address.
         """
-        known = proxy
-        lines = (value for name, value in reversed(headers) if name == self._header)
-        hops = 0
-        for line in lines:
+        lines = tuple([value for name, value in headers if name == self._header])
+        if not lines:
+            return proxy
+        short = len(lines) == 1 and len(lines[0]) <= _KNOWN_BYTES_MAX
+        return (self._find if short else self._find_client)(proxy, lines)
+
+    def _find_client(self, proxy: str, lines: tuple[bytes, ...]) -> str:
+        known, hops = proxy, 0
+        for line in reversed(lines):
             for told in self._read(line.decode("latin-1")):
                 hops += 1
                 client = _read_address(told)
