@@ -113,7 +113,7 @@ chaos: $(STAMP) ## Kill, stall and cut off real processes under load, and count 
 	@exec $(BIN)/python -m bench.chaos $(CHAOS_ARGS)
 
 .PHONY: failover
-failover: $(STAMP) ## Kill and freeze the gateway that serves, with one that stands by (FAILOVER_ARGS="--help")
+failover: $(STAMP) ## Kill and freeze the node that has a carrier, beside another (FAILOVER_ARGS="--help")
 	@$(BIN)/python -m bench.failover $(FAILOVER_ARGS)
 
 .PHONY: nodes
