@@ -23,6 +23,7 @@ from gateway.errors import ConfigError
 from gateway.store.embedded import EmbeddedPostgres, start_embedded
 
 READY_TIMEOUT_S: Final = 120.0
+STARTS_MAX: Final = 5
 SOCKET_NAME: Final = ".s.PGSQL.5432"
 DISK_MB: Final = 600
 """Room for a run's rows and for what PostgreSQL keeps of its log."""
@@ -127,9 +128,20 @@ class World:
         )
 
     async def start_gateway(self) -> None:
-        """Return once it serves; its log goes to a file of this life."""
-        self._lives += 1
-        self._gateway = await asyncio.to_thread(self._spawn_gateway)
+        """Return once it serves; its log goes to a file of this life.
+
+        It ends when the database goes away while it starts; then it is started again, as a
+        supervisor does.
+        """
+        for tries_left in reversed(range(STARTS_MAX)):
+            self._lives += 1
+            try:
+                self._gateway = await asyncio.to_thread(self._spawn_gateway)
+                return
+            except CannotRun:
+                if not tries_left:
+                    raise
+            await self.revive_database()
 
     async def start_carrier(self) -> None:
         self._carrier = await asyncio.to_thread(self._spawn_carrier)
