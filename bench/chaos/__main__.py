@@ -272,6 +272,7 @@ def show(run: Run, promises: list[Promise], elapsed_s: float) -> None:
     what_happened = Table(box=None, show_header=False)
     for what, count in sorted(run.happened.items(), key=lambda item: -item[1]):
         what_happened.add_row(str(count), what)
+    what_happened.add_row(str(run.world.failed_starts), "starts that the database broke off")
     what_happened.add_row(str(run.journal.put_off), "batches put off (429, 503)")
     what_happened.add_row(str(run.journal.unanswered), "batches without an answer")
     what_happened.add_row(str(run.journal.calls), "webhook calls")

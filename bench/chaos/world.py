@@ -97,6 +97,8 @@ class World:
         self._journals = folder / "customer.journal", folder / "receiver.journal"
         self._submitting: tuple[str, str, float] | None = None
         self._lives = 0
+        self.failed_starts = 0
+        """Of the gateway, since the database went away meanwhile."""
 
     @property
     def url(self) -> str:
@@ -141,6 +143,7 @@ class World:
             except CannotRun:
                 if not tries_left:
                     raise
+            self.failed_starts += 1
             await self.revive_database()
 
     async def start_carrier(self) -> None:
