@@ -51,8 +51,10 @@ def check_nothing_is_left(running: Any) -> None:
 
 
 async def wait_until_left(running: Any) -> None:
+    server = running.gateway.parts.customers._server
     async with asyncio.timeout(20):
-        while running.gateway.parts.customers._server.connections:
+        # An errand that is asked of the store ends with its answer.
+        while server.connections or server._desk._errands._waiting:
             await asyncio.sleep(0.01)
 
 
