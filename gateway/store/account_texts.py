@@ -36,13 +36,10 @@ _ERASE = query("erase_texts")
 _MARK = query("mark_account_texts")
 _INBOUND = query("erase_inbound_texts_of_account")
 _MARK_INBOUND = query("mark_account_inbound")
-_BESIDE = tuple(
-    query(name)
-    for name in (
-        "forget_inbound_parts_of_account",
-        "forget_received_notices_of_account",
-        "forget_sent_email_contents_of_account",
-    )
+_BESIDE = (
+    query("forget_inbound_parts_of_account"),
+    query("forget_received_notices_of_account"),
+    query("forget_sent_email_contents_of_account"),
 )
 _SHARE_DAYS = "SELECT pg_try_advisory_xact_lock_shared($1)"
 
