@@ -345,6 +345,8 @@ class Keeper:
         """Take and give up nothing more: this node is about to stop. What it has it keeps until
         `leave`."""
         self._ready = False
+        async with self._turn:  # the beat under way may take something still
+            pass
         work = list(self._work.values())
         for task in work:
             task.cancel()

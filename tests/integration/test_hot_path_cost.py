@@ -22,9 +22,9 @@ CALLS: dict[Mode, tuple[float, float]] = {
 3.11; later ones call less, because they inline comprehensions."""
 TOLERANCE = 1.02
 """Three runs lay within 0.5 %: how many are committed together varies a little."""
-STATEMENTS_MAX: dict[Mode, float] = {"single": 0.1, "batch": 0.03, "smpp": 0.05}
-"""A message; measured 0.014 to 0.023, 0.002 to 0.006 and 0.013, and beside a load average of 25
-0.074, 0.023 and 0.031: what runs by the clock is in it, and a slow run has more of that. One
+STATEMENTS_MAX: dict[Mode, float] = {"single": 0.3, "batch": 0.1, "smpp": 0.15}
+"""A message; measured 0.014 to 0.033, 0.002 to 0.018 and 0.013 to 0.03, and on a busy machine up
+to 0.114, 0.026 and 0.049: what runs by the clock is in it, and a slow run has more of that. One
 statement a message would be 1."""
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from gateway.errors import NotTheOwner
 from gateway.lease import MARGIN_S, TTL_S
 from gateway.nodes.keeper import Keeper
 from gateway.processes import is_gone, name_process
-from gateway.store.leases import LOCK_KEY, is_served
+from gateway.store.leases import LOCK_KEY, is_served, take_leases
 from gateway.store.postgres import Database, connect_single
 
 CARRIERS = ["carrier:1", "carrier:2", "carrier:3"]
@@ -100,6 +101,34 @@ async def test_a_start_and_the_beats_beside_it_take_turns(
         await asyncio.gather(keeper._beat(), keeper.begin(tasks, database), keeper._beat())
         assert node.owned == CARRIERS
         await keeper.stop()
+    await node.keeper.leave()
+
+
+async def test_what_a_beat_takes_while_the_node_is_told_to_stop_is_not_begun(
+    database_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, stopping = asyncio.Event(), asyncio.Event()
+
+    async def take(*arguments: Any) -> dict[str, float]:
+        found = await take_leases(*arguments)
+        taken.set()
+        await stopping.wait()
+        return found
+
+    monkeypatch.setattr("gateway.nodes.keeper.store.take_leases", take)
+    node = Node(database_url, database)
+    await node.keeper.claim()
+    async with asyncio.TaskGroup() as tasks:
+        beginning = tasks.create_task(node.keeper.begin(tasks, database))
+        await taken.wait()
+        stop = tasks.create_task(node.keeper.stop())
+        await asyncio.sleep(0)
+        stopping.set()
+        await stop
+        begun = dict(node.began_at)
+        await beginning
+    await asyncio.sleep(0.05)
+    assert node.began_at == begun, "nothing begins after a stop"
     await node.keeper.leave()
 
 

@@ -30,7 +30,11 @@ class Process:
         self._log = config.with_suffix(".log")
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", "--config", str(config), "serve"],
+                # Who runs the tests under nohup would have the gateway ignore SIGHUP as well.
+                [
+                    *("env", "--default-signal=HUP"),
+                    *(sys.executable, "-m", "gateway", "--config", str(config), "serve"),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,

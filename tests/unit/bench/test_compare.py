@@ -24,7 +24,9 @@ def test_without_words_every_system_is_compared() -> None:
 
 def test_a_name_or_the_beginning_of_some_chooses() -> None:
     assert names("kannel-file,ours-batch") == ["kannel-file", "ours-batch"]
-    assert names("ours") == ["ours-single", "ours-batch", "ours-smpp", "ours-smpp-receipts"]
+    assert names("ours") == [
+        *("ours-single", "ours-nodes", "ours-batch", "ours-smpp", "ours-smpp-receipts"),
+    ]
 
 
 def test_one_that_is_also_a_beginning_is_itself_alone() -> None:
