@@ -122,6 +122,9 @@ async def fill(
         on_progress(end)
     if ended:
         await connection.execute(_MARKS, (day.start_ms + day.span_ms - EPOCH_MS) << TIME_SHIFT)
+    else:
+        # A gateway that ran before had nothing open, and would look for none below its marks.
+        await connection.execute("DELETE FROM queue_marks")
     return time.monotonic() - started_s
 
 
