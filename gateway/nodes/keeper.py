@@ -125,9 +125,7 @@ class Keeper:
 
     def owns(self, name: str) -> bool:
         """Say whether this node alone may do now what the lease is for."""
-        return (
-            name in self._held and name not in self._ending and self.lease.allows(time.monotonic())
-        )
+        return self.holds(name) and self.valid
 
     def holds(self, name: str) -> bool:
         """Say whether a lease was taken and is not being given up, even while the database is away:
@@ -254,10 +252,8 @@ class Keeper:
         )
         if changes.take:
             await self._take(connection, changes.take)
-        for name in {
-            *changes.give_up,
-            *self._ending,
-        }:  # of these, what could not be given up before
+        # What is ending already is what could not be given up before.
+        for name in {*changes.give_up, *self._ending}:
             if name in self._held and name not in self._work:
                 self._ending.add(name)
                 self._do(name, self._give_up(name))

@@ -140,9 +140,8 @@ class CommitLine:
         while True:
             connection = await self._connected(deadline)
             try:
-                return await asyncio.wait_for(
-                    run(connection), _remaining(deadline, STATEMENT_TIMEOUT_S)
-                )
+                async with asyncio.timeout(_remaining(deadline, STATEMENT_TIMEOUT_S)):
+                    return await run(connection)
             except Exception as error:
                 if not is_unavailable(error):
                     raise
