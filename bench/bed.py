@@ -43,6 +43,17 @@ carriers = ["bench"]
 [[price]]
 price = "0.0001"
 """
+IMPATIENT_CARRIER: Final = """
+[[carrier]]
+name = "{name}"
+host = "127.0.0.1"
+port = {port}
+system_id = "{name}"
+window_size = {window}
+reconnect_first_s = 0.2
+reconnect_max_s = 1.0
+"""
+"""One that is bound again at once, for gateways that are killed."""
 
 
 @dataclass(frozen=True, slots=True)

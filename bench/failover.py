@@ -32,6 +32,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from bench.bed import IMPATIENT_CARRIER
 from bench.chaos.customer import Customer
 from bench.chaos.relay import CarrierRelay
 from bench.chaos.world import CARRIER_SCRIPT
@@ -58,14 +59,7 @@ port = {http_port}
 [dispatch]
 retry_first_s = 0.5
 retry_attempts_max = 500
-[[carrier]]
-name = "alpha"
-host = "127.0.0.1"
-port = {carrier_port}
-system_id = "alpha"
-window_size = {window}
-reconnect_first_s = 0.2
-reconnect_max_s = 1.0
+{carrier}
 [[route]]
 carriers = ["alpha"]
 [[price]]
@@ -132,8 +126,7 @@ class Pair:
                 _SETTINGS.format(
                     database_url=self._database.url,
                     http_port=port,
-                    carrier_port=relay_port,
-                    window=WINDOW,
+                    carrier=IMPATIENT_CARRIER.format(name="alpha", port=relay_port, window=WINDOW),
                 )
             )
         script = self._folder / "carrier.toml"

@@ -33,6 +33,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from bench.bed import IMPATIENT_CARRIER
 from bench.chaos.customer import Customer
 from bench.chaos.relay import CarrierRelay
 from bench.chaos.world import CARRIER_SCRIPT
@@ -68,16 +69,6 @@ carriers = {names}
 choose = "round_robin"
 [[price]]
 price = "0.0075"
-"""
-_CARRIER: Final = """
-[[carrier]]
-name = "{name}"
-host = "127.0.0.1"
-port = {port}
-system_id = "{name}"
-window_size = {window}
-reconnect_first_s = 0.2
-reconnect_max_s = 1.0
 """
 
 
@@ -142,7 +133,7 @@ class Scene:
     def start_nodes(self) -> tuple[str, str]:
         """Start the nodes; return where they listen, and an account's key."""
         carriers = "".join(
-            _CARRIER.format(name=name, port=relay.port, window=WINDOW)
+            IMPATIENT_CARRIER.format(name=name, port=relay.port, window=WINDOW)
             for name, relay in self.relays.items()
         )
         file = self._folder / "gateway.toml"

@@ -20,6 +20,7 @@ from typing import Any, Final
 import aiohttp
 import asyncpg
 
+from bench.bed import IMPATIENT_CARRIER
 from bench.chaos.customer import Customer
 from bench.chaos.relay import CarrierRelay
 from bench.chaos.world import CARRIER_SCRIPT
@@ -46,22 +47,7 @@ port = {port}
 [dispatch]
 retry_first_s = 0.5
 retry_attempts_max = 500
-[[carrier]]
-name = "alpha"
-host = "127.0.0.1"
-port = {carrier_port}
-system_id = "alpha"
-window_size = {window}
-reconnect_first_s = 0.2
-reconnect_max_s = 1.0
-[[carrier]]
-name = "beta"
-host = "127.0.0.1"
-port = {carrier_port}
-system_id = "beta"
-window_size = {window}
-reconnect_first_s = 0.2
-reconnect_max_s = 1.0
+{carriers}
 [[route]]
 carriers = ["alpha", "beta"]
 choose = "round_robin"
@@ -241,8 +227,10 @@ class World:
             settings = _SETTINGS.format(
                 database_url=self.database_url,
                 port=port,
-                carrier_port=self.relay.port,
-                window=WINDOW,
+                carriers="".join(
+                    IMPATIENT_CARRIER.format(name=name, port=self.relay.port, window=WINDOW)
+                    for name in ("alpha", "beta")
+                ),
             )
             node = Node(release, self._folder, port, settings)
             self._stack.push_async_callback(node.end)
