@@ -140,6 +140,9 @@ class Housekeeper:
         await self._maintenance.forget_email_contents(wall, self._fallback_life_s())
         if self._elsewhere is not None:
             await self._elsewhere.forget_errands()
+        # Last: it may wait a minute for others, and nothing hangs on it.
+        if indexed := await self._maintenance.index_recipients(wall):
+            log.info("recipients_indexed", days=[str(day) for day in indexed])
 
     def _fallback_life_s(self) -> float:
         """Return how long after its acceptance a message's email can be sent at most."""

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 CHUNK: Final = 250_000
 """Messages a transaction."""
 UNDELIVERED_EVERY: Final = 25
+TAGGED_EVERY: Final = 1_000
 OTHER_ACCOUNTS_EVERY: Final = 5
-"""One message in so many belongs to one of the other accounts."""
+"""One message in so many belongs to one of the other accounts; none of those is undelivered or
+tagged."""
 OTHER_ACCOUNTS: Final = 50
 PRICE_MICROS: Final = 100
 OTHER_NAME: Final = "other"
@@ -47,7 +49,7 @@ INSERT INTO messages (account_id, id, carrier_id, lane, routes, sender, recipien
                       encoding, segments, price_micros, tag, expires_at)
 SELECT account_id, id, 1, 1, '{{1}}', 'Bench', '4474001' || lpad((n % 100000)::text, 5, '0'), 'GB',
        '#' || n || ' Your parcel is on its way and comes today before noon.', 0, 1, {PRICE_MICROS},
-       CASE WHEN n % 1000 = 0 THEN 'spring' END, at + 172800
+       CASE WHEN n % {TAGGED_EVERY} = 1 THEN 'spring' END, at + 172800
 FROM ({_IDS}) AS i ORDER BY id"""  # noqa: S608 (constants of ours)
 
 _EVENTS: Final = f"""
@@ -60,7 +62,7 @@ FROM ({_IDS}) AS i
 CROSS JOIN LATERAL (VALUES
     ({EventKind.SUBMITTED:d}, {Status.SUBMITTED:d}, 0.05),
     ({EventKind.RECEIPT:d},
-     CASE WHEN n % {UNDELIVERED_EVERY} = 0 THEN {Status.UNDELIVERED:d}
+     CASE WHEN n % {UNDELIVERED_EVERY} = 1 THEN {Status.UNDELIVERED:d}
           ELSE {Status.DELIVERED:d} END, 2.0)) AS e(kind, status, delay)
 ORDER BY at, n"""  # noqa: S608 (constants of ours)
 

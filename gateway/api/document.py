@@ -186,7 +186,7 @@ _FIELDS: dict[str, dict[str, Json]] = {
         "all": {"description": "All of them."},
     },
     "InboundPage": {"next_cursor": {"description": "Empty on the last page."}},
-    "Page": {"next_cursor": {"description": "Empty on the last page."}},
+    "Page": {"next_cursor": {"description": "Empty on the last page, and on no other."}},
     "CarrierView": {
         "state": {
             "description": "degraded: some binds are down.",

@@ -27,6 +27,12 @@ from gateway.views import DeadPage, DeadSearch, InboundPage, InboundSearch, Page
 SomePage = TypeVar("SomePage", Page, InboundPage, DeadPage)
 
 MESSAGE_ID_MAX = 2**63 - 1
+SEARCH_DESCRIPTION = (
+    "Newest first. All filters hold together. A page looks at a bounded number of messages, so with"
+    " filters it can be short, or empty, and still have a `next_cursor`: ask again with it and the"
+    " same filters until there is none. `to` alone finds a number's messages of all days that are"
+    " over (UTC) in one page; `until` leaves out today's, which have to be looked through."
+)
 SEARCH_LIMIT_DEFAULT = 50
 SEARCH_LIMIT_MAX = 500
 """Messages a page: about 300 KB of JSON, some milliseconds of the event loop."""

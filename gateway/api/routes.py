@@ -38,6 +38,7 @@ from gateway.api.ports import Condition, DeadEvents, PersonalData, Reading, Subm
 from gateway.api.privacy import build_privacy_handlers
 from gateway.api.problems import answer_not_ready
 from gateway.api.queries import (
+    SEARCH_DESCRIPTION,
     SEARCH_LIMIT_DEFAULT,
     SEARCH_LIMIT_MAX,
     build_search,
@@ -251,7 +252,7 @@ def _message_handlers(submissions: Submissions, reading: Reading) -> list[HTTPRo
         security=NEEDS_READ,
         summary="Search messages",
         response_description="A page of messages.",
-        description="Newest first. All filters hold together.",
+        description=SEARCH_DESCRIPTION,
         responses=problem_responses(400, 401, 403, 422, 429, 503),
         tags=["Messages"],
     )

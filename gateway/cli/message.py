@@ -24,7 +24,8 @@ from gateway.lifecycle import STATUSES
 from gateway.model import AccountId, MessageId
 from gateway.store.message_views import SCHEDULED
 from gateway.store.postgres import Database
-from gateway.store.reader import PAGE_MESSAGES_MAX, Reader, find_owner
+from gateway.store.reader import Reader, find_owner
+from gateway.store.search import PAGE_MESSAGES_MAX
 from gateway.views import MessageSummary, MessageView, Page, Search
 
 TEXT_CHARS = 40

@@ -43,7 +43,7 @@ async def build_index(connection: AnyConnection, index: Index) -> None:
     Raises StoreUnavailable when others stand in the way for too long, and PostgreSQL's errors.
     """
     if not await connection.fetchval(_IS_PARTITIONED, index.table):
-        await _build(connection, index, index.name, index.table)
+        await _build_patiently(connection, index, index.name, index.table)
         return
     if await connection.fetchval(_IS_VALID, index.name, index.table) is None:
         await _execute_briefly(
@@ -63,18 +63,27 @@ async def build_index(connection: AnyConnection, index: Index) -> None:
 async def _build_on_partition(connection: AnyConnection, index: Index, partition: str) -> None:
     name = f"{partition}_{index.name}"
     try:
-        await _build(connection, index, name, partition)
+        await _build_patiently(connection, index, name, partition)
         await _execute_briefly(connection, f"ALTER INDEX {index.name} ATTACH PARTITION {name}")
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedObjectError):
         # Dropped or exchanged meanwhile; the next round looks at what is there then.
         return
 
 
-async def _build(connection: AnyConnection, index: Index, name: str, table: str) -> None:
+async def _build_patiently(connection: AnyConnection, index: Index, name: str, table: str) -> None:
+    await connection.execute(f"SET lock_timeout = '{OTHERS_WAIT_S}s'")
+    await build_beside(connection, index, name, table)
+
+
+async def build_beside(connection: AnyConnection, index: Index, name: str, table: str) -> None:
+    """Build it under this name on a table without partitions, unless it is there and whole.
+
+    Each step waits for others as long as the session's lock_timeout says; raises StoreUnavailable
+    after it, and PostgreSQL's errors.
+    """
     is_valid = await connection.fetchval(_IS_VALID, name, table)
     if is_valid:
         return
-    await connection.execute(f"SET lock_timeout = '{OTHERS_WAIT_S}s'")
     if is_valid is False:  # left over by a build that was interrupted
         await _drop(connection, name)
     try:

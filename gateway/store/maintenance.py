@@ -23,6 +23,7 @@ from gateway.store.account_texts import erase_account_texts
 from gateway.store.partitions import Dropped
 from gateway.store.postgres import PLAN_EACH_TIME, Database, unavailable_as_503
 from gateway.store.queries import query
+from gateway.store.recipient_index import index_recipients
 from gateway.store.texts import TextsErased
 
 if TYPE_CHECKING:
@@ -101,6 +102,10 @@ class Maintenance:
     async def drop_partitions(self, now: float, retention_days: int) -> Dropped:
         """See `partitions.drop_partitions`."""
         return await partitions.drop_partitions(self._database, now, retention_days)
+
+    async def index_recipients(self, now: float) -> list[date]:
+        """See `recipient_index.index_recipients`."""
+        return await index_recipients(self._database, now)
 
     async def erase_texts(self, now: float, days: int) -> TextsErased:
         """See `texts.erase_texts`."""

@@ -38,7 +38,7 @@ OLDER_LOOK_S = 0.2
 BLOCK_MAX_S = 3.0
 """A file that stops writers of a table which is there already is given up, and tried again, when it
 takes longer: what takes longer by nature is to be written otherwise."""
-_LOCK = 0x67617465776179  # "gateway"
+MIGRATING_LOCK = 0x67617465776179  # "gateway"
 
 
 async def migrate(
@@ -105,7 +105,7 @@ async def _migrate(connection: AnyConnection, known: Sequence[Migration]) -> lis
         return [str(m) for m in pending]
     finally:
         if not connection.is_closed():
-            await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+            await connection.execute("SELECT pg_advisory_unlock($1)", MIGRATING_LOCK)
 
 
 async def _check_server(connection: AnyConnection) -> None:
@@ -126,7 +126,7 @@ async def _take_turn(connection: AnyConnection) -> None:
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + LOCK_WAIT_S
-    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", MIGRATING_LOCK):
         if loop.time() >= deadline:
             raise StoreUnavailable(
                 f"another node has been migrating this database for {LOCK_WAIT_S:.0f} s"

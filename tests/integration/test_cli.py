@@ -420,7 +420,7 @@ async def test_messages_are_searched_over_as_many_pages_as_it_takes(
     put_event: PutEvent,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.store.reader.SCAN_MESSAGES_MAX", 3)
+    monkeypatch.setattr("gateway.store.search.SCAN_MESSAGES_MAX", 3)
     monkeypatch.setattr("gateway.cli.message.PAGE_MESSAGES_MAX", 2)
     shop, bank = await make_account("shop"), await make_account("bank")
     ids = [await put_message(shop, recipient=f"49151000000{n:02}") for n in range(9)]

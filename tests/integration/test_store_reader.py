@@ -9,7 +9,7 @@ import pytest
 
 from gateway.lifecycle import EventKind, Status
 from gateway.model import Account, MessageId
-from gateway.store import reader as reader_module
+from gateway.store import search as search_module
 from gateway.store.accounts import create_account, deposit
 from gateway.store.audit import audit
 from gateway.store.postgres import Database
@@ -165,7 +165,7 @@ async def test_a_limit_out_of_range_is_bounded(
     asked: int,
     given: int,
 ) -> None:
-    monkeypatch.setattr(reader_module, "PAGE_MESSAGES_MAX", 6)
+    monkeypatch.setattr(search_module, "PAGE_MESSAGES_MAX", 6)
     account = await make_account()
     for _ in range(8):
         await put_message(account)
@@ -202,7 +202,7 @@ async def test_a_rare_filter_looks_at_a_bounded_number_of_messages_a_page(
     put_message: PutMessage,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reader_module, "SCAN_MESSAGES_MAX", 4)
+    monkeypatch.setattr(search_module, "SCAN_MESSAGES_MAX", 4)
     account = await make_account()
     wanted = await put_message(account, recipient="4915100000001")
     for _ in range(9):
@@ -223,7 +223,7 @@ async def test_every_status_is_found_by_its_last_event(
     limit: int,
     scan_max: int,
 ) -> None:
-    monkeypatch.setattr(reader_module, "SCAN_STATUSES_MAX", scan_max)
+    monkeypatch.setattr(search_module, "SCAN_STATES_MAX", scan_max)
     account = await make_account()
     ids = {
         "accepted": await put_message(account),
@@ -305,7 +305,7 @@ async def test_a_client_ref_is_on_the_first_page_however_old_its_message(
     put_message: PutMessage,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reader_module, "SCAN_MESSAGES_MAX", 2)
+    monkeypatch.setattr(search_module, "SCAN_MESSAGES_MAX", 2)
     account = await make_account()
     oldest = await put_message(account, client_ref="order-7")
     await put_message(account)

@@ -296,7 +296,7 @@ async def test_older_code_does_not_start_while_such_a_migration_is_applied(
 @pytest.mark.usefixtures("quick")
 async def test_a_node_does_not_wait_for_ever_while_another_migrates(database_url: str) -> None:
     other = await asyncpg.connect(database_url)
-    await other.execute(f"SELECT pg_advisory_lock({migrating._LOCK})")
+    await other.execute(f"SELECT pg_advisory_lock({migrating.MIGRATING_LOCK})")
     with pytest.raises(StoreUnavailable, match="another node has been migrating"):
         await migrate(database_url, [*KNOWN, COLUMN])
     assert await migrate(database_url, KNOWN) == [], "with nothing to do it does not wait at all"
