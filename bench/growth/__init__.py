@@ -2,7 +2,8 @@
 
 fill        messages and their events, straight into the real schema
 place       a gateway whose database outlives its restarts, and a carrier
-flat        the cost of a message, of reading and of retention beside many others
+flat        the cost of a message, of reading and of a start beside many others
+retention   dropping a day: what others feel of it, and when its disk is free
 idle        binds to carriers and of customers that do nothing
 goals       what is asked of each figure
 """

@@ -30,6 +30,8 @@ OTHER_ACCOUNTS_EVERY: Final = 5
 """One message in so many belongs to one of the other accounts; none of those is undelivered or
 tagged."""
 OTHER_ACCOUNTS: Final = 50
+RECIPIENTS: Final = 2_000_000
+"""Few get more than a handful a day."""
 PRICE_MICROS: Final = 100
 OTHER_NAME: Final = "other"
 _NODE: Final = 1
@@ -47,7 +49,8 @@ _IDS: Final = f"""
 _MESSAGES: Final = f"""
 INSERT INTO messages (account_id, id, carrier_id, lane, routes, sender, recipient, country, body,
                       encoding, segments, price_micros, tag, expires_at)
-SELECT account_id, id, 1, 1, '{{1}}', 'Bench', '4474001' || lpad((n % 100000)::text, 5, '0'), 'GB',
+SELECT account_id, id, 1, 1, '{{1}}', 'Bench', '44740' || lpad((n % {RECIPIENTS})::text, 7, '0'),
+       'GB',
        '#' || n || ' Your parcel is on its way and comes today before noon.', 0, 1, {PRICE_MICROS},
        CASE WHEN n % {TAGGED_EVERY} = 1 THEN 'spring' END, at + 172800
 FROM ({_IDS}) AS i ORDER BY id"""  # noqa: S608 (constants of ours)
@@ -95,6 +98,11 @@ class Day:
         """Return the id of a message, 1 to `total`, as `_IDS` makes it."""
         ms = self.start_ms + number * self.span_ms // self.total - EPOCH_MS
         return ms << TIME_SHIFT | _NODE << NODE_SHIFT | number & 4095
+
+
+def number_of(message: int) -> str:
+    """Return to whom a message of a day went."""
+    return f"44740{message % RECIPIENTS:07}"
 
 
 async def fill(

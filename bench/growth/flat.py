@@ -1,4 +1,4 @@
-"""A message's cost beside none and beside millions; reading, starting and retention there."""
+"""A message's cost beside none and beside millions; reading and starting there."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import random
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,8 +20,9 @@ from bench.bed import SETTINGS, WINDOW, RunningGateway, start_gateway
 from bench.generator.figures import percentile
 from bench.generator.http import Connection, Response
 from bench.generator.messages import Messages, Wanted
-from bench.growth.fill import Day, fill, settle
+from bench.growth.fill import RECIPIENTS, Day, fill, number_of, settle
 from bench.growth.goals import Figure
+from bench.growth.retention import measure_retention
 from bench.peers.carrier import SimulatedCarrier, start_carrier
 from bench.peers.cost import read_cpu_s
 from bench.peers.measure import WARM_UP_MESSAGES, Measurement
@@ -32,21 +33,15 @@ from bench.peers.system import HttpLoader, Running
 from gateway.api.queries import seal_cursor
 from gateway.model import MessageId
 from gateway.store.embedded import start_embedded
-from gateway.store.maintenance import Maintenance
-from gateway.store.partitions import ensure_partitions, ids_of, midnight
-from gateway.store.postgres import Database, connect_single
-from gateway.store.usage import Counter
+from gateway.store.partitions import midnight
+from gateway.store.postgres import Database
+from gateway.store.recipient_index import CLOSED_AFTER_S, INDEX, index_recipients
 
 CONNECTIONS: Final = 64
 COST_MAX: Final = 1.2
 READ_MAX_MS: Final = 10.0
 READS: Final = 100
-RETENTION_DAYS: Final = 30
-RETENTION_MAX_S: Final = 1.0
-"""However many messages a day has; most of it is removing files."""
-SMALL_DAY: Final = 10_000
 PAGE: Final = 50
-DAY_S: Final = 86_400.0
 Say = Callable[[str], None]
 Keep = Callable[[Sequence[Figure]], None]
 """Takes all figures that there are so far: an hour's run that fails has not measured nothing."""
@@ -108,11 +103,13 @@ class _Flat:
             self._keep(figures)
         self._say("starting again …")
         started_s = time.monotonic()
-        with self._start("held"):
+        with self._start("held") as gateway:
             took_s = time.monotonic() - started_s
-        figures.append(
-            Figure(f"start beside {sizes[-1]:,}, PostgreSQL's own included", took_s, "s")
-        )
+            figures.append(
+                Figure(f"start beside {sizes[-1]:,}, PostgreSQL's own included", took_s, "s")
+            )
+            self._say("the day as if it were over …")
+            figures += uvloop.run(measure_closed_day(gateway, full.key, sizes[-1]))
         self._keep(figures)
         self._say("retention …")
         server = start_embedded(self._folder / "held" / "data")
@@ -236,7 +233,6 @@ async def measure_reading(gateway: RunningGateway, account_id: int, key: str) ->
             )
             for _ in range(READS)
         ]
-    reads = Reads(gateway.url, key)
     kinds: dict[str, Callable[[int], str]] = {
         "one message": lambda n: f"/v1/messages/{ids[n]}",
         "the newest page": lambda n: _search(),
@@ -244,10 +240,45 @@ async def measure_reading(gateway: RunningGateway, account_id: int, key: str) ->
         "a page by a rare status": lambda n: _search(status="undelivered", below=ids[n]),
         "a page by a usual status": lambda n: _search(status="delivered", below=ids[n]),
         "a page by a status that none has": lambda n: _search(status="submitted", below=ids[n]),
-        "a page by recipient": lambda n: _search(to=f"4474001{n:05d}", below=ids[n]),
+        "a page by recipient": lambda n: _search(to=number_of(n), below=ids[n]),
         "a page by tag": lambda n: _search(tag="spring", below=ids[n]),
     }
-    figures = []
+    return await _measure_reads(gateway, key, kinds)
+
+
+async def measure_closed_day(gateway: RunningGateway, key: str, size: int) -> list[Figure]:
+    """Give today its index by recipient, as an hour after its end, and find numbers by it.
+
+    The gateway must not have searched for a number before: it looks for indexes once a minute.
+    """
+    database = await Database.open(await gateway.fetch_database_url(), connections=2)
+    try:
+        tomorrow = midnight(datetime.now(UTC).date() + timedelta(days=1))
+        started_s = time.monotonic()
+        await index_recipients(database, tomorrow + CLOSED_AFTER_S)
+        took_s = time.monotonic() - started_s
+        octets = await database.pool.fetchval(
+            "SELECT sum(pg_relation_size(oid)) FROM pg_class WHERE relname ~ $1",
+            f"_{INDEX.name}$",
+        )
+    finally:
+        await database.close()
+    kinds: dict[str, Callable[[int], str]] = {
+        "a page by recipient, of a day that is over": lambda n: _search(
+            to=number_of(random.randint(1, min(size, RECIPIENTS)))
+        )
+    }
+    return [
+        Figure(f"index by recipient of a day of {size:,}", took_s, "s"),
+        Figure("disk of a message's place in it", int(octets) / size, "octets"),
+        *await _measure_reads(gateway, key, kinds),
+    ]
+
+
+async def _measure_reads(
+    gateway: RunningGateway, key: str, kinds: Mapping[str, Callable[[int], str]]
+) -> list[Figure]:
+    reads, figures = Reads(gateway.url, key), list[Figure]()
     try:
         for what, target in kinds.items():
             cpu_s = _read_cpu_s(gateway)
@@ -311,37 +342,6 @@ def _search(below: int | None = None, **filters: object) -> str:
     if below is not None:
         filters["cursor"] = seal_cursor(MessageId(below))
     return "/v1/messages?" + urlencode({"limit": PAGE} | filters)
-
-
-# ── retention ────────────────────────────────────────────────────────────────────────────────
-
-
-async def measure_retention(database_url: str, account_id: int, big: int) -> list[Figure]:
-    """Drop the day before today with few messages and today with `big`; return what that took."""
-    database = await Database.open(database_url, connections=2)
-    try:
-        await ensure_partitions(database, time.time())
-        today = datetime.now(UTC).date()
-        small = Day(today - timedelta(days=1), 3_600_000, SMALL_DAY)
-        connection = await connect_single(database_url, "fill")
-        await fill(connection, account_id, small, 1, SMALL_DAY)
-        # A day that is long past lies below every mark.
-        await connection.execute("UPDATE queue_marks SET open_from = $1", ids_of(today)[1])
-        await connection.close()
-        await settle(database_url)
-        await Counter(database, lag_s=0.0).count_up(midnight(today + timedelta(days=1)))
-        figures = []
-        for size, ahead in ((SMALL_DAY, 0), (big, 1)):
-            wall = time.time() + (RETENTION_DAYS + ahead) * DAY_S
-            started_s = time.monotonic()
-            dropped = await Maintenance(database).drop_partitions(wall, RETENTION_DAYS)
-            took_s = time.monotonic() - started_s
-            assert len(dropped.days) == 1, dropped
-            what = f"retention of a day of {size:,}"
-            figures.append(Figure(what, took_s, "s", RETENTION_MAX_S))
-        return figures
-    finally:
-        await database.close()
 
 
 async def _fetch_wal_bytes(gateway: RunningGateway) -> int:

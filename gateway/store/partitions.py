@@ -29,7 +29,10 @@ _FETCH_PARTITIONS = query("fetch_partitions")
 _COUNT_OPEN = f"SELECT count(*) FROM ({query('find_open')}) open"  # noqa: S608 (our own)
 _RETIRE_DAY = query("retire_day")
 _MARK = query("fetch_usage_mark")
-_COLLAPSE = (query("collapse_usage"), query("collapse_returned"))
+_COLLAPSE_USAGE = query("collapse_usage")
+_COLLAPSE_RETURNED = query("collapse_returned")
+COLLAPSE_ROWS = 10_000
+"""Rows a statement, some 15 ms: nobody waits for them, but no transaction is to be long."""
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -120,32 +123,53 @@ async def _create(connection: AnyConnection, table: str, day: date) -> None:
 
 
 async def _retire(database: Database, day: date) -> Kept | None:
-    """Drop one day and keep its sums, in one transaction; return why not, if not."""
+    """Drop one day and keep its sums; return why not, if not."""
     async with database.acquire() as connection:
         try:
-            async with connection.transaction():
-                return await _retire_in_transaction(connection, day)
+            async with connection.transaction(readonly=True):
+                kept = await _find_reason_to_keep(connection, day)
+            if kept is not None:
+                return kept
+            await _collapse_usage(connection, day)
+            await _drop(connection, day)
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
             return Kept(day, 0)
+    return None
 
 
-async def _retire_in_transaction(connection: AnyConnection, day: date) -> Kept | None:
-    ids, names = ids_of(day), [name_of(table, day) for table in TABLES]
+async def _find_reason_to_keep(connection: AnyConnection, day: date) -> Kept | None:
+    """Look at what may be open of a day. What is closed stays so, and no new messages come to an
+    old day: what is found holds until it is dropped."""
+    ids = ids_of(day)
     if await connection.fetchval(_MARK) < ids[1]:
         return Kept(day, 0)
+    await connection.execute(f"{PLAN_EACH_TIME}; SET LOCAL statement_timeout = 0")
+    open_messages = await connection.fetchval(_COUNT_OPEN, *ids, timeout=UNLIMITED_S)
+    return Kept(day, open_messages) if open_messages else None
+
+
+async def _collapse_usage(connection: AnyConnection, day: date) -> None:
+    """Forget tags before anything is locked: nothing else changes an old day's usage."""
+    while await connection.fetchval(_COLLAPSE_USAGE, day, COLLAPSE_ROWS) == COLLAPSE_ROWS:
+        pass
+
+
+async def _drop(connection: AnyConnection, day: date) -> None:
+    """Drop a day's tables and keep its sums, in as long for millions of messages as for one.
+
+    PostgreSQL frees their disk behind the commit, when the locks are gone already: that takes as
+    long as they are large, and nobody but us waits for it. Where it fails, the pool ends the
+    transaction.
+    """
+    names = ", ".join(name_of(table, day) for table in TABLES)
     await connection.execute(
-        f"{PLAN_EACH_TIME}; SET LOCAL lock_timeout = '{DROP_LOCK_TIMEOUT}';"
+        f"BEGIN; {PLAN_EACH_TIME}; SET LOCAL lock_timeout = '{DROP_LOCK_TIMEOUT}';"
         " SET LOCAL statement_timeout = 0"
     )
-    open_messages = await connection.fetchval(_COUNT_OPEN, *ids, timeout=UNLIMITED_S)
-    if open_messages:
-        return Kept(day, open_messages)
-    # A closed message stays closed and no new ones come to an old day, but a last receipt might,
-    # with a refund: from here on it waits. What follows takes as long for millions as for one.
-    await connection.execute(f"LOCK TABLE {', '.join(names)} IN SHARE MODE")
+    # A last receipt may come to a closed message, with a refund: from here on it waits.
+    await connection.execute(f"LOCK TABLE {names} IN SHARE MODE")
     await connection.execute(_RETIRE_DAY, day)
-    for statement in _COLLAPSE:
-        await connection.execute(statement, day)
+    await connection.execute(_COLLAPSE_RETURNED, day)
     # The lock on the whole tables comes last and for a moment only.
-    await connection.execute(f"DROP TABLE {', '.join(names)}")
-    return None
+    await connection.execute(f"DROP TABLE {names}")
+    await connection.execute("COMMIT", timeout=UNLIMITED_S)

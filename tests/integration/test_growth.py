@@ -28,5 +28,11 @@ async def test_every_figure_is_measured_on_a_store_that_was_filled(tmp_path: Pat
     assert len(figures) > 25, out.decode()
     assert figures["CPU of a single message beside 3,000"] > 0
     assert 0 < figures["a page by a rare status, median"] < 1_000
+    assert 0 < figures["a page by recipient, of a day that is over, median"] < 1_000
+    whole = "retention of a day of 3,000: its disk is free after"
+    assert (
+        0 < figures["retention of a day of 3,000: gone for everybody after"] <= figures[whole] + 1
+    )
+    assert 0 < figures["longest of 200 commits a second while a day of 3,000 is dropped"] < 5_000
     assert figures["they leave at"] > 0, "what was filled in is what the gateway sends"
     assert 20 < figures["memory while they leave"] < 250

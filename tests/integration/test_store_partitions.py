@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
@@ -11,6 +12,7 @@ import pytest
 from gateway.ids import accepted_at
 from gateway.lifecycle import EventKind, Status
 from gateway.model import Account, CarrierId, Lane, MessageId
+from gateway.store import partitions
 from gateway.store.accounts import fetch_account
 from gateway.store.audit import audit
 from gateway.store.maintenance import Maintenance
@@ -24,13 +26,15 @@ from gateway.store.partitions import (
     ids_of,
     midnight,
 )
-from gateway.store.postgres import Database
+from gateway.store.postgres import PLAN_EACH_TIME, Database
+from gateway.store.queries import query
 from gateway.store.usage import Counter
 
 MakeAccount = Callable[..., Awaitable[Account]]
 PutMessage = Callable[..., Awaitable[MessageId]]
 PutEvent = Callable[..., Awaitable[None]]
 DAY_S = 86_400.0
+DAY_IDS = ids_of(date(2027, 3, 1))[1] - ids_of(date(2027, 3, 1))[0]
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC).timestamp()
 
 
@@ -194,6 +198,64 @@ async def test_a_queue_without_a_mark_is_looked_at_whole(
     await Maintenance(database).save_queue_marks(marks)
     dropped = await drop(database, now + 4 * DAY_S, retention_days=3)
     assert [each.open_messages for each in dropped.kept] == [2]
+
+
+async def test_nothing_is_read_of_what_lies_below_its_queues_mark(
+    database: Database, make_account: MakeAccount, put_message: PutMessage
+) -> None:
+    """Retention takes as long for a day of millions as for one of a few."""
+    account = await make_account()
+    message_id = await put_message(account)
+    await database.pool.execute(
+        """INSERT INTO messages SELECT made.* FROM messages m
+        CROSS JOIN generate_series(1, 20000) n
+        CROSS JOIN LATERAL jsonb_populate_record(
+            m, jsonb_build_object('id', m.id + n, 'carrier_id', 1 + n % 3)) AS made"""
+    )
+    marks = {
+        (CarrierId(carrier), Lane.TRANSACTIONAL): MessageId(message_id + DAY_IDS)
+        for carrier in (1, 2, 3)
+    }
+    await Maintenance(database).save_queue_marks(marks)
+    await database.pool.execute("ANALYZE messages")
+    ids = ids_of(datetime.now(UTC).date())
+    async with database.acquire() as connection, connection.transaction():
+        await connection.execute(PLAN_EACH_TIME)
+        plan = await connection.fetchval(
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query('find_open')}", *ids
+        )
+        pages = await connection.fetchval("SELECT sum(relpages) FROM pg_class WHERE relpages > 0")
+    (read,) = json.loads(plan)
+    assert read["Plan"]["Actual Rows"] == 0
+    assert read["Plan"]["Shared Hit Blocks"] + read["Plan"]["Shared Read Blocks"] < pages / 10
+
+
+async def test_tags_are_forgotten_in_steps_before_anything_is_locked(
+    database: Database,
+    database_url: str,
+    make_account: MakeAccount,
+    put_message: PutMessage,
+    put_event: PutEvent,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(partitions, "COLLAPSE_ROWS", 2)
+    account, now = await make_account(), time.time()
+    for number in range(5):
+        message_id = await put_message(account, tag=f"order-{number}")
+        await put_event(account, message_id, EventKind.SUBMITTED)
+    reader = await asyncpg.connect(database_url)
+    transaction = reader.transaction()
+    await transaction.start()
+    await reader.fetch("SELECT * FROM messages")
+    assert (await drop(database, now + 4 * DAY_S, retention_days=3)).days == []
+    usage = "SELECT tag, messages, priced_micros FROM usage_days"
+    assert [tuple(row) for row in await database.pool.fetch(usage)] == [("", 5, 37_500)]
+    assert (await audit(database, now)).findings == []
+    await transaction.rollback()
+    await reader.close()
+    assert len((await drop(database, now + 4 * DAY_S, retention_days=3)).days) == 2
+    assert [tuple(row) for row in await database.pool.fetch(usage)] == [("", 5, 37_500)]
+    assert (await audit(database, now)).findings == []
 
 
 async def test_a_day_that_somebody_reads_is_kept_for_now_and_nothing_is_retired(

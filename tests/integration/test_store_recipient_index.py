@@ -313,6 +313,21 @@ async def test_what_else_is_asked_of_a_number_holds_too(
     assert len(found) == {"": 6, "delivered": 0}.get(status, 2)
 
 
+async def test_a_number_that_was_erased_is_found_no_more(
+    database: Database, today: date, make_account: MakeAccount, put_message: PutMessage
+) -> None:
+    account = await make_account()
+    message_id = await put_message(account, at=midnight(today) - 1, recipient=WANTED)
+    await index_recipients(database, midnight(today) + HOUR_S)
+    await database.pool.execute(
+        "UPDATE messages SET recipient = 'erased' WHERE account_id = $1 AND id = $2",
+        account.id,
+        message_id,
+    )
+    assert await find_all(database, account, to=WANTED) == []
+    assert await find_all(database, account) == [message_id]
+
+
 async def test_a_number_with_many_messages_is_read_by_its_index_alone(
     database: Database, today: date, make_account: MakeAccount, put_message: PutMessage
 ) -> None:

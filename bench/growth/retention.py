@@ -1,0 +1,152 @@
+"""What dropping a day takes: until it is gone for everybody, and until its disk is free again.
+
+The first is what others could feel, so beside it commits go on, as many as a quiet gateway makes,
+and the longest of them is told. The second is the file system's: nobody waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from bench.growth.fill import Day, fill, settle
+from bench.growth.goals import Figure
+from gateway.store.partitions import drop_partitions, ensure_partitions, ids_of, midnight, name_of
+from gateway.store.postgres import Database, connect_single
+from gateway.store.usage import Counter
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+RETENTION_DAYS: Final = 30
+GONE_MAX_S: Final = 1.0
+"""However many messages the day has."""
+COMMIT_MAX_MS: Final = 100.0
+COMMITS_PER_S: Final = 200
+SMALL_DAY: Final = 10_000
+QUIET_S: Final = 5.0
+AFTER_S: Final = 3.0
+"""A file system may be busy with what it was told a while ago."""
+LOOK_S: Final = 0.002
+DAY_S: Final = 86_400.0
+
+_COMMIT: Final = """
+WITH message AS (
+    INSERT INTO messages (account_id, id, carrier_id, lane, routes, sender, recipient, country,
+                          body, encoding, segments, price_micros, expires_at)
+    VALUES (1, $1, 1, 1, '{1}', 'Bench', '447400100001', 'GB', 'Hello', 0, 1, 100, $2)
+)
+INSERT INTO events (account_id, message_id, at, kind, segment, segment_status, status, closes,
+                    posted_micros, voided_micros)
+VALUES (1, $1, $2, 1, 1, 3, 3, true, 100, 0)"""
+
+
+async def measure_retention(database_url: str, account_id: int, big: int) -> list[Figure]:
+    """Drop the day before today with few messages and today with `big`; return what that took."""
+    database = await Database.open(database_url, connections=2)
+    try:
+        await _prepare(database, account_id)
+        today = datetime.now(UTC).date()
+        async with _commits(database_url, today + timedelta(days=2)) as commits:
+            await asyncio.sleep(QUIET_S)
+            figures = [commits.tell("nothing is dropped")]
+            for size, ahead in ((SMALL_DAY, 0), (big, 1)):
+                commits.took_s.clear()
+                figures += await _drop(database, size, today + timedelta(days=ahead - 1))
+                await asyncio.sleep(AFTER_S)
+                figures.append(commits.tell(f"a day of {size:,} is dropped"))
+        return figures
+    finally:
+        await database.close()
+
+
+async def _prepare(database: Database, account_id: int) -> None:
+    """Fill the small day in, and have both counted up and lie below every mark."""
+    await ensure_partitions(database, time.time())
+    today = datetime.now(UTC).date()
+    small = Day(today - timedelta(days=1), 3_600_000, SMALL_DAY)
+    connection = await connect_single(database.url, "fill")
+    await fill(connection, account_id, small, 1, SMALL_DAY)
+    tomorrow = today + timedelta(days=1)
+    await connection.execute("UPDATE queue_marks SET open_from = $1", ids_of(tomorrow)[0])
+    await connection.close()
+    await settle(database.url)
+    await Counter(database, lag_s=0.0).count_up(midnight(tomorrow))
+
+
+async def _drop(database: Database, size: int, day: date) -> list[Figure]:
+    wall = midnight(day) + (RETENTION_DAYS + 1) * DAY_S
+    started_s = time.monotonic()
+    gone = asyncio.create_task(_wait_until_gone(database.url, day))
+    dropped = await drop_partitions(database, wall, RETENTION_DAYS)
+    freed_s = time.monotonic() - started_s
+    assert dropped.days == [day], dropped
+    gone_s = await gone - started_s
+    what = f"retention of a day of {size:,}"
+    return [
+        Figure(f"{what}: gone for everybody after", gone_s, "s", GONE_MAX_S),
+        Figure(f"{what}: its disk is free after", freed_s, "s"),
+    ]
+
+
+async def _wait_until_gone(database_url: str, day: date) -> float:
+    """Return when a day's partition is there for nobody any more, and nobody's lock on it."""
+    connection = await connect_single(database_url, "look")
+    try:
+        oid = await connection.fetchval("SELECT $1::text::regclass::oid", name_of("messages", day))
+        while await connection.fetchval(  # noqa: ASYNC110 (another process)
+            "SELECT EXISTS (SELECT FROM pg_class WHERE oid = $1::oid)"
+            " OR EXISTS (SELECT FROM pg_locks WHERE relation = $1::oid)",
+            oid,
+        ):
+            await asyncio.sleep(LOOK_S)
+        return time.monotonic()
+    finally:
+        await connection.close()
+
+
+# ── others ───────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(slots=True)
+class _Commits:
+    """Messages with an event, each in a commit of its own, COMMITS_PER_S a second."""
+
+    connection: Connection
+    next_id: int
+    took_s: list[float] = field(default_factory=list)
+
+    async def run(self) -> None:
+        due_s = time.monotonic()
+        while True:
+            # The time that one is late counts: whoever wanted to commit then has waited.
+            await self.connection.execute(_COMMIT, self.next_id, time.time())
+            self.next_id += 1
+            self.took_s.append(time.monotonic() - due_s)
+            due_s += 1 / COMMITS_PER_S
+            await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+
+    def tell(self, meanwhile: str) -> Figure:
+        what = f"longest of {COMMITS_PER_S} commits a second while {meanwhile}"
+        return Figure(what, max(self.took_s) * 1_000, "ms", COMMIT_MAX_MS)
+
+
+@asynccontextmanager
+async def _commits(database_url: str, day: date) -> AsyncIterator[_Commits]:
+    """Have commits go on, with ids of a day that stays."""
+    connection = await connect_single(database_url, "commits")
+    commits = _Commits(connection, ids_of(day)[0])
+    try:
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(commits.run())
+            yield commits
+            running.cancel()
+    finally:
+        await connection.close()
