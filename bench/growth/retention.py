@@ -8,44 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from bench.growth.commits import commits_go_on
 from bench.growth.fill import Day, fill, settle
 from bench.growth.goals import Figure
 from gateway.store.partitions import drop_partitions, ensure_partitions, ids_of, midnight, name_of
 from gateway.store.postgres import Database, connect_single
 from gateway.store.usage import Counter
 
-if TYPE_CHECKING:
-    import asyncpg
-
-    Connection = asyncpg.Connection[asyncpg.Record]
-
 RETENTION_DAYS: Final = 30
 GONE_MAX_S: Final = 1.0
 """However many messages the day has."""
-COMMIT_MAX_MS: Final = 100.0
-COMMITS_PER_S: Final = 200
 SMALL_DAY: Final = 10_000
 QUIET_S: Final = 5.0
 AFTER_S: Final = 3.0
 """A file system may be busy with what it was told a while ago."""
 LOOK_S: Final = 0.002
 DAY_S: Final = 86_400.0
-
-_COMMIT: Final = """
-WITH message AS (
-    INSERT INTO messages (account_id, id, carrier_id, lane, routes, sender, recipient, country,
-                          body, encoding, segments, price_micros, expires_at)
-    VALUES (1, $1, 1, 1, '{1}', 'Bench', '447400100001', 'GB', 'Hello', 0, 1, 100, $2)
-)
-INSERT INTO events (account_id, message_id, at, kind, segment, segment_status, status, closes,
-                    posted_micros, voided_micros)
-VALUES (1, $1, $2, 1, 1, 3, 3, true, 100, 0)"""
 
 
 async def measure_retention(database_url: str, account_id: int, big: int) -> list[Figure]:
@@ -54,7 +35,7 @@ async def measure_retention(database_url: str, account_id: int, big: int) -> lis
     try:
         await _prepare(database, account_id)
         today = datetime.now(UTC).date()
-        async with _commits(database_url, today + timedelta(days=2)) as commits:
+        async with commits_go_on(database_url) as commits:
             await asyncio.sleep(QUIET_S)
             figures = [commits.tell("nothing is dropped")]
             for size, ahead in ((SMALL_DAY, 0), (big, 1)):
@@ -108,45 +89,5 @@ async def _wait_until_gone(database_url: str, day: date) -> float:
         ):
             await asyncio.sleep(LOOK_S)
         return time.monotonic()
-    finally:
-        await connection.close()
-
-
-# ── others ───────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(slots=True)
-class _Commits:
-    """Messages with an event, each in a commit of its own, COMMITS_PER_S a second."""
-
-    connection: Connection
-    next_id: int
-    took_s: list[float] = field(default_factory=list)
-
-    async def run(self) -> None:
-        due_s = time.monotonic()
-        while True:
-            # The time that one is late counts: whoever wanted to commit then has waited.
-            await self.connection.execute(_COMMIT, self.next_id, time.time())
-            self.next_id += 1
-            self.took_s.append(time.monotonic() - due_s)
-            due_s += 1 / COMMITS_PER_S
-            await asyncio.sleep(max(0.0, due_s - time.monotonic()))
-
-    def tell(self, meanwhile: str) -> Figure:
-        what = f"longest of {COMMITS_PER_S} commits a second while {meanwhile}"
-        return Figure(what, max(self.took_s) * 1_000, "ms", COMMIT_MAX_MS)
-
-
-@asynccontextmanager
-async def _commits(database_url: str, day: date) -> AsyncIterator[_Commits]:
-    """Have commits go on, with ids of a day that stays."""
-    connection = await connect_single(database_url, "commits")
-    commits = _Commits(connection, ids_of(day)[0])
-    try:
-        async with asyncio.TaskGroup() as group:
-            running = group.create_task(commits.run())
-            yield commits
-            running.cancel()
     finally:
         await connection.close()
