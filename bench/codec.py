@@ -34,24 +34,23 @@ from aiosmpplib.state import NPI, TON, PhoneNumber
 from smpplib import smpp as smpplib
 
 from gateway.dlr.dialects import DEFAULT
-from gateway.dlr.parse import Malformed, NotAReceipt, Receipt, parse_receipt
+from gateway.dlr.parse import parse_receipt
+from gateway.dlr.receipt import Malformed, NotAReceipt, Receipt
 from gateway.smpp import vocabulary as v
 from gateway.smpp.events import Delivered, Responded
 from gateway.smpp.framing import Framer
 from gateway.smpp.pdu import (
-    HEADER_SIZE,
-    DeliverSm,
-    Pdu,
-    SubmitTemplate,
     decode_deliver_sm,
     decode_message_resp,
     decode_submit_sm,
     encode,
     encode_deliver_sm,
     encode_header,
+    encode_submission,
     encode_submit_sm_resp,
 )
 from gateway.smpp.protocol import Session
+from gateway.smpp.shapes import HEADER_SIZE, DeliverSm, Pdu, SubmitTemplate
 from gateway.smpp.states import Role
 from gateway.smpp.timers import Timings
 from gateway.smpp.tlvs import encode_tlv_value
@@ -66,8 +65,8 @@ MESSAGE_ID = "0123456789"
 TEMPLATE = SubmitTemplate()
 CONTENT = TEXT.encode("ascii")
 VALIDITY = "000001000000000R"
-SUBMIT_BODY = TEMPLATE.body(
-    5, 0, "Brand", "447700900123", CONTENT, validity_period=VALIDITY, data_coding=0
+SUBMIT_BODY = encode_submission(
+    TEMPLATE, 5, 0, "Brand", "447700900123", CONTENT, validity_period=VALIDITY, data_coding=0
 )
 SUBMIT_WIRE = encode_header(v.SUBMIT_SM, 7, 0, len(SUBMIT_BODY)) + SUBMIT_BODY
 RESP_WIRE = encode_submit_sm_resp(7, 0, MESSAGE_ID)
@@ -115,8 +114,8 @@ class Work(msgspec.Struct, frozen=True):
 
 
 def encode_submit_sm_here() -> bytes:
-    body = TEMPLATE.body(
-        5, 0, "Brand", "447700900123", CONTENT, validity_period=VALIDITY, data_coding=0
+    body = encode_submission(
+        TEMPLATE, 5, 0, "Brand", "447700900123", CONTENT, validity_period=VALIDITY, data_coding=0
     )
     return encode_header(v.SUBMIT_SM, 7, 0, len(body)) + body
 

@@ -38,7 +38,7 @@ from bench.chaos.relay import CarrierRelay
 from bench.chaos.world import CARRIER_SCRIPT
 from bench.peers.processes import find_free_ports
 from gateway.demo.children import Child
-from gateway.smpp.pdu import Frame
+from gateway.smpp.shapes import Frame
 from gateway.store.embedded import start_embedded
 
 WINDOW: Final = 20

@@ -39,7 +39,7 @@ from bench.chaos.relay import CarrierRelay
 from bench.chaos.world import CARRIER_SCRIPT
 from gateway.cli.nodes import NodesView, fetch_view
 from gateway.demo.children import Child
-from gateway.smpp.pdu import Frame
+from gateway.smpp.shapes import Frame
 from gateway.store.embedded import EmbeddedPostgres, start_embedded
 from gateway.store.postgres import Database
 

@@ -15,10 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gateway.arrived import ArrivedReceipt
 from gateway.dispatch import Dispatcher
 from gateway.dlr.dialects import Dialect
 from gateway.dlr.ids import FormerRule, IdRule
-from gateway.dlr.parse import Malformed, NotAReceipt, Receipt, parse_receipt
+from gateway.dlr.parse import parse_receipt
+from gateway.dlr.receipt import Malformed, NotAReceipt, Receipt
 from gateway.inbound.desk import InboundDesk
 from gateway.jobs import Job, Submission
 from gateway.lease import ALWAYS, Lease
@@ -27,19 +29,20 @@ from gateway.logs import get_logger
 from gateway.metrics import CarrierMetrics
 from gateway.model import CarrierId, Message
 from gateway.outcomes import Event, Party
-from gateway.outgoing import Writing, build_submission
+from gateway.outgoing import build_submission
 from gateway.peers.callbacks import Trail, Turn, is_peers
-from gateway.receipts import ArrivedReceipt, ReceiptBook
+from gateway.receipts import ReceiptBook
 from gateway.references import Reference
 from gateway.smpp.client import CarrierBind
 from gateway.smpp.errors import SmppError
-from gateway.smpp.pdu import DeliverSm
+from gateway.smpp.shapes import DeliverSm
 from gateway.smpp.status import StatusClass
 from gateway.smpp.vocabulary import status_name
 from gateway.store.outcome_writer import OutcomeWriter
 from gateway.text.style import LongForm
 from gateway.throttle.limits import Limit
 from gateway.throttle.pacer import Pacer
+from gateway.writing import Writing
 
 if TYPE_CHECKING:
     pass

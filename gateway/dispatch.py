@@ -18,13 +18,12 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-import msgspec
-
 from gateway.carrier_state import NOBODY, CarrierState
 from gateway.ceilings import Ceiling, Ceilings
 from gateway.expiry import Deadlines
 from gateway.foreign import Foreign
-from gateway.jobs import NOT_TAKEN, PART_FAILED, CostOf, Job, Journal, Submission, new_job
+from gateway.jobs import NOT_TAKEN, Job, Submission, new_job
+from gateway.journal import PART_FAILED, CostOf, Journal
 from gateway.lifecycle import EventKind, Status
 from gateway.model import AccountId, CarrierId, Lane, Message, MessageId
 from gateway.outcomes import Event, Move
@@ -42,6 +41,7 @@ from gateway.routing.health import USABLE
 from gateway.shelves import Shelves
 from gateway.smpp.status import StatusClass, classify
 from gateway.throttle.bucket import Wait
+from gateway.withdrawn import Canceled, NotHere, TooLate
 
 STALE_MAX = 1_000
 """Entries of messages that ended or moved which queues may hold beside twice what is waiting: they
@@ -49,18 +49,6 @@ are dropped when their turn comes, but with a carrier that stays away it never d
 
 HELD_AT_ONCE_MAX = 500
 """Messages that a ceiling holds back in one go, a millisecond's work; the loop turns in between."""
-
-
-class Canceled(msgspec.Struct, frozen=True):
-    """It is withdrawn, and the event is recorded."""
-
-
-class TooLate(msgspec.Struct, frozen=True):
-    """Some of it has left already."""
-
-
-class NotHere(msgspec.Struct, frozen=True):
-    """It is not in memory: look in the store."""
 
 
 class Dispatcher:

@@ -50,8 +50,6 @@ class Rejected(GatewayError):
     the request as a whole), `status` the HTTP status that says so, `detail` a sentence for people.
     """
 
-    __slots__ = ("code", "detail", "field", "retry_after_s", "status")
-
     def __init__(
         self,
         code: str,

@@ -14,6 +14,7 @@ from functools import partial
 
 import msgspec
 
+from gateway.assessed import Assessed, Way
 from gateway.config import Messages
 from gateway.content import (
     Content,
@@ -48,33 +49,14 @@ from gateway.particulars import (
 )
 from gateway.routing.operators import OperatorBook
 from gateway.routing.sender import Sender
+from gateway.tables import Tables as Tables
 from gateway.text.coding import class_coding
-from gateway.text.segment import Measured
 from gateway.text.style import PLAIN, TextStyle
 from gateway.throttle.recipients import PerRecipient, Recipients
-from gateway.ways import Measure, Unreachable, Way, Ways, read_sender
-from gateway.ways import Tables as Tables
+from gateway.ways import Measure, Unreachable, Ways, read_sender
 
 OnIneligible = Callable[[AccountId, str, str], None]
 """Takes an account, the code of a reason, and the country of the number, "" if it has none."""
-
-
-class Assessed(msgspec.Struct, frozen=True, gc=False):
-    """What sending a request would take."""
-
-    way: Way
-    content: Content
-    """As it will be sent: with `smart`, not always what the request says."""
-    measured: Measured
-    price_micros: Micros
-
-    @property
-    def recipient(self) -> str:
-        return self.way.number.e164
-
-    @property
-    def country(self) -> str:
-        return self.way.number.country
 
 
 class Intake:

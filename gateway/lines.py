@@ -17,7 +17,6 @@ from gateway.errors import ConfigError
 from gateway.intake import Tables
 from gateway.metrics import Metrics
 from gateway.model import AccountId, CarrierId
-from gateway.outgoing import Writing
 from gateway.route_tables import (
     assume_accounts,
     build_floor,
@@ -33,8 +32,8 @@ from gateway.routing.sender_rules import NO_RULES
 from gateway.smpp.client import CarrierBind
 from gateway.smpp.errors import InvalidField
 from gateway.smpp.passing import TlvRule, build_tlv_rule, read_tag, read_value
-from gateway.smpp.pdu import SubmitTemplate
 from gateway.smpp.settings import BindMode, BindSettings, Pace
+from gateway.smpp.shapes import SubmitTemplate
 from gateway.smpp.status import StatusClass
 from gateway.smpp.timers import Timings
 from gateway.tariffs import build_costs, build_prices
@@ -45,6 +44,7 @@ from gateway.text.style import DefaultAlphabet, LongForm, TextStyle
 from gateway.throttle.adaptive import AdaptiveLimits, AdaptiveRate
 from gateway.throttle.pacer import Pacer
 from gateway.tls.contexts import TlsContext, build_connecting
+from gateway.writing import Writing
 
 
 def build_line(carrier: Carrier, carrier_id: CarrierId, metrics: Metrics) -> Line:

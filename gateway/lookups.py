@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.arrived import Found
 from gateway.carriers import Line
 from gateway.clock import Clock
 from gateway.dispatch import Dispatcher
@@ -21,7 +22,7 @@ from gateway.dlr.ids import FormerRule, spell_formerly
 from gateway.ids import id_at
 from gateway.model import CarrierId
 from gateway.outcomes import ParkedReceipt
-from gateway.receipts import Found, ReceiptBook
+from gateway.receipts import ReceiptBook
 from gateway.references import Key
 from gateway.store.backlog import find_submissions
 from gateway.store.outcome_writer import OutcomeWriter

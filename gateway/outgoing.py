@@ -8,8 +8,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 
-import msgspec
-
 from gateway.jobs import Job
 from gateway.lifecycle import Status
 from gateway.model import Encoding, Message, MessageId
@@ -17,44 +15,17 @@ from gateway.routing.numbers import Ineligible
 from gateway.routing.sender import parse_sender
 from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import InvalidField
-from gateway.smpp.passing import TlvRule
-from gateway.smpp.pdu import NO_TLVS, SubmitTemplate
-from gateway.text.coding import ClassForm, adapt_coding
+from gateway.smpp.pdu import encode_submission
+from gateway.smpp.shapes import NO_TLVS
+from gateway.text.coding import adapt_coding
 from gateway.text.errors import TextError
 from gateway.text.segment import Cut, split, split_binary, write_segment
-from gateway.text.sender import SenderForm, write_sender
-from gateway.text.style import PLAIN, LongForm, TextStyle
+from gateway.text.sender import write_sender
+from gateway.text.style import LongForm, TextStyle
+from gateway.writing import Writing
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _WORD = (1 << 64) - 1
-
-
-class Writing(msgspec.Struct, frozen=True, kw_only=True):
-    """How one carrier wants a submission written."""
-
-    template: SubmitTemplate
-    style: TextStyle = PLAIN
-    source_ton: int = -1
-    """-1: from the sender's form."""
-    source_npi: int = -1
-    sender_form: SenderForm = SenderForm.LATIN1
-    data_codings: tuple[int, int, int, int] = (0, 8, 4, 0)
-    """By Encoding."""
-    class_form: ClassForm = ClassForm.GENERAL
-    other_codings: Mapping[int, int] = {}
-    """What it wants instead of a data_coding, whoever chose that."""
-    send_validity: bool = True
-    tlvs: TlvRule = TlvRule()
-    former: TextStyle | None = None
-    """How texts were written before: for what was counted so and does not fit `style`."""
-
-    def after(self, before: Writing) -> Writing:
-        """Return this one as it takes the place of another."""
-        former = before.former if before.style == self.style else before.style
-        whole = self.style.long is LongForm.PAYLOAD
-        if former is None or (former.long is LongForm.PAYLOAD) is not whole:
-            return self  # what leaves whole has to be cut whole
-        return msgspec.structs.replace(self, former=former)
 
 
 def build_cut(message: Message, style: TextStyle) -> Cut:
@@ -124,7 +95,8 @@ def build_submission(job: Job, index: int, writing: Writing, wall: float) -> byt
         payload, tlvs = cut.payloads[index], NO_TLVS
     else:
         payload, tlvs = _by_tlvs(job, cut, index)
-    body = writing.template.body(
+    body = encode_submission(
+        writing.template,
         ton,
         npi,
         write_sender(message.sender, writing.sender_form),

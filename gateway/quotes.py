@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from gateway.assessed import Assessed
 from gateway.credit.prices import format_micros
 from gateway.errors import Rejected
-from gateway.intake import Assessed
 from gateway.model import Account
 from gateway.views import Quote, QuoteCountry, QuoteItem, QuoteReason
 

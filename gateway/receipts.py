@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, KeysView, Mapping, Sequence
 from typing import Protocol
 
-import msgspec
-
+from gateway.arrived import ArrivedReceipt, Found
 from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
 from gateway.model import AccountId, CarrierId, MessageId
 from gateway.notices import build_notice
@@ -21,7 +20,7 @@ from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt, Party
 from gateway.peers.callbacks import NO_TRAIL, Trail, Turn, build_peer_notice, is_peers
 from gateway.references import Key, Reference, References
 from gateway.smpp.passing import REPORTED, pack_tlvs, pick_tlvs, unpack_tlvs
-from gateway.smpp.pdu import NO_TLVS
+from gateway.smpp.shapes import NO_TLVS
 
 SendUp = Callable[[AccountId, MessageId, Party, Status, str, float, Mapping[int, bytes]], None]
 """Has an SMPP customer told of a message's new status, its error and the time of it, and of the
@@ -34,39 +33,6 @@ cost more."""
 PARKED_EACH_MAX = 50
 """Receipts of one id held in memory, more than a message has segments that share one: a carrier
 that repeats a stranger's receipt for ever must not cost more either."""
-
-
-class ArrivedReceipt(msgspec.Struct, frozen=True, gc=False):
-    """One receipt, with its id normalised by its carrier's rule."""
-
-    key: Key
-    status: Status
-    """SUBMITTED when it is not final."""
-    code: int | None
-    error: str
-    received_at: float
-    """Wall clock."""
-    acknowledge: Acknowledge | None = None
-    """To be called once what the receipt says is committed; None when it was, long ago."""
-    raw_id: str = ""
-    """As the carrier wrote it."""
-    recipient: str = ""
-    tlvs: Mapping[int, bytes] = NO_TLVS
-    """All of its PDU's."""
-    parked: ParkedReceipt | None = None
-    """What the store keeps of it, if it waited there; that goes as the receipt is applied."""
-
-
-class Found(msgspec.Struct, frozen=True, gc=False):
-    """What the store knows of a submission that memory has forgotten."""
-
-    message_id: MessageId
-    account_id: AccountId
-    index: int
-    states: list[Status]
-    party: Party
-    submitted_at: float
-    rest: tuple[int, ...] = ()
 
 
 class Sink(Protocol):

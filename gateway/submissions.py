@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from gateway.credit.prices import format_micros
-from gateway.dispatch import Canceled, Dispatcher, NotHere, TooLate
+from gateway.dispatch import Dispatcher
 from gateway.errors import Rejected, StoreUnavailable
 from gateway.fallback.decide import Fallbacks
 from gateway.intake import Intake, hash_request
@@ -26,6 +26,7 @@ from gateway.store.intake_writer import Entry, EntryFate, Fate, IntakeWriter, Re
 from gateway.store.outcome_writer import OutcomeWriter
 from gateway.store.reader import Reader
 from gateway.views import MessageView, Quote
+from gateway.withdrawn import Canceled, NotHere, TooLate
 
 FLUSH_TIMEOUT_S = 10.0
 REREAD_S = 1.0

@@ -11,15 +11,16 @@ Not here: what the message says (`content.py`), and whether it is too much of it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
 
+from gateway.assessed import Way
 from gateway.config import Messages
 from gateway.content import Content
-from gateway.credit.costs import NO_COSTS, Costs
-from gateway.credit.prices import PriceBook, Unpriced
+from gateway.credit.costs import NO_COSTS
+from gateway.credit.prices import Unpriced
 from gateway.credit.volumes import NO_VOLUMES, Volumes
 from gateway.errors import Rejected
 from gateway.model import Account, AccountId, CarrierId, Encoding, Lane, Message, Micros
@@ -36,8 +37,9 @@ from gateway.routing.numbers import (
 )
 from gateway.routing.operators import NO_OPERATORS, OperatorBook
 from gateway.routing.sender import Sender, SenderKind, parse_sender
-from gateway.routing.sender_rules import NO_RULES, SenderRules
-from gateway.routing.table import Route, RouteTable
+from gateway.routing.sender_rules import NO_RULES
+from gateway.routing.table import Route
+from gateway.tables import Tables
 from gateway.text.errors import TextError
 from gateway.text.segment import Measured, measure
 from gateway.text.style import PLAIN, TextStyle
@@ -46,40 +48,8 @@ Measure = Callable[[TextStyle], tuple[Content, Measured]]
 """Says what a content becomes and takes in a carrier's style; raises Rejected."""
 
 
-class Tables(msgspec.Struct, frozen=True):
-    """What decisions are looked up in; replaced as a whole when settings change."""
-
-    routes: RouteTable
-    prices: PriceBook | None
-    """None: nothing is priced, every message is free."""
-    styles: Mapping[CarrierId, TextStyle] = {}
-    """How carriers want text written; one that is not here wants it plain."""
-    senders: SenderRules = NO_RULES
-    """NO_RULES itself where there are none, as NO_COSTS below: hot code asks for no more."""
-    costs: Costs = NO_COSTS
-    floor: Floor = Floor()
-    loss_accounts: frozenset[AccountId] = frozenset()
-    """Who may be sold to below cost."""
-
-
-class Way(msgspec.Struct, frozen=True, gc=False):
-    """How one message goes."""
-
-    number: Number
-    sender: str
-    route: Route
-    carriers: tuple[CarrierId, ...]
-    """In the order in which they are tried; never empty."""
-    price_micros: Micros
-    """Of one segment."""
-    operator: str = ""
-    """The recipient's, as prices and costs call it."""
-
-
 class Unreachable(Rejected):
     """No text can be sent to the number of a request, which is counted by its country."""
-
-    __slots__ = ("country",)
 
     def __init__(self, ineligible: Ineligible) -> None:
         super().__init__(ineligible.code.value, ineligible.detail, field="to")

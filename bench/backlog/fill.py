@@ -14,7 +14,8 @@ from gateway.lifecycle import Status
 from gateway.model import AccountId, MessageId
 from gateway.notices import build_notice
 from gateway.outcomes import Party
-from gateway.smpp.pdu import DeliverSm, encode_short_message
+from gateway.smpp.pdu import encode_short_message
+from gateway.smpp.shapes import DeliverSm
 from gateway.store.postgres import connect_single
 
 if TYPE_CHECKING:

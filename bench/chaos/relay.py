@@ -14,7 +14,8 @@ from pathlib import Path
 
 from gateway.smpp import vocabulary as v
 from gateway.smpp.framing import Framer
-from gateway.smpp.pdu import Frame, decode_submit_sm
+from gateway.smpp.pdu import decode_submit_sm
+from gateway.smpp.shapes import Frame
 
 READ_BYTES = 65_536
 

@@ -17,15 +17,8 @@ from bench.generator.figures import Figures
 from bench.generator.messages import NUMBER_DIGITS, TEXT
 from gateway.smpp import vocabulary as v
 from gateway.smpp.framing import Framer
-from gateway.smpp.pdu import (
-    Frame,
-    Pdu,
-    SubmitSm,
-    encode,
-    encode_deliver_sm_resp,
-    encode_header,
-    encode_submit_sm,
-)
+from gateway.smpp.pdu import encode, encode_deliver_sm_resp, encode_header, encode_submit_sm
+from gateway.smpp.shapes import Frame, Pdu, SubmitSm
 from gateway.smpp.window import SEQUENCE_MAX
 
 THROTTLED: Final = frozenset({v.ESME_RTHROTTLED, v.ESME_RMSGQFUL})

@@ -10,7 +10,7 @@ from bench.simulator.limits import Bucket
 from bench.simulator.script import Account, Rule, Script
 from bench.simulator.tally import Tally
 from gateway.smpp import vocabulary as v
-from gateway.smpp.pdu import ShortMessage
+from gateway.smpp.shapes import ShortMessage
 
 _NO_RULE = Rule()
 _SAR_TAGS = (v.TAG_SAR_MSG_REF_NUM, v.TAG_SAR_TOTAL_SEGMENTS, v.TAG_SAR_SEGMENT_SEQNUM)

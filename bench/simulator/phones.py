@@ -10,7 +10,8 @@ import re
 from typing import Final, Literal
 
 from gateway.smpp import vocabulary as v
-from gateway.smpp.pdu import DeliverSm, encode_short_message
+from gateway.smpp.pdu import encode_short_message
+from gateway.smpp.shapes import DeliverSm
 
 _SHARED = re.compile(r"[A-Za-z0-9 \r\n!\"#%&'()*+,\-./:;<=>?]*")
 _CODING_GSM: Final = 0

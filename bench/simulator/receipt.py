@@ -15,15 +15,8 @@ from uuid import UUID
 from bench.simulator.fate import Report
 from bench.simulator.script import IdForm, Ids, Rule
 from gateway.smpp import vocabulary as v
-from gateway.smpp.pdu import (
-    HEADER_SIZE,
-    NO_TLVS,
-    DeliverSm,
-    Pdu,
-    ShortMessage,
-    encode,
-    encode_short_message,
-)
+from gateway.smpp.pdu import encode, encode_short_message
+from gateway.smpp.shapes import HEADER_SIZE, NO_TLVS, DeliverSm, Pdu, ShortMessage
 from gateway.smpp.tlvs import encode_tlv_value
 
 STATE_CODES: Final = {

@@ -16,14 +16,8 @@ from typing import Any, Final, cast
 
 from gateway.smpp import vocabulary as v
 from gateway.smpp.framing import Framer
-from gateway.smpp.pdu import (
-    Pdu,
-    SubmitSm,
-    encode,
-    encode_deliver_sm_resp,
-    encode_header,
-    encode_submit_sm,
-)
+from gateway.smpp.pdu import encode, encode_deliver_sm_resp, encode_header, encode_submit_sm
+from gateway.smpp.shapes import Pdu, SubmitSm
 
 WINDOW_SIZE: Final = 100
 TIMEOUT_S: Final = 120.0

@@ -19,17 +19,8 @@ from bench.simulator.tally import BindFigures
 from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import MalformedPdu
 from gateway.smpp.framing import Framer
-from gateway.smpp.pdu import (
-    HEADER_SIZE,
-    Frame,
-    Pdu,
-    ShortMessage,
-    decode,
-    decode_submit_sm,
-    encode,
-    encode_header,
-    encode_submit_sm_resp,
-)
+from gateway.smpp.pdu import decode, decode_submit_sm, encode, encode_header, encode_submit_sm_resp
+from gateway.smpp.shapes import HEADER_SIZE, Frame, Pdu, ShortMessage
 
 GARBAGE: Final = b"\x00\x00\x00\x04HTTP/1.1 400 Bad Request\r\n\r\n\xff\xff\xff\xff"
 """Begins with a command_length that no PDU can have."""

@@ -12,7 +12,7 @@ from bench.simulator.intake import Intake
 from bench.simulator.script import parse_script
 from bench.smsc import Smsc
 from gateway.smpp import vocabulary as v
-from gateway.smpp.pdu import ShortMessage
+from gateway.smpp.shapes import ShortMessage
 
 LATENCY_S: Final = 0.02
 

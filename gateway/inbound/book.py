@@ -30,7 +30,7 @@ from gateway.inbound.parts import (
 )
 from gateway.model import AccountId, CarrierId
 from gateway.outcomes import Acknowledge, Delivery, InboundMessage, Notice
-from gateway.smpp.pdu import DeliverSm
+from gateway.smpp.shapes import DeliverSm
 from gateway.text.reassembly import Complete, Duplicate, Part, Partial, Reassembler, Waiting
 from gateway.text.style import PLAIN, TextStyle
 

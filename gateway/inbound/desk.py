@@ -18,7 +18,7 @@ from gateway.logs import get_logger
 from gateway.metrics import InboundMetrics, Metrics
 from gateway.model import AccountId, CarrierId
 from gateway.outcomes import Acknowledge, Delivery, InboundMessage
-from gateway.smpp.pdu import DeliverSm
+from gateway.smpp.shapes import DeliverSm
 from gateway.store.inbound import InboundStore
 
 log = get_logger("inbound")

@@ -20,7 +20,7 @@ from gateway.inbound.numbers import plain_number
 from gateway.model import CarrierId, MessageId
 from gateway.smpp import vocabulary as v
 from gateway.smpp.passing import DELIVERED, pack_tlvs, pick_tlvs, unpack_tlvs
-from gateway.smpp.pdu import DeliverSm
+from gateway.smpp.shapes import DeliverSm
 from gateway.text.alphabet import unpack_message
 from gateway.text.errors import MalformedUdh
 from gateway.text.reassembly import Part

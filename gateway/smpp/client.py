@@ -30,9 +30,9 @@ from gateway.smpp.events import (
     SessionClosed,
 )
 from gateway.smpp.link import Link
-from gateway.smpp.pdu import DeliverSm
 from gateway.smpp.protocol import Session
 from gateway.smpp.settings import BindSettings
+from gateway.smpp.shapes import DeliverSm
 from gateway.smpp.states import BOUND, Role, State
 from gateway.smpp.status import BindOutcome, classify_bind
 from gateway.smpp.tally import Tally
@@ -150,7 +150,7 @@ class CarrierBind:
         return self.tally.nacks
 
     def submit(self, body: bytes, context: object) -> None:
-        """Submit a body from `pdu.SubmitTemplate`; raises IllegalSend or WindowFull (see `room`).
+        """Submit a body of `encode_submission`; raises IllegalSend or WindowFull (see `room`).
 
         `context` comes back exactly once, with `responded` or with `lost`.
         """

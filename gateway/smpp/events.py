@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from gateway.smpp.pdu import NO_TLVS, DeliverSm, Pdu, SubmitSm
+from gateway.smpp.shapes import NO_TLVS, DeliverSm, Pdu, SubmitSm
 
 
 class Reason(enum.StrEnum):

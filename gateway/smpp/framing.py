@@ -10,7 +10,7 @@ import struct
 from typing import Final
 
 from gateway.smpp.errors import BrokenStream, LengthTooLarge, LengthTooSmall
-from gateway.smpp.pdu import HEADER_SIZE, Frame
+from gateway.smpp.shapes import HEADER_SIZE, Frame
 
 PDU_BYTES_MAX: Final = 65_536
 """The longest PDU that is read: a message_payload of 64 KiB less its fields, which is more than

@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final, TypeVar
-
-import msgspec
 
 from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import InvalidField, MalformedPdu
@@ -23,6 +20,17 @@ from gateway.smpp.fields import (
     Value,
     encode_field,
     encode_text,
+)
+from gateway.smpp.shapes import (
+    HEADER_SIZE,
+    NO_TLVS,
+    DeliverSm,
+    Frame,
+    MessageResp,
+    Pdu,
+    ShortMessage,
+    SubmitSm,
+    SubmitTemplate,
 )
 from gateway.smpp.specification import (
     ADDRESS_SIZE,
@@ -34,32 +42,11 @@ from gateway.smpp.specification import (
 )
 from gateway.smpp.tlvs import decode_tlvs, encode_tlvs, map_tlvs
 
-HEADER_SIZE: Final = 16
 _HEADER: Final = struct.Struct(">IIII")
 _STATUS_AND_SEQUENCE: Final = struct.Struct(">8xII").unpack_from
 _AFTER_ADDRESSES: Final = struct.Struct("10B").unpack_from
 """From esm_class to sm_length, where neither of the two times between them is given."""
 _AFTER_TIMES: Final = struct.Struct("5B").unpack_from
-
-NO_TLVS: Final[Mapping[int, bytes]] = MappingProxyType({})
-"""Shared by every PDU without optional parameters."""
-
-
-class Frame(msgspec.Struct, frozen=True, gc=False):
-    """One whole PDU as cut out of the stream, `octets` with its header. Of that only what every
-    PDU needs is read: a status has a meaning in responses alone, and is read with them."""
-
-    command_id: int
-    sequence: int
-    octets: bytes
-
-    @property
-    def status(self) -> int:
-        return int.from_bytes(self.octets[8:12], "big")
-
-    @property
-    def body(self) -> bytes:
-        return self.octets[HEADER_SIZE:]
 
 
 def build_frame(command_id: int, status: int, sequence: int, body: bytes) -> Frame:
@@ -70,36 +57,6 @@ def build_frame(command_id: int, status: int, sequence: int, body: bytes) -> Fra
 
 
 # ── any PDU, by its specification ────────────────────────────────────────────────────────────
-
-
-class Pdu(msgspec.Struct, frozen=True):
-    """Any PDU. `fields` by name as in the specification, `tlvs` in the order of the wire.
-
-    An unknown command keeps its `body` as it came and has no fields.
-    """
-
-    command_id: int
-    sequence: int = 0
-    status: int = 0
-    fields: Mapping[str, Value] = {}
-    tlvs: tuple[tuple[int, bytes], ...] = ()
-    body: bytes = b""
-
-    def text(self, name: str) -> str:
-        """Return a text field, "" when the PDU came without it."""
-        value = self.fields.get(name, "")
-        assert isinstance(value, str), f"{name} is not text"
-        return value
-
-    def number(self, name: str) -> int:
-        """Return an integer field, 0 when the PDU came without it."""
-        value = self.fields.get(name, 0)
-        assert isinstance(value, int), f"{name} is not an integer"
-        return value
-
-    def tlv(self, tag: int) -> bytes | None:
-        """Return the last value of a TLV, None when the PDU has none."""
-        return dict(self.tlvs).get(tag)
 
 
 def decode(frame: Frame) -> Pdu:
@@ -144,57 +101,6 @@ def encode_header(command_id: int, sequence: int, status: int = 0, body_size: in
 
 
 # ── the hot PDUs, by hand ────────────────────────────────────────────────────────────────────
-
-
-class ShortMessage(msgspec.Struct, frozen=True, gc=False):
-    """The fields that submit_sm and deliver_sm share (SMPP 3.4 §4.4.1, §4.6.1), in their order.
-
-    A `short_message` of more than 254 octets travels as the TLV message_payload.
-    """
-
-    service_type: str = ""
-    source_addr_ton: int = 0
-    source_addr_npi: int = 0
-    source_addr: str = ""
-    dest_addr_ton: int = 0
-    dest_addr_npi: int = 0
-    destination_addr: str = ""
-    esm_class: int = 0
-    protocol_id: int = 0
-    priority_flag: int = 0
-    schedule_delivery_time: str = ""
-    validity_period: str = ""
-    registered_delivery: int = 0
-    replace_if_present_flag: int = 0
-    data_coding: int = 0
-    sm_default_msg_id: int = 0
-    short_message: bytes = b""
-    tlvs: Mapping[int, bytes] = NO_TLVS
-
-    @property
-    def content(self) -> bytes:
-        """The user data: short_message, or message_payload when that is empty."""
-        return self.short_message or self.tlvs.get(v.TAG_MESSAGE_PAYLOAD, b"")
-
-
-class SubmitSm(ShortMessage, frozen=True, gc=False):
-    """A message on its way to a handset."""
-
-
-class DeliverSm(ShortMessage, frozen=True, gc=False):
-    """A message from a handset, or a receipt."""
-
-
-class MessageResp(msgspec.Struct, frozen=True, gc=False):
-    """An answer to a message: submit_sm_resp, deliver_sm_resp or data_sm_resp.
-
-    `message_id` is "" when the message was refused, and in a deliver_sm_resp.
-    """
-
-    sequence: int
-    status: int
-    message_id: str
-    tlvs: Mapping[int, bytes] = NO_TLVS
 
 
 _M = TypeVar("_M", bound=ShortMessage)
@@ -318,56 +224,46 @@ def encode_short_message(message: ShortMessage) -> bytes:
     )
 
 
-class SubmitTemplate(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """The fields that a carrier's contract fixes; `body` writes the others around them."""
+def encode_submission(
+    template: SubmitTemplate,
+    source_addr_ton: int,
+    source_addr_npi: int,
+    source_addr: str,
+    destination_addr: str,
+    short_message: bytes,
+    *,
+    esm_class: int = 0,
+    priority_flag: int = 0,
+    schedule_delivery_time: str = "",
+    validity_period: str = "",
+    registered_delivery: int = v.RECEIPT_ALWAYS,
+    data_coding: int = 0,
+    tlvs: Mapping[int, bytes] = NO_TLVS,
+) -> bytes:
+    """Write a submit_sm's body around a carrier's own fields; raises InvalidField.
 
-    service_type: str = ""
-    dest_addr_ton: int = 1
-    dest_addr_npi: int = 1
-    protocol_id: int = 0
-    replace_if_present_flag: int = 0
-    sm_default_msg_id: int = 0
-
-    def body(
-        self,
-        source_addr_ton: int,
-        source_addr_npi: int,
-        source_addr: str,
-        destination_addr: str,
-        short_message: bytes,
-        *,
-        esm_class: int = 0,
-        priority_flag: int = 0,
-        schedule_delivery_time: str = "",
-        validity_period: str = "",
-        registered_delivery: int = v.RECEIPT_ALWAYS,
-        data_coding: int = 0,
-        tlvs: Mapping[int, bytes] = NO_TLVS,
-    ) -> bytes:
-        """Write a submit_sm's body; raises InvalidField.
-
-        The header is the session's to add, because only it knows the sequence_number.
-        """
-        return _encode_short_message(
-            self.service_type,
-            source_addr_ton,
-            source_addr_npi,
-            source_addr,
-            self.dest_addr_ton,
-            self.dest_addr_npi,
-            destination_addr,
-            esm_class,
-            self.protocol_id,
-            priority_flag,
-            schedule_delivery_time,
-            validity_period,
-            registered_delivery,
-            self.replace_if_present_flag,
-            data_coding,
-            self.sm_default_msg_id,
-            short_message,
-            tlvs,
-        )
+    The header is the session's to add, because only it knows the sequence_number.
+    """
+    return _encode_short_message(
+        template.service_type,
+        source_addr_ton,
+        source_addr_npi,
+        source_addr,
+        template.dest_addr_ton,
+        template.dest_addr_npi,
+        destination_addr,
+        esm_class,
+        template.protocol_id,
+        priority_flag,
+        schedule_delivery_time,
+        validity_period,
+        registered_delivery,
+        template.replace_if_present_flag,
+        data_coding,
+        template.sm_default_msg_id,
+        short_message,
+        tlvs,
+    )
 
 
 def _encode_short_message(
@@ -503,8 +399,10 @@ def decode_message_resp(octets: bytes) -> MessageResp:
     message_id, a message_id may lack its NUL, and damaged TLVs are left out.
     """
     status, sequence = _STATUS_AND_SEQUENCE(octets)
+    if octets[-1] or len(octets) == HEADER_SIZE:
+        return _decode_other_resp(octets, sequence, status)
     message_id = octets[HEADER_SIZE:-1].decode(TEXT_ENCODING)
-    if octets[-1] or "\0" in message_id:
+    if "\0" in message_id:
         return _decode_other_resp(octets, sequence, status)
     return MessageResp(sequence, status, message_id)
 

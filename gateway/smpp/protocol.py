@@ -43,12 +43,6 @@ from gateway.smpp.fields import Value
 from gateway.smpp.framing import PDU_BYTES_MAX, Framer
 from gateway.smpp.owed import OWED_MAX, Noted, Owed
 from gateway.smpp.pdu import (
-    HEADER_SIZE,
-    NO_TLVS,
-    DeliverSm,
-    Frame,
-    Pdu,
-    SubmitSm,
     decode,
     decode_deliver_sm,
     decode_message_resp,
@@ -59,6 +53,7 @@ from gateway.smpp.pdu import (
     encode_submit_sm_resp,
     message_from_data_sm,
 )
+from gateway.smpp.shapes import HEADER_SIZE, NO_TLVS, DeliverSm, Frame, Pdu, SubmitSm
 from gateway.smpp.specification import PDUS
 from gateway.smpp.states import (
     BIND_STEPS,
@@ -259,7 +254,7 @@ class Session:
         self._move(Step.BIND_ASKED)
 
     def send_submit(self, body: bytes, context: object, now: float) -> int:
-        """Send a submit_sm with a body from `pdu.SubmitTemplate`; return its sequence_number.
+        """Send a submit_sm with a body from `pdu.encode_submission`; return its sequence_number.
 
         Raises IllegalSend or WindowFull. The answer comes as Responded with this `context`, or
         the context comes back with SessionClosed: exactly one of the two.

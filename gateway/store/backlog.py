@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import asyncpg
 import msgspec
 
+from gateway.arrived import Found
 from gateway.errors import Rejected
 from gateway.jobs import Job, rebuild_job
 from gateway.lifecycle import EventKind, Status, settle_segment
 from gateway.model import AccountId, CarrierId, Lane, Message, MessageId
 from gateway.outcomes import Event, ParkedReceipt, Party
-from gateway.receipts import PARKED_KEYS_MAX, Found
+from gateway.receipts import PARKED_KEYS_MAX
 from gateway.references import Key
 from gateway.shelves import Progress, Wanted
 from gateway.store.postgres import UNLIMITED_S, Database

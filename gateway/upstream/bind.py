@@ -28,7 +28,8 @@ from gateway.smpp.events import (
 )
 from gateway.smpp.fields import Value
 from gateway.smpp.link import Link
-from gateway.smpp.pdu import NO_TLVS, Pdu, decode_deliver_sm, encode_short_message
+from gateway.smpp.pdu import decode_deliver_sm, encode_short_message
+from gateway.smpp.shapes import NO_TLVS, Pdu
 from gateway.smpp.states import BOUND, State
 from gateway.upstream.admission import Refused
 from gateway.upstream.customer import Customer

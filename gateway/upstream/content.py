@@ -17,7 +17,7 @@ import msgspec
 
 from gateway.model import Encoding
 from gateway.smpp import vocabulary as v
-from gateway.smpp.pdu import SubmitSm
+from gateway.smpp.shapes import SubmitSm
 from gateway.text.alphabet import decode_gsm7
 from gateway.text.errors import MalformedUdh
 from gateway.text.style import DefaultAlphabet

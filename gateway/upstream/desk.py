@@ -24,7 +24,7 @@ from gateway.model import Message, MessageId, Order
 from gateway.smpp import vocabulary as v
 from gateway.smpp.events import BindRequested, SubmitReceived
 from gateway.smpp.fields import SmeAddress, UnsuccessfulSme
-from gateway.smpp.pdu import Pdu
+from gateway.smpp.shapes import Pdu
 from gateway.smpp.vocabulary import status_name
 from gateway.store.intake_writer import Entry, EntryFate, Fate, IntakeWriter
 from gateway.upstream.bind import CustomerBind

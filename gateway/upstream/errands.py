@@ -18,7 +18,7 @@ from gateway.model import MessageId
 from gateway.nodes.elsewhere import Elsewhere, NotOurs, Replacing
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import Value
-from gateway.smpp.pdu import Pdu
+from gateway.smpp.shapes import Pdu
 from gateway.store.postgres import Database
 from gateway.store.upstream_reader import fetch_standing
 from gateway.submissions import Intakes

@@ -19,7 +19,8 @@ from gateway.outgoing import reference_of
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import TEXT_ENCODING
 from gateway.smpp.passing import unpack_tlvs
-from gateway.smpp.pdu import NO_TLVS, DeliverSm, encode_short_message
+from gateway.smpp.pdu import encode_short_message
+from gateway.smpp.shapes import NO_TLVS, DeliverSm
 from gateway.smpp.specification import ADDRESS_SIZE
 from gateway.text.alphabet import GSM7
 from gateway.text.coding import ClassForm, adapt_coding

@@ -14,7 +14,7 @@ from gateway.model import Encoding, Lane, Message, Order
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import DistributionList, SmeAddress
 from gateway.smpp.passing import PASSED_OCTETS_MAX, SUBMITTED, pick_tlvs
-from gateway.smpp.pdu import NO_TLVS, Pdu, SubmitSm
+from gateway.smpp.shapes import NO_TLVS, Pdu, SubmitSm
 from gateway.smpp.specification import PDUS, Kind
 from gateway.smpp.tlvs import encode_tlvs
 from gateway.text.style import DefaultAlphabet

@@ -17,7 +17,8 @@ from gateway.outcomes import Party
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import TEXT_ENCODING
 from gateway.smpp.passing import REPORTED, pack_tlvs, pick_tlvs, unpack_tlvs
-from gateway.smpp.pdu import NO_TLVS, DeliverSm, encode_short_message
+from gateway.smpp.pdu import encode_short_message
+from gateway.smpp.shapes import NO_TLVS, DeliverSm
 from gateway.upstream.addresses import address_type
 from gateway.upstream.ids import format_id
 from gateway.upstream.terms import Terms

@@ -19,14 +19,15 @@ from bench.fuzz.source import Source
 from bench.fuzz.wellformed import COMMANDS, make_pdu
 from gateway.smpp import vocabulary as v
 from gateway.smpp.client import CarrierBind
-from gateway.smpp.pdu import DeliverSm, SubmitTemplate, encode_header
+from gateway.smpp.pdu import encode_header, encode_submission
 from gateway.smpp.settings import BindSettings, Pace
+from gateway.smpp.shapes import DeliverSm, SubmitTemplate
 from gateway.smpp.timers import Timings
 
 SEED = int(os.environ.get("GATEWAY_FUZZ_SEED", "20261122"))
 CONNECTIONS = 100
 TIMEOUT_S = 60.0 * float(os.environ.get("GATEWAY_TEST_TIMEOUT_FACTOR", "1"))
-BODY = SubmitTemplate().body(5, 0, "Shop", "447700900123", b"Hello")
+BODY = encode_submission(SubmitTemplate(), 5, 0, "Shop", "447700900123", b"Hello")
 AT_ONCE = Pace(first_s=0.0, max_s=0.0, slow_first_s=0.0, slow_max_s=0.0)
 
 

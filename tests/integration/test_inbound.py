@@ -28,7 +28,8 @@ from bench.smsc import Smsc
 from gateway.hooks.sign import HEADER, Verdict, judge_signature
 from gateway.model import Account
 from gateway.smpp import vocabulary as v
-from gateway.smpp.pdu import DeliverSm, encode_short_message
+from gateway.smpp.pdu import encode_short_message
+from gateway.smpp.shapes import DeliverSm
 from gateway.store.accounts import create_account
 from gateway.store.inbound import add_number
 from gateway.store.keys import create_key

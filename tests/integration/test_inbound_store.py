@@ -21,7 +21,7 @@ from gateway.metrics import Metrics
 from gateway.model import Account, AccountId, CarrierId, MessageId
 from gateway.outcomes import Delivery, InboundMessage, Notice
 from gateway.smpp import vocabulary as v
-from gateway.smpp.pdu import DeliverSm
+from gateway.smpp.shapes import DeliverSm
 from gateway.store import inbound
 from gateway.store.audit import audit
 from gateway.store.commit_line import CommitLine

@@ -24,22 +24,20 @@ from gateway.smpp.client import BindState, CarrierBind
 from gateway.smpp.errors import IllegalSend, InvalidField, WindowFull
 from gateway.smpp.framing import Framer
 from gateway.smpp.pdu import (
-    DeliverSm,
-    Frame,
-    Pdu,
-    SubmitTemplate,
     decode,
     decode_submit_sm,
     encode,
     encode_deliver_sm,
     encode_header,
+    encode_submission,
     encode_submit_sm_resp,
 )
 from gateway.smpp.settings import BindMode, BindSettings, Pace
+from gateway.smpp.shapes import DeliverSm, Frame, Pdu, SubmitTemplate
 from gateway.smpp.timers import Timings
 
 TIMEOUT_S = 10.0 * float(os.environ.get("GATEWAY_TEST_TIMEOUT_FACTOR", "1"))
-BODY = SubmitTemplate().body(5, 0, "Brand", "447700900123", b"Hello")
+BODY = encode_submission(SubmitTemplate(), 5, 0, "Brand", "447700900123", b"Hello")
 RECEIPT = DeliverSm(source_addr="447700900123", esm_class=4, short_message=b"id:1 stat:DELIVRD")
 AT_ONCE = Pace(first_s=0.0, max_s=0.0, slow_first_s=0.0, slow_max_s=0.0)
 NOT_SOON = Pace(first_s=3600.0, max_s=3600.0)
@@ -589,7 +587,7 @@ async def test_a_carrier_s_unbind_is_answered_and_the_bind_comes_back() -> None:
 
 @on_both_loops
 async def test_a_carrier_that_does_not_read_leaves_no_room_until_it_does() -> None:
-    content = SubmitTemplate().body(5, 0, "Brand", "447700900123", bytes(30_000))
+    content = encode_submission(SubmitTemplate(), 5, 0, "Brand", "447700900123", bytes(30_000))
     async with stage(window_size=10_000) as here:
         peer = await here.bound()
         peer.stop_reading()
@@ -610,7 +608,7 @@ async def test_a_carrier_that_does_not_read_leaves_no_room_until_it_does() -> No
 
 @on_both_loops
 async def test_a_carrier_that_never_reads_is_cut_off_before_memory_fills() -> None:
-    content = SubmitTemplate().body(5, 0, "Brand", "447700900123", bytes(30_000))
+    content = encode_submission(SubmitTemplate(), 5, 0, "Brand", "447700900123", bytes(30_000))
     async with stage(window_size=10_000) as here:
         peer = await here.bound()
         peer.stop_reading()
@@ -624,7 +622,7 @@ async def test_a_carrier_that_never_reads_is_cut_off_before_memory_fills() -> No
 
 @on_both_loops
 async def test_a_carrier_that_neither_reads_nor_speaks_is_cut_off_and_bound_again() -> None:
-    content = SubmitTemplate().body(5, 0, "Brand", "447700900123", bytes(30_000))
+    content = encode_submission(SubmitTemplate(), 5, 0, "Brand", "447700900123", bytes(30_000))
     timings = Timings(enquire_link_s=0.05, response_s=0.05)
     async with stage(window_size=10_000, timings=timings) as here:
         peer = await here.bound()

@@ -23,10 +23,6 @@ from bench.smsc import Smsc
 from gateway.smpp import vocabulary as v
 from gateway.smpp.framing import Framer
 from gateway.smpp.pdu import (
-    DeliverSm,
-    Frame,
-    Pdu,
-    SubmitSm,
     decode,
     decode_deliver_sm,
     decode_message_resp,
@@ -35,6 +31,7 @@ from gateway.smpp.pdu import (
     encode_header,
     encode_submit_sm,
 )
+from gateway.smpp.shapes import DeliverSm, Frame, Pdu, SubmitSm
 
 TIMEOUT_S = 60.0 * float(os.environ.get("GATEWAY_TEST_TIMEOUT_FACTOR", "1"))
 ROOT = Path(__file__).parents[2]

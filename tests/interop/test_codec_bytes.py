@@ -17,13 +17,6 @@ from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import Value
 from gateway.smpp.framing import Framer
 from gateway.smpp.pdu import (
-    HEADER_SIZE,
-    DeliverSm,
-    Frame,
-    MessageResp,
-    Pdu,
-    SubmitSm,
-    SubmitTemplate,
     decode,
     decode_deliver_sm,
     decode_message_resp,
@@ -32,8 +25,18 @@ from gateway.smpp.pdu import (
     encode_deliver_sm,
     encode_deliver_sm_resp,
     encode_header,
+    encode_submission,
     encode_submit_sm,
     encode_submit_sm_resp,
+)
+from gateway.smpp.shapes import (
+    HEADER_SIZE,
+    DeliverSm,
+    Frame,
+    MessageResp,
+    Pdu,
+    SubmitSm,
+    SubmitTemplate,
 )
 from gateway.smpp.tlvs import encode_tlv_value
 
@@ -226,7 +229,9 @@ def test_long_content_goes_by_message_payload_both_ways() -> None:
 
 
 def test_the_template_writes_what_both_libraries_read() -> None:
-    body = SubmitTemplate().body(5, 0, "Brand", "447700900123", b"Hello", data_coding=1)
+    body = encode_submission(
+        SubmitTemplate(), 5, 0, "Brand", "447700900123", b"Hello", data_coding=1
+    )
     wire = encode_header(v.SUBMIT_SM, SEQUENCE, 0, len(body)) + body
     assert by_smpplib(wire).short_message == b"Hello"
     read = by_aiosmpplib(wire)

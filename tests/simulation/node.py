@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.arrived import ArrivedReceipt, Found
 from gateway.carrier_state import CarrierState, Policy
 from gateway.ceilings import CarrierDestinations, Ceiling
-from gateway.dispatch import Canceled, Dispatcher, NotHere
+from gateway.dispatch import Dispatcher
 from gateway.fleet import Fleet
 from gateway.ids import IdGenerator
 from gateway.jobs import Job, Submission
@@ -21,12 +22,13 @@ from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
 from gateway.model import AccountId, CarrierId, Lane, Message, MessageId, Micros
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt
 from gateway.passed import PassedTime
-from gateway.receipts import ArrivedReceipt, Found, ReceiptBook
+from gateway.receipts import ReceiptBook
 from gateway.references import Key, Reference
 from gateway.refunds import Refunds
 from gateway.shelves import Progress, Shelf
 from gateway.smpp.status import StatusClass
 from gateway.throttle.adaptive import AdaptiveRate
+from gateway.withdrawn import Canceled, NotHere
 from tests.simulation.life import Bell, Life, Process
 from tests.simulation.limits import (
     IRELAND,

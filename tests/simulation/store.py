@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
+from gateway.arrived import Found
 from gateway.jobs import Job, rebuild_job
 from gateway.lifecycle import EventKind
 from gateway.model import AccountId, CarrierId, Lane, Message, MessageId
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt, Party
 from gateway.passed import Stretch
-from gateway.receipts import Found
 from gateway.references import Key
 from gateway.shelves import Progress, Shelf, Wanted
 

@@ -32,6 +32,7 @@ USE_CASES = {
     *("intake", "ways", "particulars", "content", "outgoing", "receipts", "references", "refunds"),
     *("dispatch", "carrier_state", "ceilings", "expiry", "fleet", "jobs", "retry", "shelves"),
     *("notices", "quotes", "lease", "passed", "foreign", "ownership"),
+    *("journal", "withdrawn", "assessed", "tables", "writing", "arrived"),
 }
 USE_CASE_ROOMS = {
     "upstream": {

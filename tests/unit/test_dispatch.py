@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from gateway.carrier_state import FAILOVER_AFTER_S, CarrierState, Policy
-from gateway.dispatch import STALE_MAX, Canceled, Dispatcher, NotHere, TooLate
-from gateway.jobs import NOT_TAKEN, PART_FAILED, Job, Submission, new_job, rebuild_job
+from gateway.dispatch import STALE_MAX, Dispatcher
+from gateway.jobs import NOT_TAKEN, Job, Submission, new_job, rebuild_job
+from gateway.journal import PART_FAILED
 from gateway.lifecycle import EventKind, Status
 from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
 from gateway.outcomes import Event
@@ -22,6 +23,7 @@ from gateway.smpp.status import StatusClass
 from gateway.throttle.adaptive import AdaptiveRate
 from gateway.throttle.drain import WAIT_MAX_S
 from gateway.throttle.pacer import LATE_S
+from gateway.withdrawn import Canceled, NotHere, TooLate
 
 A, B, C = CarrierId(1), CarrierId(2), CarrierId(3)
 NOW, WALL = 100.0, 1_000_000.0

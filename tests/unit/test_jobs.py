@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.jobs import NOT_TAKEN, PART_FAILED, Job, Journal, Submission, new_job, rebuild_job
+from gateway.jobs import NOT_TAKEN, Job, Submission, new_job, rebuild_job
+from gateway.journal import PART_FAILED, Journal
 from gateway.lifecycle import SEGMENT_AFTER, EventKind, Status
 from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
 from gateway.outcomes import Event

@@ -8,11 +8,12 @@ import pytest
 
 from gateway.jobs import new_job
 from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
-from gateway.outgoing import Writing, build_cut, build_submission, reference_of
+from gateway.outgoing import build_cut, build_submission, reference_of
 from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import InvalidField
 from gateway.smpp.passing import build_tlv_rule
-from gateway.smpp.pdu import SubmitSm, SubmitTemplate, decode_submit_sm
+from gateway.smpp.pdu import decode_submit_sm
+from gateway.smpp.shapes import SubmitSm, SubmitTemplate
 from gateway.smpp.tlvs import encode_tlvs
 from gateway.text.coding import ClassForm, class_coding
 from gateway.text.national import Language
@@ -20,6 +21,7 @@ from gateway.text.segment import measure
 from gateway.text.sender import SenderForm
 from gateway.text.style import PLAIN, DefaultAlphabet, LongForm, TextStyle
 from gateway.text.udh import Concatenation, concatenation
+from gateway.writing import Writing
 
 GSM7, UCS2, BINARY, LATIN1 = Encoding.GSM7, Encoding.UCS2, Encoding.BINARY, Encoding.LATIN1
 ID = MessageId(0x1234_5678_9ABC)

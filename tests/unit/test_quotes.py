@@ -12,8 +12,8 @@ from gateway.intake import Intake
 from gateway.model import Account, AccountId, CarrierId, Micros, SendRequest
 from gateway.quotes import build_quote
 from gateway.routing.table import Route, RouteTable
+from gateway.tables import Tables
 from gateway.views import Quote, QuoteCountry, QuoteReason
-from gateway.ways import Tables
 
 NOW = 1_800_000_000.0
 ACCOUNT = Account(id=AccountId(7), name="shop", currency="EUR", default_sender="Shop")

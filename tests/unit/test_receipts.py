@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.arrived import ArrivedReceipt, Found
 from gateway.lifecycle import EventKind, Status
 from gateway.model import AccountId, CarrierId, MessageId
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt, Party
-from gateway.receipts import PARKED_EACH_MAX, ArrivedReceipt, Found, ReceiptBook
+from gateway.receipts import PARKED_EACH_MAX, ReceiptBook
 from gateway.references import Key, Reference
 
 MESSAGE, ACCOUNT, CARRIER = MessageId(1001), AccountId(7), CarrierId(1)

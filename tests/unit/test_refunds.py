@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 
+from gateway.arrived import ArrivedReceipt
 from gateway.credit.refunds import NOT_DELIVERED, RefundRules
 from gateway.lifecycle import EventKind, Status
 from gateway.model import AccountId, CarrierId, MessageId
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt
-from gateway.receipts import ArrivedReceipt, ReceiptBook
+from gateway.receipts import ReceiptBook
 from gateway.references import Reference
 from gateway.refunds import Refunds
 

@@ -6,21 +6,23 @@ from typing import Any
 
 import pytest
 
+from gateway.arrived import ArrivedReceipt, Found
 from gateway.carrier_state import CarrierState, Policy
 from gateway.dispatch import Dispatcher
 from gateway.jobs import Job, Submission, new_job, rebuild_job
 from gateway.lifecycle import EventKind, Status
 from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
 from gateway.outcomes import Event, Notice, Party
-from gateway.outgoing import Writing, build_submission
-from gateway.receipts import ArrivedReceipt, Found, ReceiptBook
+from gateway.outgoing import build_submission
+from gateway.receipts import ReceiptBook
 from gateway.references import Reference
 from gateway.retry import RetryLimits
 from gateway.smpp.errors import InvalidField
-from gateway.smpp.pdu import SubmitTemplate
+from gateway.smpp.shapes import SubmitTemplate
 from gateway.text.style import LongForm, TextStyle
 from gateway.throttle.adaptive import AdaptiveRate
 from gateway.throttle.pacer import LATE_S
+from gateway.writing import Writing
 
 WHOLE, PARTS = CarrierId(1), CarrierId(2)
 WALL = 1_000.0

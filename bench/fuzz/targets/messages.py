@@ -27,14 +27,8 @@ from gateway.model import (
 from gateway.outcomes import Acknowledge, Delivery, InboundMessage
 from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import MalformedPdu
-from gateway.smpp.pdu import (
-    DeliverSm,
-    SubmitSm,
-    build_frame,
-    decode,
-    decode_deliver_sm,
-    decode_submit_sm,
-)
+from gateway.smpp.pdu import build_frame, decode, decode_deliver_sm, decode_submit_sm
+from gateway.smpp.shapes import DeliverSm, SubmitSm
 from gateway.text.alphabet import decode_gsm7
 from gateway.text.errors import MalformedUdh
 from gateway.text.style import DefaultAlphabet, TextStyle

@@ -14,12 +14,6 @@ from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import BrokenStream, InvalidField, MalformedPdu
 from gateway.smpp.framing import Framer
 from gateway.smpp.pdu import (
-    HEADER_SIZE,
-    Frame,
-    Pdu,
-    ShortMessage,
-    SubmitSm,
-    SubmitTemplate,
     build_frame,
     decode,
     decode_deliver_sm,
@@ -29,8 +23,10 @@ from gateway.smpp.pdu import (
     encode_deliver_sm_resp,
     encode_header,
     encode_short_message,
+    encode_submission,
     encode_submit_sm_resp,
 )
+from gateway.smpp.shapes import HEADER_SIZE, Frame, Pdu, ShortMessage, SubmitSm, SubmitTemplate
 from gateway.smpp.specification import SHORT_MESSAGE_SIZE, TLVS, Kind
 from gateway.smpp.tlvs import decode_tlv_value, encode_tlv_value, encode_tlvs
 
@@ -184,7 +180,8 @@ def _check_hot_encoders(hot: ShortMessage, generic: Pdu) -> None:
         sm_default_msg_id=hot.sm_default_msg_id,
     )
     by_template = _write(
-        lambda: template.body(
+        lambda: encode_submission(
+            template,
             hot.source_addr_ton,
             hot.source_addr_npi,
             hot.source_addr,

@@ -9,13 +9,8 @@ from bench.fuzz.target import Target
 from gateway.dlr.build import build_receipt
 from gateway.dlr.dialects import DEFAULT, DIALECTS, Dialect
 from gateway.dlr.ids import ID_CHARACTERS_MAX, IdForm, IdRule, propose_rule
-from gateway.dlr.parse import (
-    TEXT_CHARACTERS_MAX,
-    Malformed,
-    NotAReceipt,
-    Receipt,
-    parse_receipt,
-)
+from gateway.dlr.parse import TEXT_CHARACTERS_MAX, parse_receipt
+from gateway.dlr.receipt import Malformed, NotAReceipt, Receipt
 from gateway.dlr.scan import ERROR_CHARACTERS_MAX
 from gateway.dlr.states import STATE_OF, MessageState
 from gateway.dlr.tags import (
@@ -27,7 +22,7 @@ from gateway.dlr.tags import (
     TAG_RECEIPTED_MESSAGE_ID,
 )
 from gateway.lifecycle import Status
-from gateway.smpp.pdu import DeliverSm
+from gateway.smpp.shapes import DeliverSm
 
 _DIALECTS = (*DIALECTS.values(), Dialect(name="own", statuses={"DONE": Status.DELIVERED}))
 _TAGS = (

@@ -25,8 +25,9 @@ from gateway.smpp.events import (
     SubmitReceived,
 )
 from gateway.smpp.framing import Framer
-from gateway.smpp.pdu import Frame, decode
+from gateway.smpp.pdu import decode
 from gateway.smpp.protocol import Session
+from gateway.smpp.shapes import Frame
 from gateway.smpp.specification import PDUS
 from gateway.smpp.states import REQUESTS, Role
 from gateway.smpp.timers import Timings

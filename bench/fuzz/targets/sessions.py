@@ -16,7 +16,8 @@ from bench.fuzz.targets.rig import Rig
 from bench.fuzz.wellformed import COMMANDS, STATUSES, make_body, make_pdu
 from gateway.smpp import vocabulary as v
 from gateway.smpp.events import BindRequested, Delivered, RequestReceived, SubmitReceived
-from gateway.smpp.pdu import Pdu, encode_header
+from gateway.smpp.pdu import encode_header
+from gateway.smpp.shapes import Pdu
 from gateway.smpp.states import BIND_STEPS, Role
 from gateway.smpp.timers import Timings
 

@@ -22,7 +22,7 @@ from gateway.config_file import build_config
 from gateway.jobs import Submission
 from gateway.live.settings import Given
 from gateway.model import CarrierId
-from gateway.smpp.pdu import ShortMessage
+from gateway.smpp.shapes import ShortMessage
 from gateway.store import accounts, keys
 from gateway.store.postgres import Database
 from gateway.store.settings import NodeInfo, list_nodes

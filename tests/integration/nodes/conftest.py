@@ -23,7 +23,7 @@ from gateway.config_file import build_config
 from gateway.jobs import Submission
 from gateway.model import CarrierId
 from gateway.nodes.keeper import Keeper
-from gateway.smpp.pdu import ShortMessage
+from gateway.smpp.shapes import ShortMessage
 from gateway.store import accounts, keys
 from gateway.store.postgres import Database, connect_single
 

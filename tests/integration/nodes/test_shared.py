@@ -19,16 +19,13 @@ from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import Value
 from gateway.smpp.framing import Framer
 from gateway.smpp.pdu import (
-    DeliverSm,
-    Frame,
-    Pdu,
-    SubmitSm,
     decode_deliver_sm,
     decode_message_resp,
     encode,
     encode_deliver_sm_resp,
     encode_submit_sm,
 )
+from gateway.smpp.shapes import DeliverSm, Frame, Pdu, SubmitSm
 from gateway.store.ceilings import save_ceilings
 from gateway.store.erasures import Erasures
 from gateway.store.postgres import Database

@@ -11,9 +11,6 @@ from typing import Any
 from gateway.smpp import vocabulary as v
 from gateway.smpp.framing import Framer
 from gateway.smpp.pdu import (
-    Frame,
-    Pdu,
-    SubmitSm,
     decode_deliver_sm,
     decode_message_resp,
     encode,
@@ -21,6 +18,7 @@ from gateway.smpp.pdu import (
     encode_header,
     encode_submit_sm,
 )
+from gateway.smpp.shapes import Frame, Pdu, SubmitSm
 
 MESSAGES = 6_000
 CUSTOMERS = 2

@@ -12,13 +12,12 @@ import pytest
 
 from gateway.smpp import vocabulary as v
 from gateway.smpp.pdu import (
-    DeliverSm,
-    SubmitSm,
     decode_submit_sm,
     encode_deliver_sm,
     encode_header,
     encode_submit_sm_resp,
 )
+from gateway.smpp.shapes import DeliverSm, SubmitSm
 
 TIMEOUT_S = 30.0
 

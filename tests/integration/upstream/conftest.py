@@ -25,11 +25,6 @@ from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import Value
 from gateway.smpp.framing import Framer
 from gateway.smpp.pdu import (
-    DeliverSm,
-    Frame,
-    Pdu,
-    ShortMessage,
-    SubmitSm,
     decode,
     decode_deliver_sm,
     decode_message_resp,
@@ -37,6 +32,7 @@ from gateway.smpp.pdu import (
     encode_deliver_sm_resp,
     encode_submit_sm,
 )
+from gateway.smpp.shapes import DeliverSm, Frame, Pdu, ShortMessage, SubmitSm
 from gateway.store.postgres import Database
 from gateway.store.upstream_accounts import save_smpp_account
 

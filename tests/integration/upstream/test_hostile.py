@@ -11,7 +11,8 @@ import pytest
 import structlog
 
 from gateway.smpp import vocabulary as v
-from gateway.smpp.pdu import Pdu, SubmitSm, encode, encode_header, encode_submit_sm
+from gateway.smpp.pdu import encode, encode_header, encode_submit_sm
+from gateway.smpp.shapes import Pdu, SubmitSm
 from gateway.smpp.specification import PDUS
 from gateway.store.postgres import Database
 

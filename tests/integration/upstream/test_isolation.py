@@ -24,7 +24,7 @@ from gateway.model import Account, MessageId
 from gateway.scopes import SCOPES
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import SmeAddress, Value
-from gateway.smpp.pdu import Pdu
+from gateway.smpp.shapes import Pdu
 from gateway.smpp.specification import ADDRESS_SIZE, PDUS, Kind
 from gateway.store.backlog import Backlog
 from gateway.store.keys import create_key

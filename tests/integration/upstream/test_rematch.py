@@ -15,7 +15,8 @@ import pytest
 from bench.simulator.mailbox import Delivery
 from gateway.model import Account
 from gateway.smpp import vocabulary as v
-from gateway.smpp.pdu import DeliverSm, encode_short_message
+from gateway.smpp.pdu import encode_short_message
+from gateway.smpp.shapes import DeliverSm
 from gateway.store.postgres import Database
 
 Start = Callable[..., Awaitable[Any]]

@@ -15,7 +15,8 @@ from gateway.lifecycle import Status
 from gateway.model import Account, Lane
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import DistributionList, SmeAddress, UnsuccessfulSme, Value
-from gateway.smpp.pdu import Pdu, SubmitSm, encode, encode_submit_sm
+from gateway.smpp.pdu import encode, encode_submit_sm
+from gateway.smpp.shapes import Pdu, SubmitSm
 from gateway.store import accounts
 from gateway.store.audit import audit
 from gateway.store.postgres import Database

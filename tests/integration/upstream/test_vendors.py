@@ -13,7 +13,8 @@ from bench.simulator.mailbox import Delivery
 from gateway.model import Account
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import SmeAddress, Value
-from gateway.smpp.pdu import DeliverSm, Pdu, encode, encode_short_message
+from gateway.smpp.pdu import encode, encode_short_message
+from gateway.smpp.shapes import DeliverSm, Pdu
 from gateway.store.inbound import add_number
 from gateway.store.keys import create_key
 from gateway.store.postgres import Database

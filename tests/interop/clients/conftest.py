@@ -21,7 +21,8 @@ from bench.smsc import Smsc
 from gateway.app import Gateway
 from gateway.config_file import build_config
 from gateway.smpp import vocabulary as v
-from gateway.smpp.pdu import DeliverSm, ShortMessage, encode_short_message
+from gateway.smpp.pdu import encode_short_message
+from gateway.smpp.shapes import DeliverSm, ShortMessage
 from gateway.store import accounts
 from gateway.store.embedded import start_embedded
 from gateway.store.inbound import add_number

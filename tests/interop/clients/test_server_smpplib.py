@@ -13,9 +13,10 @@ import smpplib.exceptions
 import smpplib.gsm
 
 from gateway.dlr.dialects import DEFAULT
-from gateway.dlr.parse import Receipt, parse_receipt
+from gateway.dlr.parse import parse_receipt
+from gateway.dlr.receipt import Receipt
 from gateway.smpp import vocabulary as v
-from gateway.smpp.pdu import DeliverSm
+from gateway.smpp.shapes import DeliverSm
 
 TIMEOUT_S = 20.0
 ESME_RINVPASWD, ESME_RINVDSTADR = 0x0E, 0x0B

@@ -11,8 +11,9 @@ import pytest
 
 from gateway.smpp import vocabulary as v
 from gateway.smpp.client import CarrierBind
-from gateway.smpp.pdu import DeliverSm, SubmitTemplate
+from gateway.smpp.pdu import encode_submission
 from gateway.smpp.settings import BindSettings, Pace
+from gateway.smpp.shapes import DeliverSm, SubmitTemplate
 from gateway.text.segment import split
 from gateway.text.style import TextStyle
 
@@ -91,7 +92,9 @@ async def expect(smsc: Any, event: str, **fields: Any) -> dict[str, Any]:
 async def test_a_flash_message_keeps_its_class(
     smsc: Any, bind: CarrierBind, listener: Listener, data_coding: int, octets: bytes
 ) -> None:
-    bind.submit(TEMPLATE.body(5, 0, "Shop", TO, octets, data_coding=data_coding), "flash")
+    bind.submit(
+        encode_submission(TEMPLATE, 5, 0, "Shop", TO, octets, data_coding=data_coding), "flash"
+    )
     submission = await expect(smsc, "submit_sm")
     assert submission["data_coding"] == data_coding
     assert submission["short_message"]["message"] in ("Alarm", "A!")
@@ -108,7 +111,7 @@ async def test_sar_parameters_are_read_as_numbers(
             v.TAG_SAR_TOTAL_SEGMENTS: b"\x02",
             v.TAG_SAR_SEGMENT_SEQNUM: bytes((part,)),
         }
-        bind.submit(TEMPLATE.body(5, 0, "Shop", TO, b"part", tlvs=tlvs), part)
+        bind.submit(encode_submission(TEMPLATE, 5, 0, "Shop", TO, b"part", tlvs=tlvs), part)
         submission = await expect(smsc, "submit_sm")
         numbers = ("sar_msg_ref_num", "sar_total_segments", "sar_segment_seqnum")
         assert [submission[name] for name in numbers] == [0x1234, 2, part]
@@ -119,7 +122,7 @@ async def test_sar_parameters_are_read_as_numbers(
 async def test_a_long_content_travels_as_message_payload(
     smsc: Any, bind: CarrierBind, listener: Listener
 ) -> None:
-    bind.submit(TEMPLATE.body(5, 0, "Shop", TO, b"x" * 1_000), "long")
+    bind.submit(encode_submission(TEMPLATE, 5, 0, "Shop", TO, b"x" * 1_000), "long")
     submission = await expect(smsc, "submit_sm")
     assert submission["message_payload"]["message"] == "x" * 1_000
     assert (await listener.answers.get())[:2] == ("long", 0)
@@ -130,7 +133,9 @@ async def test_packed_septets_arrive_as_they_were_packed(
     smsc: Any, bind: CarrierBind, listener: Listener
 ) -> None:
     packed = split("y" * 200, None, 7, TextStyle(packed=True)).payloads[0]
-    body = TEMPLATE.body(5, 0, "Shop", TO, packed, esm_class=v.ESM_CLASS_UDHI, data_coding=4)
+    body = encode_submission(
+        TEMPLATE, 5, 0, "Shop", TO, packed, esm_class=v.ESM_CLASS_UDHI, data_coding=4
+    )
     bind.submit(body, "packed")
     message = (await expect(smsc, "submit_sm"))["short_message"]
     assert message["udh"] == [{"hex": "0003070201"}]
@@ -142,7 +147,7 @@ async def test_packed_septets_arrive_as_they_were_packed(
 async def test_tlvs_that_nobody_knows_pass_through(
     smsc: Any, bind: CarrierBind, listener: Listener
 ) -> None:
-    bind.submit(TEMPLATE.body(5, 0, "Shop", TO, b"x", tlvs={0x1401: b"abc"}), "tlv")
+    bind.submit(encode_submission(TEMPLATE, 5, 0, "Shop", TO, b"x", tlvs={0x1401: b"abc"}), "tlv")
     assert (await expect(smsc, "submit_sm"))[str(0x1401)] == {"hex": b"abc".hex()}
     # node writes no TLV that it has no name for, so its octets are spelled out.
     body = bytes.fromhex("00" * 17) + bytes.fromhex("1403000378797a")
@@ -159,7 +164,7 @@ async def test_a_status_that_nobody_knows_passes_through(
     smsc: Any, bind: CarrierBind, listener: Listener
 ) -> None:
     smsc.tell("plan", to=TO, statuses=[0x0000_0477])
-    bind.submit(TEMPLATE.body(5, 0, "Shop", TO, b"x"), "vendor")
+    bind.submit(encode_submission(TEMPLATE, 5, 0, "Shop", TO, b"x"), "vendor")
     assert await listener.answers.get() == ("vendor", 0x477, "")
 
 
@@ -173,7 +178,7 @@ async def test_a_full_window_keeps_its_order(
     while len(answered) < 2_000:
         while waiting and bind.room:
             number = waiting.pop(0)
-            bind.submit(TEMPLATE.body(5, 0, "Shop", TO, b"%d" % number), number)
+            bind.submit(encode_submission(TEMPLATE, 5, 0, "Shop", TO, b"%d" % number), number)
         context, status, message_id = await listener.answers.get()
         assert status == 0
         answered.append(context)
@@ -188,7 +193,7 @@ async def test_a_full_window_keeps_its_order(
 async def test_a_stop_unbinds_once_the_window_is_empty(
     smsc: Any, bind: CarrierBind, listener: Listener
 ) -> None:
-    bind.submit(TEMPLATE.body(5, 0, "Shop", TO, b"x"), "last")
+    bind.submit(encode_submission(TEMPLATE, 5, 0, "Shop", TO, b"x"), "last")
     await bind.stop(5.0)
     await expect(smsc, "unbind", session="me")
     await expect(smsc, "closed", session="me")
@@ -201,7 +206,7 @@ async def test_an_unanswered_submission_comes_back(
     smsc: Any, bind: CarrierBind, listener: Listener
 ) -> None:
     smsc.tell("plan", to=TO, statuses=[-1])
-    bind.submit(TEMPLATE.body(5, 0, "Shop", TO, b"x"), "unanswered")
+    bind.submit(encode_submission(TEMPLATE, 5, 0, "Shop", TO, b"x"), "unanswered")
     await expect(smsc, "submit_sm")
     smsc.tell("destroy", session="me")
     assert await listener.losses.get() == ("unanswered",)

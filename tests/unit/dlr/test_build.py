@@ -10,9 +10,10 @@ from aiosmpplib.state import PhoneNumber
 
 from gateway.dlr.build import build_receipt, build_receipt_text
 from gateway.dlr.dialects import DEFAULT, Dialect
-from gateway.dlr.parse import Receipt, parse_receipt
+from gateway.dlr.parse import parse_receipt
+from gateway.dlr.receipt import Receipt
 from gateway.lifecycle import Status
-from gateway.smpp import pdu
+from gateway.smpp import shapes
 
 SUBMITTED_AT = datetime(2026, 11, 22, 9, 15, 59, tzinfo=UTC).timestamp()
 DONE_AT = datetime(2026, 11, 22, 23, 59, 1, tzinfo=UTC).timestamp()
@@ -113,7 +114,7 @@ def test_what_is_built_is_read_with_and_without_its_tlvs(status: Status, offset:
     )
     dialect = DEFAULT if not offset else Dialect(name="zone", utc_offset_minutes=offset)
     for tlvs in ({}, built.tlvs):
-        deliver = pdu.DeliverSm(
+        deliver = shapes.DeliverSm(
             source_addr="4915100001",
             destination_addr="ACME",
             esm_class=built.esm_class,

@@ -11,16 +11,11 @@ from hypothesis import strategies as st
 
 from gateway.dlr.dialects import DEFAULT, DIALECTS, Dialect
 from gateway.dlr.ids import ID_CHARACTERS_MAX
-from gateway.dlr.parse import (
-    TEXT_CHARACTERS_MAX,
-    Malformed,
-    NotAReceipt,
-    Receipt,
-    parse_receipt,
-)
+from gateway.dlr.parse import TEXT_CHARACTERS_MAX, parse_receipt
+from gateway.dlr.receipt import Malformed, NotAReceipt, Receipt
 from gateway.dlr.scan import ERROR_CHARACTERS_MAX
 from gateway.lifecycle import Status
-from gateway.smpp.pdu import DeliverSm
+from gateway.smpp.shapes import DeliverSm
 
 RECEIPTED_MESSAGE_ID, NETWORK_ERROR_CODE = 0x001E, 0x0423
 MESSAGE_PAYLOAD, MESSAGE_STATE = 0x0424, 0x0427

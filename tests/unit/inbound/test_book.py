@@ -19,7 +19,7 @@ from gateway.inbound.parts import InboundPart
 from gateway.model import AccountId, CarrierId, MessageId
 from gateway.outcomes import Acknowledge, Delivery, InboundMessage
 from gateway.smpp import vocabulary as v
-from gateway.smpp.pdu import DeliverSm
+from gateway.smpp.shapes import DeliverSm
 from gateway.text.style import DefaultAlphabet, TextStyle
 
 ALPHA, BETA = CarrierId(1), CarrierId(2)

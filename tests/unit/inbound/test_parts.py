@@ -19,7 +19,7 @@ from gateway.inbound.parts import (
 from gateway.model import CarrierId, MessageId
 from gateway.smpp import vocabulary as v
 from gateway.smpp.passing import unpack_tlvs
-from gateway.smpp.pdu import DeliverSm
+from gateway.smpp.shapes import DeliverSm
 from gateway.smpp.tlvs import encode_tlvs
 from gateway.text.udh import Shifts
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import LengthTooLarge, LengthTooSmall
 from gateway.smpp.framing import PDU_BYTES_MAX, Framer
-from gateway.smpp.pdu import Frame, build_frame, encode_header
+from gateway.smpp.pdu import build_frame, encode_header
+from gateway.smpp.shapes import Frame
 
 relaxed = settings(deadline=None)
 

@@ -11,15 +11,6 @@ from gateway.smpp.errors import InvalidField, MalformedPdu
 from gateway.smpp.fields import DistributionList, SmeAddress, UnsuccessfulSme, Value
 from gateway.smpp.framing import Framer
 from gateway.smpp.pdu import (
-    HEADER_SIZE,
-    NO_TLVS,
-    DeliverSm,
-    Frame,
-    MessageResp,
-    Pdu,
-    ShortMessage,
-    SubmitSm,
-    SubmitTemplate,
     build_frame,
     decode,
     decode_deliver_sm,
@@ -30,9 +21,21 @@ from gateway.smpp.pdu import (
     encode_deliver_sm_resp,
     encode_header,
     encode_short_message,
+    encode_submission,
     encode_submit_sm,
     encode_submit_sm_resp,
     message_from_data_sm,
+)
+from gateway.smpp.shapes import (
+    HEADER_SIZE,
+    NO_TLVS,
+    DeliverSm,
+    Frame,
+    MessageResp,
+    Pdu,
+    ShortMessage,
+    SubmitSm,
+    SubmitTemplate,
 )
 from gateway.smpp.specification import PDUS, Field, Kind
 from gateway.smpp.tlvs import encode_tlvs
@@ -374,8 +377,15 @@ def test_data_sm_is_read_as_the_message_that_it_carries() -> None:
 
 def test_a_template_writes_the_same_as_its_message() -> None:
     template = SubmitTemplate(service_type="CMT", dest_addr_ton=1, dest_addr_npi=1, protocol_id=3)
-    body = template.body(
-        5, 0, "Brand", "447700900123", b"hi", data_coding=8, validity_period="000001000000000R"
+    body = encode_submission(
+        template,
+        5,
+        0,
+        "Brand",
+        "447700900123",
+        b"hi",
+        data_coding=8,
+        validity_period="000001000000000R",
     )
     assert decode_submit_sm(body) == SubmitSm(
         "CMT",

@@ -26,21 +26,18 @@ from gateway.smpp.events import (
 from gateway.smpp.fields import Value
 from gateway.smpp.framing import Framer
 from gateway.smpp.pdu import (
-    DeliverSm,
-    Frame,
-    Pdu,
-    SubmitSm,
-    SubmitTemplate,
     build_frame,
     decode,
     encode,
     encode_deliver_sm,
     encode_header,
     encode_short_message,
+    encode_submission,
     encode_submit_sm,
     encode_submit_sm_resp,
 )
 from gateway.smpp.protocol import Session
+from gateway.smpp.shapes import DeliverSm, Frame, Pdu, SubmitSm, SubmitTemplate
 from gateway.smpp.specification import PDUS
 from gateway.smpp.states import MAY_SEND, REQUESTS, UNANSWERED, Role, State
 from gateway.smpp.timers import Timings
@@ -63,7 +60,7 @@ BINDS = {
     State.BOUND_TRX: v.BIND_TRANSCEIVER,
 }
 PEER_SEQUENCE = 900
-BODY = SubmitTemplate().body(5, 0, "Brand", "447700900123", b"Hello")
+BODY = encode_submission(SubmitTemplate(), 5, 0, "Brand", "447700900123", b"Hello")
 RECEIPT = DeliverSm(source_addr="447700900123", esm_class=4, short_message=b"id:1 stat:DELIVRD")
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.model import Encoding
 from gateway.smpp import vocabulary as v
-from gateway.smpp.pdu import SubmitSm
+from gateway.smpp.shapes import SubmitSm
 from gateway.text.style import DefaultAlphabet
 from gateway.upstream.content import Content, Unusable, read_content, read_text
 

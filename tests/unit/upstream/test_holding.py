@@ -8,12 +8,13 @@ import msgspec
 import pytest
 
 from gateway.carrier_state import CarrierState, Policy
-from gateway.dispatch import Dispatcher, NotHere, TooLate
+from gateway.dispatch import Dispatcher
 from gateway.jobs import new_job
 from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
 from gateway.outcomes import Event
 from gateway.retry import RetryLimits
 from gateway.throttle.adaptive import AdaptiveRate
+from gateway.withdrawn import NotHere, TooLate
 
 NOW, WALL = 100.0, 1_800_000_000.0
 ALPHA = CarrierId(1)

@@ -9,7 +9,8 @@ import pytest
 
 from gateway.model import Account, AccountId, CarrierId, MessageId
 from gateway.outcomes import InboundMessage
-from gateway.smpp.pdu import DeliverSm, decode_deliver_sm
+from gateway.smpp.pdu import decode_deliver_sm
+from gateway.smpp.shapes import DeliverSm
 from gateway.smpp.tlvs import encode_tlvs
 from gateway.text.style import DefaultAlphabet
 from gateway.text.udh import concatenation

@@ -12,7 +12,8 @@ from gateway.model import Account, AccountId, Encoding, Lane, Message, MessageId
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import DistributionList, SmeAddress
 from gateway.smpp.passing import PASSED_OCTETS_MAX
-from gateway.smpp.pdu import Pdu, SubmitSm, build_frame, decode, encode
+from gateway.smpp.pdu import build_frame, decode, encode
+from gateway.smpp.shapes import Pdu, SubmitSm
 from gateway.smpp.tlvs import encode_tlvs
 from gateway.text.style import DefaultAlphabet
 from gateway.upstream.content import Unusable

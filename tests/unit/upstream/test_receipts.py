@@ -10,13 +10,15 @@ import msgspec
 import pytest
 
 from gateway.dlr.dialects import DEFAULT
-from gateway.dlr.parse import Receipt, parse_receipt
+from gateway.dlr.parse import parse_receipt
+from gateway.dlr.receipt import Receipt
 from gateway.ids import id_at
 from gateway.lifecycle import Status
 from gateway.model import Account, AccountId, MessageId
 from gateway.outcomes import Party
 from gateway.smpp import vocabulary as v
-from gateway.smpp.pdu import NO_TLVS, DeliverSm, decode_deliver_sm
+from gateway.smpp.pdu import decode_deliver_sm
+from gateway.smpp.shapes import NO_TLVS, DeliverSm
 from gateway.smpp.tlvs import encode_tlvs
 from gateway.upstream.ids import IdForm
 from gateway.upstream.receipts import build_deliver_sm, wants_receipt

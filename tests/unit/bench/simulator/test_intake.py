@@ -5,7 +5,7 @@ from bench.simulator.intake import Door, Intake
 from bench.simulator.script import parse_script
 from bench.simulator.tally import Tally
 from gateway.smpp import vocabulary as v
-from gateway.smpp.pdu import SubmitSm
+from gateway.smpp.shapes import SubmitSm
 
 
 def submit(number: int, text: bytes = b"text", **fields: object) -> SubmitSm:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from bench.simulator.phones import write_mobile
-from gateway.smpp.pdu import DeliverSm, decode_deliver_sm
+from gateway.smpp.pdu import decode_deliver_sm
+from gateway.smpp.shapes import DeliverSm
 
 
 def parts_of(text: str, **options: object) -> list[DeliverSm]:

@@ -16,7 +16,8 @@ from bench.simulator.receipt import (
 )
 from bench.simulator.script import IdForm, Ids, Rule, State, Variant
 from gateway.smpp import vocabulary as v
-from gateway.smpp.pdu import SubmitSm, build_frame, decode, decode_deliver_sm
+from gateway.smpp.pdu import build_frame, decode, decode_deliver_sm
+from gateway.smpp.shapes import SubmitSm
 
 SUBMITTED_S = datetime(2025, 11, 21, 23, 58, 30, tzinfo=UTC).timestamp()
 FACTS = Facts("0042", "DELIVRD", "000", SUBMITTED_S, SUBMITTED_S + 90, "Hello wor")
