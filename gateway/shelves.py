@@ -205,6 +205,10 @@ class Shelf:
         self._expected = at_most
         self._missed.clear()
 
+    def brought(self, count: int) -> None:
+        """Note that so many messages of the read under way are in memory, or will not come."""
+        self._expected -= count
+
     def end_start(self, read: Progress) -> None:
         """Note how far a read of everybody's messages came, at a start."""
         self.loading, self._expected = False, 0
@@ -300,6 +304,11 @@ class Shelves(dict[tuple[CarrierId, Lane], Shelf]):
     def wanting(self) -> list[Shelf]:
         """Return those that have room again and more to read."""
         return [shelf for shelf in self.values() if shelf.wants_refill]
+
+    @property
+    def overflow(self) -> bool:
+        """Whether of any of them some messages wait in the database alone."""
+        return any(shelf.stored for shelf in self.values())
 
     def note_drain(self, seconds: float) -> None:
         """Note how fast queues have emptied within the last `seconds`."""

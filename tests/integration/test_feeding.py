@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -163,6 +164,51 @@ async def test_a_page_of_some_accounts_steps_over_what_is_not_theirs_or_has_ende
     assert (progress[bank.id].last_id, progress[bank.id].complete) == (of_bank[-1], True)
 
 
+async def test_every_read_brings_what_has_happened_to_a_message(
+    database: Database, flood: Flood, make_account: MakeAccount, put_event: PutEvent
+) -> None:
+    shop = await make_account("shop")
+    ids = [MessageId(i) for i in await flood.store(shop, 3)]
+    await put_event(shop, ids[1], EventKind.RETRY, carrier_id=A)
+    backlog = Backlog(database)
+    wanted = [Wanted(shop.id, 0, 10)]
+    one = await backlog.fetch_one(shop.id, ids[1])
+    assert one is not None and one.attempts == {0: 1}
+    for jobs in (
+        (await backlog.fetch_wanted(A, Lane.MARKETING, wanted))[0],
+        (await backlog.fetch_shelf(A, Lane.MARKETING, 0, 10)).jobs,
+        await backlog.fetch_open([shop.id] * 3, ids),
+    ):
+        assert [job.message.id for job in jobs] == ids
+        assert [job.attempts for job in jobs] == [{}, {0: 1}, {}]
+
+
+async def test_a_long_page_lets_others_have_their_turn_and_ends_when_its_carrier_goes(
+    flood: Flood,
+    feeder: Feeder,
+    dispatcher: Dispatcher,
+    make_account: MakeAccount,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.feeding.AT_ONCE_MAX", 50)
+    await flood.store(await make_account("shop"), 1_000)
+    held = await feeder.recover()
+    await feeder._count_behind()
+    held -= len(_send(dispatcher, 300))
+    counts: list[int] = []
+
+    def restore(*arguments: Any) -> None:
+        Dispatcher.restore(dispatcher, *arguments)
+        counts.append(len(dispatcher))
+        if len(counts) == 2:
+            loop.call_soon(lambda: dispatcher.shelves.begin_anew(A, unread=False))
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(dispatcher, "restore", restore)
+    await feeder._refill(dispatcher.shelves[A, Lane.MARKETING])
+    assert counts == [held + 50, held + 100]
+
+
 async def test_a_page_of_an_account_does_not_walk_past_anothers_flood(
     database: Database, flood: Flood, make_account: MakeAccount
 ) -> None:
@@ -199,7 +245,7 @@ async def test_pages_of_a_partition_that_was_never_analysed_are_read_by_the_inde
             rows = await connection.fetch(f"EXPLAIN (COSTS OFF) {statement}", *arguments)
             plan = "\n".join(row[0] for row in rows)
             assert "Join Filter" not in plan and "Anti Join" not in plan, plan
-            assert "Seq Scan on events" not in plan, plan
+            assert "Seq Scan on events" not in plan and "hashed" not in plan, plan
 
 
 async def test_a_start_reads_no_more_parked_receipts_than_memory_keeps(database: Database) -> None:

@@ -55,6 +55,8 @@ GATHER_S = 0.1
 """What is asked for or recorded within this time goes into one commit, at most."""
 FEED_S = 0.4
 DUE_CHECK_S = 1.0
+AT_ONCE_MAX = 3
+"""Messages of a page that are brought back before others have their turn."""
 DUE_AHEAD_S = 3.0
 DUE_HELD_MAX = 4
 SWEEP_S = 3.0
@@ -372,7 +374,12 @@ class Node:
             yield self._trip()
             jobs, found = self._store.wanted_page(shelf, wanted)
             yield self._trip()
-            self.dispatcher.restore(jobs, self._world.now, self._world.wall)
+            for begin in range(0, len(jobs), AT_ONCE_MAX):
+                if begin:
+                    yield self._trip()
+                some = jobs[begin : begin + AT_ONCE_MAX]
+                self.dispatcher.restore(some, self._world.now, self._world.wall)
+                shelf.brought(len(some))
             read = found
         finally:
             shelf.end_refill(read)

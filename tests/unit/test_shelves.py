@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
-from gateway.shelves import KEPT_EACH_SHARE, KEPT_SHARE, Progress, Shelf, Wanted
+from gateway.shelves import KEPT_EACH_SHARE, KEPT_SHARE, Progress, Shelf, Shelves, Wanted
 
 SHOP, BANK, CLUB = AccountId(1), AccountId(2), AccountId(3)
 
@@ -163,6 +163,30 @@ def test_a_read_leaves_room_for_what_comes_meanwhile() -> None:
     for account in range(2, 100):
         bring(shelf_, account * 1_000, account=AccountId(account))
     assert shelf_.held + wanted <= 100
+
+
+def test_what_a_read_has_brought_in_part_is_not_counted_twice() -> None:
+    shelf_ = shelf(100)
+    bring(shelf_, *range(1, 201))
+    leave(shelf_, *range(1, 71))
+    shelf_.begin_refill(70)
+    for number in range(71, 106):
+        shelf_.put_read(message(number))
+    shelf_.brought(35)
+    admitted = [bring(shelf_, n * 1_000, account=AccountId(n)) for n in range(2, 100)]
+    assert shelf_.held + 35 == 99, "one is kept for the account that is behind"
+    assert sum(map(len, admitted)) == 29
+
+
+def test_shelves_say_whether_any_messages_wait_in_the_database_alone() -> None:
+    shelves = Shelves()
+    shelves.make([CarrierId(1), CarrierId(2)], 100)
+    assert not shelves.overflow
+    bring(shelves[CarrierId(1), Lane.OTP], *range(1, 72))
+    assert shelves.overflow
+    leave(shelves[CarrierId(1), Lane.OTP], *range(1, 71))
+    read(shelves[CarrierId(1), Lane.OTP], 71, complete=True)
+    assert not shelves.overflow
 
 
 def test_an_account_that_has_caught_up_comes_in_at_once_again() -> None:
