@@ -248,6 +248,34 @@ async def test_pages_of_a_partition_that_was_never_analysed_are_read_by_the_inde
             assert "Seq Scan on events" not in plan and "hashed" not in plan, plan
 
 
+async def test_pages_of_a_day_that_was_analysed_while_empty_do_not_read_all_events_a_message(
+    database: Database, flood: Flood, make_account: MakeAccount
+) -> None:
+    async with database.acquire() as connection:
+        await connection.execute("VACUUM (ANALYZE) messages")
+        await connection.execute("VACUUM (ANALYZE) events")
+    account = await make_account()
+    backlog = Backlog(database)
+    wanted = [Wanted(account.id, 0, 400)]
+    assert (await backlog.fetch_wanted(A, Lane.MARKETING, wanted))[0] == []  # as it is planned
+    ids = await flood.store(account, 2_000)
+    async with database.acquire() as connection:
+        await connection.execute(
+            "INSERT INTO events (account_id, message_id, at, kind, segment, segment_status, status,"
+            " closes, posted_micros, voided_micros)"
+            " SELECT $1, unnest($2::bigint[]), 0, 1, 1, 3, 3, true, 0, 0",
+            account.id,
+            ids[:1_000],
+        )
+    jobs, _ = await backlog.fetch_wanted(A, Lane.MARKETING, wanted)
+    assert [job.message.id for job in jobs] == ids[1_000:1_400]
+    async with database.acquire() as connection:
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        assert not await connection.fetchval(
+            "SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE relname LIKE 'events_p%'"
+        )
+
+
 async def test_a_start_reads_no_more_parked_receipts_than_memory_keeps(database: Database) -> None:
     async with database.acquire() as connection:
         await connection.execute(
