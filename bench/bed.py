@@ -128,13 +128,15 @@ def start_gateway(
     settings: str,
     environment: Mapping[str, str] | None = None,
     options: Sequence[str] = (),
+    python: Path | None = None,
 ) -> Iterator[RunningGateway]:
-    """Run a gateway whose data, settings and log are in `folder`; `options` are of `serve`."""
+    """Run a gateway whose data, settings and log are in `folder`; `options` are of `serve`, and
+    `python` has the gateway that is meant, if that is not this one."""
     file = folder / "gateway.toml"
     file.write_text(settings)
     words = ("--config", str(file), "serve", *options)
     log = folder / "gateway.log"
-    with Child("gateway", *words, stderr=log, environment=environment) as gateway:
+    with Child("gateway", *words, stderr=log, environment=environment, python=python) as gateway:
         url = _listening(gateway)
         pid_file = folder / "data" / "postgresql" / "postmaster.pid"
         database_pid = int(pid_file.read_text().splitlines()[0])

@@ -38,6 +38,14 @@ class Seat(msgspec.Struct, frozen=True):
         return host, port + self.index if port else 0
 
 
+def port_of(server: asyncio.AbstractServer) -> int:
+    """Return the port of a server that listens on one."""
+    # uvloop's sockets are a list where asyncio's are a tuple: compiled files hold their types to
+    # what they say, so it is asked here.
+    port: int = server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+    return port
+
+
 async def check_addresses(config: Config) -> None:
     """Try each address that is to be listened on; raises CannotListen for the first that can't."""
     for setting, host, port in _addresses(config):

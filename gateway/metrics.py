@@ -16,6 +16,7 @@ import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Final
 
 from prometheus_client import (
     CollectorRegistry,
@@ -25,10 +26,13 @@ from prometheus_client import (
     generate_latest,
 )
 
-from gateway import __version__
+from gateway import __version__, samples
 from gateway.model import Lane
 from gateway.samples import Count, Counter, Histogram
 from gateway.samples import Distribution as Distribution
+
+COMPILED: Final = not samples.__file__.endswith(".py")
+"""Whether the files of the hot path run as C (`make compiled`)."""
 
 Reading = Callable[[], float]
 """Returns a gauge's value now. Called within the event loop, so it must not wait."""
@@ -78,7 +82,9 @@ class _Families:
         ) -> Histogram:
             return Histogram(registry, f"gateway_{name}", help_text, bounds, labels)
 
-        self.build = gauge("build_info", "The running code; always 1.", "version", "python")
+        self.build = gauge(
+            "build_info", "The running code; always 1.", "version", "python", "compiled"
+        )
         self.database_up = gauge("database_up", "Whether the database answers.")
         self.tasks = gauge("tasks", "Tasks of the event loop.")
 
@@ -545,7 +551,9 @@ class Metrics:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._families = families = _Families(self._registry)
-        families.build.labels(__version__, platform.python_version()).set(1)
+        families.build.labels(
+            __version__, platform.python_version(), "yes" if COMPILED else "no"
+        ).set(1)
         self._accepted = {
             lane: (families.messages.labels(lane.wire), families.segments.labels(lane.wire))
             for lane in Lane

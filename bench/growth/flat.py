@@ -203,7 +203,8 @@ class _Flat:
         running = Running(
             groups={"gateway": (gateway.pid,), "database": (gateway.database_pid,)}, loader=loader
         )
-        system = list_ours(CONNECTIONS, 1)[bool(batch)]
+        name = "ours-batch" if batch else "ours-single"
+        system = next(each for each in list_ours(CONNECTIONS, 1) if each.name == name)
         sink = Sink(find_free_ports(1)[0])
         measurement = Measurement(system, running, self._carrier, sink, self._first)
         self._first += 2 * messages

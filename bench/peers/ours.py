@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from bench.bed import SETTINGS, WINDOW, RunningGateway, start_gateway
 from bench.generator.messages import Messages, Wanted
 from bench.generator.smpp import Login, SmppLoad
 from bench.peers.carrier import SimulatedCarrier
-from bench.peers.processes import find_free_ports
+from bench.peers.processes import CannotRun, find_free_ports
 from bench.peers.sink import Sink
 from bench.peers.system import HttpLoader, Loader, ReceiptsEnd, Running, SmppLoader, System
 from gateway.lifecycle import EventKind
@@ -48,85 +49,116 @@ _CONFIGURATION: Final = (
 _COUNT: Final = "SELECT count(DISTINCT message_id) FROM events WHERE kind = $1 AND status = 10"
 
 
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A way in which this gateway is installed."""
+
+    name: str
+    title: str
+    note: str
+    python: Path | None
+    """The interpreter that has it; None: this one."""
+
+    def check(self) -> None:
+        if self.python is not None and not self.python.exists():
+            raise CannotRun(f"{self.python} is not there: make compiled")
+
+
+AS_IT_COMES: Final = Build("ours", "this gateway", "", None)
+COMPILED: Final = Build(
+    "compiled",
+    "this gateway, compiled",
+    "; its deciding files compiled (make compiled)",
+    Path(".venv-compiled/bin/python"),
+)
+
+
 def list_ours(connections: int, binds: int) -> list[System]:
-    """Return this gateway under each kind of load."""
+    """Return this gateway under each kind of load, as it comes and compiled."""
+    ours = _list_build(AS_IT_COMES, connections, binds)
+    loads = {"compiled-single", "compiled-batch", "compiled-smpp"}
+    return ours + [s for s in _list_build(COMPILED, connections, binds) if s.name in loads]
+
+
+def _list_build(build: Build, connections: int, binds: int) -> list[System]:
 
     @contextmanager
     def single(folder: Path, carrier: SimulatedCarrier, sink: Sink) -> Iterator[Running]:
-        with _start(folder, carrier) as gateway:
+        with _start(build, folder, carrier) as gateway:
             yield _running(gateway, _http(gateway, connections))
 
     @contextmanager
     def nodes(folder: Path, carrier: SimulatedCarrier, sink: Sink) -> Iterator[Running]:
         second = _SECOND_CARRIER.format(port=carrier.port, window=WINDOW)
-        with _start(folder, carrier, second, ("--nodes", str(NODES))) as gateway:
+        with _start(build, folder, carrier, second, ("--nodes", str(NODES))) as gateway:
             yield _running(gateway, _http(gateway, connections))
 
     @contextmanager
     def batch(folder: Path, carrier: SimulatedCarrier, sink: Sink) -> Iterator[Running]:
-        with _start(folder, carrier) as gateway:
+        with _start(build, folder, carrier) as gateway:
             yield _running(gateway, _http(gateway, BATCH_CONNECTIONS, batch=BATCH))
 
     @contextmanager
     def smpp(folder: Path, carrier: SimulatedCarrier, sink: Sink) -> Iterator[Running]:
-        with _start_with_smpp(folder, carrier) as (gateway, login):
+        with _start_with_smpp(build, folder, carrier) as (gateway, login):
             load = SmppLoad(login, binds=binds, window=SMPP_WINDOW, receipts=False)
             yield _running(gateway, SmppLoader(load))
 
     @contextmanager
     def smpp_receipts(folder: Path, carrier: SimulatedCarrier, sink: Sink) -> Iterator[Running]:
-        with _start_with_smpp(folder, carrier) as (gateway, login):
+        with _start_with_smpp(build, folder, carrier) as (gateway, login):
             load = SmppLoad(login, binds=binds, window=SMPP_WINDOW, receipts=True)
             yield _running(gateway, SmppLoader(load))
 
+    configuration = _CONFIGURATION + build.note
     of_binds = f"{binds} bind{'s' * (binds > 1)} with a window of {SMPP_WINDOW}"
     return [
         System(
-            name="ours-single",
-            title="this gateway, single submits",
+            name=f"{build.name}-single",
+            title=f"{build.title}, single submits",
             keeps=_KEEPS,
-            configuration=_CONFIGURATION,
+            configuration=configuration,
             receipts_end=ReceiptsEnd.CARRIER,
-            check=_always,
+            check=build.check,
             start=single,
         ),
         System(
-            name="ours-nodes",
-            title=f"this gateway, {NODES} nodes, single submits",
+            name=f"{build.name}-nodes",
+            title=f"{build.title}, {NODES} nodes, single submits",
             keeps=_KEEPS,
             configuration=(
-                f"{_CONFIGURATION}; but {NODES} processes that share a port, and a second bind to"
+                f"{configuration}; but {NODES} processes that share a port, and a second bind to"
                 " the same carrier, so that each has one: half of the messages change processes"
             ),
             receipts_end=ReceiptsEnd.CARRIER,
-            check=_always,
+            check=build.check,
             start=nodes,
         ),
         System(
-            name="ours-batch",
-            title=f"this gateway, batches of {BATCH:,}",
+            name=f"{build.name}-batch",
+            title=f"{build.title}, batches of {BATCH:,}",
             keeps=_KEEPS,
-            configuration=f"{_CONFIGURATION}; {BATCH_CONNECTIONS} HTTP connections",
+            configuration=f"{configuration}; {BATCH_CONNECTIONS} HTTP connections",
             receipts_end=ReceiptsEnd.CARRIER,
-            check=_always,
+            check=build.check,
             start=batch,
         ),
         System(
-            name="ours-smpp",
-            title="this gateway, SMPP submits",
+            name=f"{build.name}-smpp",
+            title=f"{build.title}, SMPP submits",
             keeps=_KEEPS,
-            configuration=f"{_CONFIGURATION}; the customer has {of_binds}",
+            configuration=f"{configuration}; the customer has {of_binds}",
             receipts_end=ReceiptsEnd.CARRIER,
-            check=_always,
+            check=build.check,
             start=smpp,
         ),
         System(
-            name="ours-smpp-receipts",
-            title="this gateway, SMPP, receipts up",
+            name=f"{build.name}-smpp-receipts",
+            title=f"{build.title}, SMPP, receipts up",
             keeps=_KEEPS,
-            configuration=f"{_CONFIGURATION}; the customer has {of_binds} and wants all receipts",
+            configuration=f"{configuration}; the customer has {of_binds} and wants all receipts",
             receipts_end=ReceiptsEnd.CUSTOMER,
-            check=_always,
+            check=build.check,
             start=smpp_receipts,
         ),
     ]
@@ -134,6 +166,7 @@ def list_ours(connections: int, binds: int) -> list[System]:
 
 @contextmanager
 def _start(
+    build: Build,
     folder: Path,
     carrier: SimulatedCarrier,
     more_settings: str = "",
@@ -141,16 +174,18 @@ def _start(
 ) -> Iterator[RunningGateway]:
     folder.chmod(0o755)  # its PostgreSQL may run as another user
     settings = SETTINGS.format(folder=folder, carrier_port=carrier.port, window=WINDOW)
-    with start_gateway(folder, settings + more_settings, options=options) as gateway:
+    with start_gateway(
+        folder, settings + more_settings, options=options, python=build.python
+    ) as gateway:
         yield gateway
 
 
 @contextmanager
 def _start_with_smpp(
-    folder: Path, carrier: SimulatedCarrier
+    build: Build, folder: Path, carrier: SimulatedCarrier
 ) -> Iterator[tuple[RunningGateway, Login]]:
     (port,) = find_free_ports(1)
-    with _start(folder, carrier, _SMPP.format(port=port)) as gateway:
+    with _start(build, folder, carrier, _SMPP.format(port=port)) as gateway:
         gateway.create_account("bench")
         login = gateway.run("account", "smpp", "set", "bench")
         yield gateway, Login(port=port, system_id="bench", password=login["password"])
@@ -178,7 +213,3 @@ def _running(gateway: RunningGateway, loader: Loader) -> Running:
         loader=loader,
         count_kept=count_kept,
     )
-
-
-def _always() -> None:
-    pass

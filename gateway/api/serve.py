@@ -33,6 +33,7 @@ from gateway.api.direct import PATH, DirectSubmit
 from gateway.api.patience import Limits, Patience, Stage, Verdict
 from gateway.api.problems import answer_problem
 from gateway.api.proxies import TrustedProxies
+from gateway.listening import port_of
 from gateway.tls.listener import TlsListener
 
 NO_PROXIES = TrustedProxies((), "x-forwarded-for")
@@ -93,10 +94,7 @@ class HttpServer:
     def port(self) -> int:
         """The port that is listened on without TLS; of the first address, where the host has
         several; 0: none."""
-        if self._server is None:
-            return 0
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        return 0 if self._server is None else port_of(self._server)
 
     @property
     def tls_port(self) -> int:

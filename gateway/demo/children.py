@@ -37,15 +37,17 @@ class Child:
         *arguments: str,
         stderr: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        python: Path | None = None,
     ) -> None:
-        """Start it; `stderr` is a file that is made anew, without one it is ours."""
+        """Start it; `stderr` is a file that is made anew, without one it is ours; `python` is an
+        interpreter that has our modules too, by default this one."""
         with contextlib.ExitStack() as opened:
             errors: IO[bytes] | None = None
             if stderr is not None:
                 errors = opened.enter_context(stderr.open("wb"))
             self._process = subprocess.Popen(  # noqa: S603 - our own modules, no shell
                 # -P: a folder called gateway where we were started is not ours.
-                [sys.executable, "-P", "-m", "gateway.demo.leash", module, *arguments],
+                [python or sys.executable, "-P", "-m", "gateway.demo.leash", module, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -12,6 +12,7 @@ from collections import Counter
 from ipaddress import IPv6Address, ip_address
 
 from gateway.config import Smpp
+from gateway.listening import port_of
 from gateway.logs import get_logger
 from gateway.metrics import UpstreamMetrics
 from gateway.smpp.link import Link
@@ -122,7 +123,7 @@ class SmppServer:
                 backlog=BACKLOG,
                 reuse_port=shared,
             )
-            self.port = self._plain.sockets[0].getsockname()[1]
+            self.port = port_of(self._plain)
             log.info("listening", port=self.port, tls=False)
         if (tls := self.tls) is not None:
             self._secure = TlsListener(

@@ -223,7 +223,7 @@ def test_names_follow_the_rules(metrics: Metrics) -> None:
             assert sample.name.endswith("_total") == (family.type == "counter"), sample.name
     labels = {label for _, pairs in samples_of(metrics) for label, _ in pairs}
     assert labels <= {
-        *("carrier", "lane", "status", "state", "oddity", "reason", "code", "route"),
+        *("carrier", "compiled", "lane", "status", "state", "oddity", "reason", "code", "route"),
         *(
             "by",
             "writer",
