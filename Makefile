@@ -13,8 +13,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-for-this-tree
 COMPILED := .venv-compiled
 COMPILED_STAMP := $(COMPILED)/.made-for-this-tree
-COMPILED_TESTS := tests/unit tests/simulation tests/integration/test_smpp_client.py \
-	tests/integration/test_serve.py tests/integration/upstream
+COMPILED_TESTS := tests/unit tests/simulation/test_simulation.py tests/integration/test_smpp_client.py \
+	tests/integration/test_serve.py tests/integration/test_smpp_load.py
 
 PYTEST_ARGS ?=
 # How many processes run the tests, a file of them at a time; 0: this one alone.
@@ -75,7 +75,7 @@ $(COMPILED_STAMP): $(STAMP) setup.py $(shell find gateway -name '*.py' -o -name 
 	@command -v $${CC:-cc} >/dev/null || { \
 		echo "A C compiler is needed. On Debian and Ubuntu: apt install gcc python3-dev" >&2; exit 1; }
 	@echo "Compiling; about two minutes …"
-	@rm -rf build/compiled && GATEWAY_COMPILE=1 $(BIN)/python -m pip wheel --quiet \
+	@rm -rf build && GATEWAY_COMPILE=1 $(BIN)/python -m pip wheel --quiet \
 		--disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/compiled .
 	@[ -x $(COMPILED)/bin/python ] || $(PYTHON) -m venv $(COMPILED)
 	@$(COMPILED)/bin/python -m pip install --quiet --disable-pip-version-check \
