@@ -63,7 +63,9 @@ def _write_array(column: list[Any]) -> str:
     if not column:
         return "{}"
     if None in column:
-        return "{" + ",".join(["NULL" if v is None else _write(v) for v in column]) + "}"
+        # Codes and errors: few of them differ, so each is written once.
+        written = {v: "NULL" if v is None else _write(v) for v in set(column)}
+        return "{" + ",".join([written[v] for v in column]) + "}"
     if not isinstance(column[0], str):
         return "{" + ",".join(map(str, column)) + "}"
     joined = '","'.join(column)
