@@ -3,6 +3,7 @@ its commit, every receipt acknowledged after its own."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,6 +63,8 @@ class Build:
     def check(self) -> None:
         if self.python is not None and not self.python.exists():
             raise CannotRun(f"{self.python} is not there: make compiled")
+        if self.python is not None and "PYTHONPATH" in os.environ:
+            raise CannotRun("PYTHONPATH would hide the compiled files: unset it")
 
 
 AS_IT_COMES: Final = Build("ours", "this gateway", "", None)
