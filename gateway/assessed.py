@@ -9,9 +9,7 @@ import msgspec
 
 from gateway.content import Content
 from gateway.model import CarrierId, Micros
-from gateway.routing.numbers import (
-    Number,
-)
+from gateway.routing.numbers import Number
 from gateway.routing.table import Route
 from gateway.text.segment import Measured
 

@@ -13,7 +13,6 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from gateway.arrived import ArrivedReceipt
 from gateway.dispatch import Dispatcher
@@ -43,9 +42,6 @@ from gateway.text.style import LongForm
 from gateway.throttle.limits import Limit
 from gateway.throttle.pacer import Pacer
 from gateway.writing import Writing
-
-if TYPE_CHECKING:
-    pass
 
 log = get_logger("carriers")
 

@@ -61,9 +61,11 @@ class Build:
     """The interpreter that has it; None: this one."""
 
     def check(self) -> None:
-        if self.python is not None and not self.python.exists():
+        if self.python is None:
+            return
+        if not self.python.exists():
             raise CannotRun(f"{self.python} is not there: make compiled")
-        if self.python is not None and "PYTHONPATH" in os.environ:
+        if "PYTHONPATH" in os.environ:
             raise CannotRun("PYTHONPATH would hide the compiled files: unset it")
 
 
@@ -71,7 +73,7 @@ AS_IT_COMES: Final = Build("ours", "this gateway", "", None)
 COMPILED: Final = Build(
     "compiled",
     "this gateway, compiled",
-    "; its deciding files compiled (make compiled)",
+    "; the files of its hot path compiled (make compiled)",
     Path(".venv-compiled/bin/python"),
 )
 

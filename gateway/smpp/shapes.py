@@ -12,13 +12,9 @@ from typing import Final
 import msgspec
 
 from gateway.smpp import vocabulary as v
-from gateway.smpp.fields import (
-    Value,
-)
+from gateway.smpp.fields import Value
 
 HEADER_SIZE: Final = 16
-
-
 NO_TLVS: Final[Mapping[int, bytes]] = MappingProxyType({})
 """Shared by every PDU without optional parameters."""
 

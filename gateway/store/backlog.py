@@ -132,7 +132,7 @@ paid AS (
 SELECT EXISTS (SELECT FROM replaced) AS replaced, EXISTS (SELECT FROM paid) AS paid"""
 
 
-_BY_INDEX = "BEGIN READ ONLY; SET LOCAL enable_seqscan = off"
+_BY_INDEX = "SET LOCAL enable_seqscan = off"
 """A day's tables that were analysed while they were empty, as by a nightly vacuum of everything,
 look cheapest read from end to end; and a reader's plan stays until they are analysed again. In
 such a day's first flood that reads all its events once a message: a second for a page of 400."""
@@ -158,10 +158,12 @@ class Backlog:
     @asynccontextmanager
     async def _reading_pages(self) -> AsyncIterator[AnyConnection]:
         """Borrow a connection whose statements go by indexes, whatever sizes are estimated."""
-        async with self.database.acquire() as connection:
+        async with (
+            self.database.acquire() as connection,
+            connection.transaction(readonly=True),
+        ):
             await connection.execute(_BY_INDEX)
             yield connection
-            await connection.execute("COMMIT")
 
     async def fetch_shelf(
         self, carrier_id: CarrierId, lane: Lane, after_id: int, limit: int

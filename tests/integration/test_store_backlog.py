@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from gateway.lifecycle import EventKind
-from gateway.model import Account, CarrierId, MessageId
+from gateway.model import Account, CarrierId, Lane, MessageId
 from gateway.references import Key
-from gateway.store.backlog import PROMPT_S, find_submissions
+from gateway.store.backlog import PROMPT_S, Backlog, find_submissions
 from gateway.store.postgres import Database
 
 MakeAccount = Callable[..., Awaitable[Account]]
@@ -70,3 +71,20 @@ async def test_what_left_long_after_its_acceptance_counts_by_when_it_left(
     scheduled = await taken(NOW - 600, NOW + PROMPT_S + 30)
     await taken(NOW, NOW + 0.1)
     assert await find(database) == scheduled
+
+
+async def test_a_page_that_is_given_up_is_rolled_back_without_a_word(database: Database) -> None:
+    heard: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: heard.append(str(context["message"]))
+    )
+    backlog = Backlog(database)
+    async with database.acquire() as other, other.transaction():
+        await other.execute("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(
+                backlog.fetch_shelf(CarrierId(1), Lane.OTP, after_id=0, limit=10), 0.2
+            )
+    async with database.acquire() as connection:
+        assert await connection.fetchval("SHOW enable_seqscan") == "on"
+    assert not heard
