@@ -359,23 +359,3 @@ def test_what_does_not_fit_the_new_style_goes_as_it_was_counted() -> None:
         build_submission(
             new_job(long), 0, Writing(template=SubmitTemplate(), style=LATIN1_STYLE), 0
         )
-
-
-@pytest.mark.parametrize(
-    ("styles", "former"),
-    [
-        ([PLAIN, PLAIN], None),
-        ([PLAIN, LATIN1_STYLE], PLAIN),
-        ([PLAIN, LATIN1_STYLE, LATIN1_STYLE], PLAIN),
-        ([PLAIN, LATIN1_STYLE, TURKISH], LATIN1_STYLE),
-        ([PLAIN, PAYLOAD], None),
-        ([PAYLOAD, PLAIN], None),
-    ],
-)
-def test_the_style_before_is_remembered_where_it_can_be_used(
-    styles: list[TextStyle], former: TextStyle | None
-) -> None:
-    writing = Writing(template=SubmitTemplate(), style=styles[0])
-    for style in styles[1:]:
-        writing = Writing(template=SubmitTemplate(), style=style).after(writing)
-    assert writing.former == former
