@@ -18,10 +18,10 @@ import ssl
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import asyncpg
@@ -38,8 +38,9 @@ from gateway.model import Account, MessageId
 from gateway.store import accounts
 from gateway.store.embedded import start_embedded
 from gateway.store.migrate import migrate
-from gateway.store.partitions import ensure_partitions
+from gateway.store.partitions import ensure_partitions, midnight
 from gateway.store.postgres import Database
+from gateway.store.recipient_index import CLOSED_AFTER_S, index_recipients
 
 CHUNK_BYTES = 65_536
 
@@ -120,9 +121,18 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await database.close()
 
 
+@pytest.fixture
+async def other_session(database_url: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """Somebody else's connection to this test's database."""
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
 MakeAccount = Callable[..., Awaitable[Account]]
 PutMessage = Callable[..., Awaitable[MessageId]]
 PutEvent = Callable[..., Awaitable[None]]
+IndexDays = Callable[[], Coroutine[Any, Any, list[date]]]
 
 
 @pytest.fixture
@@ -138,6 +148,12 @@ def make_account(database: Database) -> MakeAccount:
         return account
 
     return make
+
+
+@pytest.fixture
+async def shop(make_account: MakeAccount) -> Account:
+    """An account with credit."""
+    return await make_account("shop")
 
 
 @pytest.fixture
@@ -243,6 +259,17 @@ def put_event(database: Database) -> PutEvent:
             )
 
     return put
+
+
+@pytest.fixture
+def today() -> date:
+    return datetime.now(UTC).date()
+
+
+@pytest.fixture
+def index_days(database: Database, today: date) -> IndexDays:
+    """Give the days that are over their index by recipient, once yesterday may have it."""
+    return lambda: index_recipients(database, midnight(today) + CLOSED_AFTER_S)
 
 
 def _insert_into(table: str, row: dict[str, object]) -> str:
