@@ -118,44 +118,41 @@ async def sweep(maintenance: Maintenance, timeout_s: float = 50, limit: int = 10
 
 async def test_only_messages_without_a_final_status_are_unanswered(
     maintenance: Maintenance,
-    make_account: MakeAccount,
+    shop: Account,
     put_message: PutMessage,
     put_event: PutEvent,
 ) -> None:
-    account = await make_account()
-    ids = [await put_message(account, at=ACCEPTED) for _ in range(6)]
+    ids = [await put_message(shop, at=ACCEPTED) for _ in range(6)]
     _waiting, silent, answered, late, fresh, ended = ids
     for message_id, age_s in ((silent, 100), (answered, 90), (late, 80), (fresh, 10)):
-        await put_event(account, message_id, EventKind.SUBMITTED, at=NOW - age_s)
-    await put_event(account, answered, EventKind.RECEIPT, status=Status.DELIVERED, at=NOW - 89)
-    await put_event(account, late, EventKind.RECEIPT, status=Status.DELIVERED, at=NOW - 1)
-    await put_event(account, ended, EventKind.REFUSED, at=NOW - 100)
+        await put_event(shop, message_id, EventKind.SUBMITTED, at=NOW - age_s)
+    await put_event(shop, answered, EventKind.RECEIPT, status=Status.DELIVERED, at=NOW - 89)
+    await put_event(shop, late, EventKind.RECEIPT, status=Status.DELIVERED, at=NOW - 1)
+    await put_event(shop, ended, EventKind.REFUSED, at=NOW - 100)
     assert await sweep(maintenance) == [silent]
     assert await sweep(maintenance, timeout_s=5) == [silent, fresh]
 
 
 async def test_a_receipt_that_is_not_final_is_no_answer(
     maintenance: Maintenance,
-    make_account: MakeAccount,
+    shop: Account,
     put_message: PutMessage,
     put_event: PutEvent,
 ) -> None:
-    account = await make_account()
-    message_id = await put_message(account, at=ACCEPTED)
-    await put_event(account, message_id, EventKind.SUBMITTED, at=NOW - 100)
-    await put_event(account, message_id, EventKind.RECEIPT, status=Status.SUBMITTED, at=NOW - 90)
+    message_id = await put_message(shop, at=ACCEPTED)
+    await put_event(shop, message_id, EventKind.SUBMITTED, at=NOW - 100)
+    await put_event(shop, message_id, EventKind.RECEIPT, status=Status.SUBMITTED, at=NOW - 90)
     assert await sweep(maintenance) == [message_id]
 
 
 async def test_what_is_known_of_each_segment_and_of_its_sender_is_told(
     maintenance: Maintenance,
-    make_account: MakeAccount,
+    shop: Account,
     put_message: PutMessage,
     put_event: PutEvent,
 ) -> None:
-    account = await make_account()
     message_id = await put_message(
-        account,
+        shop,
         at=ACCEPTED,
         segments=3,
         price_micros=22_500,
@@ -164,7 +161,7 @@ async def test_what_is_known_of_each_segment_and_of_its_sender_is_told(
     )
     for segment in (1, 2, 3):
         await put_event(
-            account,
+            shop,
             message_id,
             EventKind.SUBMITTED,
             segment=segment,
@@ -175,7 +172,7 @@ async def test_what_is_known_of_each_segment_and_of_its_sender_is_told(
             at=NOW - 100 + segment,
         )
     await put_event(
-        account,
+        shop,
         message_id,
         EventKind.RECEIPT,
         segment=2,
@@ -186,7 +183,7 @@ async def test_what_is_known_of_each_segment_and_of_its_sender_is_told(
     )
     (found,) = (await maintenance.find_unanswered(NOW, 50, 10, NOW - 1_000)).found
     assert isinstance(found, Unanswered)
-    assert found.account_id == account.id
+    assert found.account_id == shop.id
     assert found.states == [Status.SUBMITTED, Status.DELIVERED, Status.SUBMITTED]
     assert found.carriers == [4, 4, 4]
     assert found.taken == {(4, "id-1"): [0], (4, "id-2"): [1], (4, "id-3"): [2]}
@@ -197,15 +194,14 @@ async def test_what_is_known_of_each_segment_and_of_its_sender_is_told(
 
 async def test_what_happens_after_the_clock_was_put_back_is_seen(
     maintenance: Maintenance,
-    make_account: MakeAccount,
+    shop: Account,
     put_message: PutMessage,
     put_event: PutEvent,
 ) -> None:
-    account = await make_account()
     ahead = await maintenance.find_unanswered(NOW + 600, 50, 10, NOW)
     # Ids only grow: this one goes by the clock as it was.
-    message_id = await put_message(account, at=NOW + 599)
-    await put_event(account, message_id, EventKind.SUBMITTED, at=NOW - 5)
+    message_id = await put_message(shop, at=NOW + 599)
+    await put_event(shop, message_id, EventKind.SUBMITTED, at=NOW - 5)
     soon = await maintenance.find_unanswered(NOW, 50, 10, ahead.seen_to)
     assert (soon.found, soon.seen_to) == ([], NOW - 50)
     swept = await maintenance.find_unanswered(NOW + 60, 50, 10, soon.seen_to)
@@ -215,14 +211,13 @@ async def test_what_happens_after_the_clock_was_put_back_is_seen(
 async def test_ids_of_a_clock_that_was_days_ahead_hide_no_message(
     database: Database,
     maintenance: Maintenance,
-    make_account: MakeAccount,
+    shop: Account,
     put_message: PutMessage,
     put_event: PutEvent,
 ) -> None:
-    account = await make_account()
     await ensure_partitions(database, NOW, days_ahead=4)
-    message_id = await put_message(account, at=NOW + 3 * DAY_S)
-    await put_event(account, message_id, EventKind.SUBMITTED, at=NOW - 100)
+    message_id = await put_message(shop, at=NOW + 3 * DAY_S)
+    await put_event(shop, message_id, EventKind.SUBMITTED, at=NOW - 100)
     assert await sweep(maintenance) == [message_id]
 
 
@@ -235,14 +230,13 @@ async def test_a_mark_of_a_node_whose_clock_is_a_little_ahead_stays(
 
 async def test_a_sweep_is_cut_at_its_limit_and_goes_on_from_there(
     maintenance: Maintenance,
-    make_account: MakeAccount,
+    shop: Account,
     put_message: PutMessage,
     put_event: PutEvent,
 ) -> None:
-    account = await make_account()
-    ids = [await put_message(account, at=ACCEPTED) for _ in range(7)]
+    ids = [await put_message(shop, at=ACCEPTED) for _ in range(7)]
     for age_s, message_id in zip(range(107, 100, -1), ids, strict=True):
-        await put_event(account, message_id, EventKind.SUBMITTED, at=NOW - age_s)
+        await put_event(shop, message_id, EventKind.SUBMITTED, at=NOW - age_s)
     found: list[int] = []
     seen_to = NOW - 1_000
     while True:
@@ -250,7 +244,7 @@ async def test_a_sweep_is_cut_at_its_limit_and_goes_on_from_there(
         assert len(swept.found) <= 3
         for unanswered in swept.found:  # dealt with before the next call, as it has to be
             found.append(unanswered.message_id)
-            await put_event(account, unanswered.message_id, EventKind.NO_RECEIPT, at=NOW)
+            await put_event(shop, unanswered.message_id, EventKind.NO_RECEIPT, at=NOW)
         seen_to = swept.seen_to
         if swept.complete:
             break
@@ -260,13 +254,12 @@ async def test_a_sweep_is_cut_at_its_limit_and_goes_on_from_there(
 
 async def test_a_message_submitted_long_after_its_acceptance_is_found_in_its_time(
     maintenance: Maintenance,
-    make_account: MakeAccount,
+    shop: Account,
     put_message: PutMessage,
     put_event: PutEvent,
 ) -> None:
-    account = await make_account()
-    message_id = await put_message(account, at=NOW - NOW % DAY_S - 3_600)  # yesterday
-    await put_event(account, message_id, EventKind.SUBMITTED, at=NOW - 100)
+    message_id = await put_message(shop, at=NOW - NOW % DAY_S - 3_600)  # yesterday
+    await put_event(shop, message_id, EventKind.SUBMITTED, at=NOW - 100)
     first = await maintenance.find_unanswered(NOW - 60, 50, 10, 0.0)
     while not first.complete:
         first = await maintenance.find_unanswered(NOW - 60, 50, 10, first.seen_to)

@@ -3,8 +3,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
+from typing import Any, TypeAlias
 
 import asyncpg
 import pytest
@@ -33,6 +34,7 @@ from gateway.store.usage import Counter
 MakeAccount = Callable[..., Awaitable[Account]]
 PutMessage = Callable[..., Awaitable[MessageId]]
 PutEvent = Callable[..., Awaitable[None]]
+Session: TypeAlias = "asyncpg.Connection[Any]"
 DAY_S = 86_400.0
 DAY_IDS = ids_of(date(2027, 3, 1))[1] - ids_of(date(2027, 3, 1))[0]
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC).timestamp()
@@ -44,10 +46,12 @@ async def days_of(database: Database) -> list[date]:
 
 
 @pytest.fixture
-async def bare(empty_database_url: str) -> Database:
+async def bare(empty_database_url: str) -> AsyncIterator[Database]:
     """A migrated database without any partition."""
     await migrate(empty_database_url)
-    return await Database.open(empty_database_url, connections=4)
+    database = await Database.open(empty_database_url, connections=4)
+    yield database
+    await database.close()
 
 
 async def test_partitions_reach_from_yesterday_to_days_ahead(bare: Database) -> None:
@@ -56,27 +60,21 @@ async def test_partitions_reach_from_yesterday_to_days_ahead(bare: Database) -> 
     assert await days_of(bare) == made
     assert await ensure_partitions(bare, NOON, days_ahead=2) == []
     assert await ensure_partitions(bare, NOON + DAY_S, days_ahead=2) == [date(2027, 3, 4)]
-    await bare.close()
 
 
 async def test_nodes_that_make_partitions_together_do_not_collide(bare: Database) -> None:
     made = await asyncio.gather(*(ensure_partitions(bare, NOON) for _ in range(4)))
     assert sorted(len(days) for days in made) == [0, 0, 0, 9]
-    await bare.close()
 
 
 async def test_partitions_are_made_while_messages_are_written(
-    database: Database, database_url: str, make_account: MakeAccount, put_message: PutMessage
+    database: Database, other_session: Session, make_account: MakeAccount, put_message: PutMessage
 ) -> None:
     account = await make_account()
-    writer = await asyncpg.connect(database_url)
-    transaction = writer.transaction()
-    await transaction.start()
-    await writer.execute("LOCK TABLE messages, events IN ROW EXCLUSIVE MODE")
-    assert len(await ensure_partitions(database, time.time(), days_ahead=3)) == 2
-    await put_message(account)
-    await transaction.rollback()
-    await writer.close()
+    async with other_session.transaction():
+        await other_session.execute("LOCK TABLE messages, events IN ROW EXCLUSIVE MODE")
+        assert len(await ensure_partitions(database, time.time(), days_ahead=3)) == 2
+        await put_message(account)
 
 
 def test_a_day_holds_its_milliseconds_and_no_others() -> None:
@@ -232,7 +230,7 @@ async def test_nothing_is_read_of_what_lies_below_its_queues_mark(
 
 async def test_tags_are_forgotten_in_steps_before_anything_is_locked(
     database: Database,
-    database_url: str,
+    other_session: Session,
     make_account: MakeAccount,
     put_message: PutMessage,
     put_event: PutEvent,
@@ -243,16 +241,12 @@ async def test_tags_are_forgotten_in_steps_before_anything_is_locked(
     for number in range(5):
         message_id = await put_message(account, tag=f"order-{number}")
         await put_event(account, message_id, EventKind.SUBMITTED)
-    reader = await asyncpg.connect(database_url)
-    transaction = reader.transaction()
-    await transaction.start()
-    await reader.fetch("SELECT * FROM messages")
-    assert (await drop(database, now + 4 * DAY_S, retention_days=3)).days == []
     usage = "SELECT tag, messages, priced_micros FROM usage_days"
-    assert [tuple(row) for row in await database.pool.fetch(usage)] == [("", 5, 37_500)]
-    assert (await audit(database, now)).findings == []
-    await transaction.rollback()
-    await reader.close()
+    async with other_session.transaction():
+        await other_session.fetch("SELECT * FROM messages")
+        assert (await drop(database, now + 4 * DAY_S, retention_days=3)).days == []
+        assert [tuple(row) for row in await database.pool.fetch(usage)] == [("", 5, 37_500)]
+        assert (await audit(database, now)).findings == []
     assert len((await drop(database, now + 4 * DAY_S, retention_days=3)).days) == 2
     assert [tuple(row) for row in await database.pool.fetch(usage)] == [("", 5, 37_500)]
     assert (await audit(database, now)).findings == []
@@ -260,7 +254,7 @@ async def test_tags_are_forgotten_in_steps_before_anything_is_locked(
 
 async def test_a_day_that_somebody_reads_is_kept_for_now_and_nothing_is_retired(
     database: Database,
-    database_url: str,
+    other_session: Session,
     make_account: MakeAccount,
     put_message: PutMessage,
     put_event: PutEvent,
@@ -268,22 +262,18 @@ async def test_a_day_that_somebody_reads_is_kept_for_now_and_nothing_is_retired(
     account, now = await make_account(), time.time()
     message_id = await put_message(account)
     await put_event(account, message_id, EventKind.SUBMITTED)
-    reader = await asyncpg.connect(database_url)
-    transaction = reader.transaction()
-    await transaction.start()
-    await reader.fetch("SELECT * FROM messages")
-    dropped = await drop(database, now + 4 * DAY_S, retention_days=3)
-    assert dropped.days == []
-    assert [kept.open_messages for kept in dropped.kept] == [0, 0]
-    assert (await audit(database, now)).findings == []
-    await transaction.rollback()
-    await reader.close()
+    async with other_session.transaction():
+        await other_session.fetch("SELECT * FROM messages")
+        dropped = await drop(database, now + 4 * DAY_S, retention_days=3)
+        assert dropped.days == []
+        assert [kept.open_messages for kept in dropped.kept] == [0, 0]
+        assert (await audit(database, now)).findings == []
     assert len((await drop(database, now + 4 * DAY_S, retention_days=3)).days) == 2
 
 
 async def test_a_late_receipt_and_a_drop_do_not_block_each_other_for_ever(
     database: Database,
-    database_url: str,
+    other_session: Session,
     make_account: MakeAccount,
     put_message: PutMessage,
     put_event: PutEvent,
@@ -292,20 +282,16 @@ async def test_a_late_receipt_and_a_drop_do_not_block_each_other_for_ever(
     account, now = await make_account(), time.time()
     message_id = await put_message(account)
     await put_event(account, message_id, EventKind.SUBMITTED)
-    writer = await asyncpg.connect(database_url)
-    transaction = writer.transaction()
-    await transaction.start()
-    await writer.execute("LOCK TABLE events IN ROW EXCLUSIVE MODE")
-    dropping = asyncio.create_task(drop(database, now + 4 * DAY_S, retention_days=3))
-    await writer.execute(
-        "INSERT INTO events VALUES ($1, $2, $3, 4, 1, 10, 10, false, 1, 'a', 2, null, 0, 0)",
-        account.id,
-        message_id,
-        now,
-    )
-    kept = (await dropping).kept
-    await transaction.commit()
-    await writer.close()
+    async with other_session.transaction():
+        await other_session.execute("LOCK TABLE events IN ROW EXCLUSIVE MODE")
+        dropping = asyncio.create_task(drop(database, now + 4 * DAY_S, retention_days=3))
+        await other_session.execute(
+            "INSERT INTO events VALUES ($1, $2, $3, 4, 1, 10, 10, false, 1, 'a', 2, null, 0, 0)",
+            account.id,
+            message_id,
+            now,
+        )
+        kept = (await dropping).kept
     assert {k.open_messages for k in kept} == {0}
     assert (await audit(database, now)).findings == []
 

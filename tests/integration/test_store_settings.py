@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import asyncpg
 import pytest
@@ -66,13 +67,11 @@ async def test_old_versions_are_forgotten(database: Database) -> None:
     assert versions == list(range(VERSIONS_KEPT + 5, 5, -1))
 
 
-async def test_nodes_are_told(database: Database, database_url: str) -> None:
+async def test_nodes_are_told(database: Database, other_session: asyncpg.Connection[Any]) -> None:
     heard = asyncio.Event()
-    connection = await asyncpg.connect(database_url)
-    await connection.add_listener(CHANNEL, lambda *_: heard.set())
+    await other_session.add_listener(CHANNEL, lambda *_: heard.set())
     await apply(database, 0)
     await asyncio.wait_for(heard.wait(), 10)
-    await connection.close()
 
 
 async def test_a_node_says_how_it_is_and_is_gone_when_it_is_silent(database: Database) -> None:
