@@ -13,7 +13,6 @@ from gateway.store.maintenance import Maintenance, Unanswered
 from gateway.store.partitions import ensure_partitions
 from gateway.store.postgres import Database
 
-MakeAccount = Callable[..., Awaitable[Account]]
 PutMessage = Callable[..., Awaitable[MessageId]]
 PutEvent = Callable[..., Awaitable[None]]
 NOW = time.time()

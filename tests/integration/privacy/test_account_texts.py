@@ -19,23 +19,16 @@ from gateway.store import account_texts
 from gateway.store.account_texts import fetch_text_days, save_text_days
 from gateway.store.audit import audit
 from gateway.store.maintenance import Maintenance
-from gateway.store.partitions import ensure_partitions
 from gateway.store.postgres import Database
 from gateway.store.texts import REWRITING_LOCK
 
 MakeAccount = Callable[..., Awaitable[Account]]
 PutMessage = Callable[..., Awaitable[MessageId]]
 PutEvent = Callable[..., Awaitable[None]]
+FetchTexts = Callable[[], Awaitable[dict[int, str | None]]]
 
 DAY_S = 86_400.0
 OLD_S = 4 * DAY_S
-
-
-@pytest.fixture
-async def maintenance(database: Database) -> Maintenance:
-    maintenance = Maintenance(database)
-    await ensure_partitions(database, time.time() - OLD_S)
-    return maintenance
 
 
 @pytest.fixture
@@ -46,16 +39,6 @@ async def bank(make_account: MakeAccount, database: Database) -> Account:
     return bank
 
 
-@pytest.fixture
-async def shop(make_account: MakeAccount) -> Account:
-    return await make_account("shop")
-
-
-async def fetch_texts(database: Database) -> dict[int, str | None]:
-    rows = await database.pool.fetch("SELECT id, body FROM messages")
-    return {row["id"]: row["body"] for row in rows}
-
-
 async def test_old_texts_of_the_account_are_gone_and_nobody_elses(
     database: Database,
     maintenance: Maintenance,
@@ -63,6 +46,7 @@ async def test_old_texts_of_the_account_are_gone_and_nobody_elses(
     shop: Account,
     put_message: PutMessage,
     put_event: PutEvent,
+    fetch_texts: FetchTexts,
 ) -> None:
     now, put = time.time(), []
     for account, age_s in ((bank, OLD_S), (bank, DAY_S), (shop, OLD_S)):
@@ -78,7 +62,7 @@ async def test_old_texts_of_the_account_are_gone_and_nobody_elses(
     assert before is not None
     assert after is not None
     assert dict(after) == dict(before) | {"body": None, "data": None}
-    assert await fetch_texts(database) == {old: None, young: "Hello", theirs: "Hello"}
+    assert await fetch_texts() == {old: None, young: "Hello", theirs: "Hello"}
     assert (await audit(database, now)).findings == []
     assert await maintenance.erase_account_texts(now) == {}
     assert await maintenance.erase_account_texts(now + 2 * DAY_S) == {bank.id: 1}
@@ -90,6 +74,7 @@ async def test_what_is_still_to_be_sent_keeps_its_text_until_it_has_ended(
     bank: Account,
     put_message: PutMessage,
     put_event: PutEvent,
+    fetch_texts: FetchTexts,
 ) -> None:
     now = time.time()
     ended, waits, emails = [
@@ -103,12 +88,12 @@ async def test_what_is_still_to_be_sent_keeps_its_text_until_it_has_ended(
         *(bank.id, emails),
     )
     await maintenance.erase_account_texts(now)
-    assert await fetch_texts(database) == {ended: None, waits: "waits", emails: "emails"}
+    assert await fetch_texts() == {ended: None, waits: "waits", emails: "emails"}
 
     await put_event(bank, waits, EventKind.CANCELED)
     await database.pool.execute("UPDATE email_fallbacks SET state = 1")
     await maintenance.erase_account_texts(now)
-    assert set((await fetch_texts(database)).values()) == {None}
+    assert set((await fetch_texts()).values()) == {None}
     assert await database.pool.fetchval("SELECT count(*) FROM needed_texts") == 0
 
 
@@ -159,12 +144,12 @@ async def _put_beside(database: Database, account: Account, now: float) -> None:
 
 
 async def test_many_go_in_steps_and_a_run_that_has_an_end(
-    database: Database,
     maintenance: Maintenance,
     bank: Account,
     put_message: PutMessage,
     put_event: PutEvent,
     monkeypatch: pytest.MonkeyPatch,
+    fetch_texts: FetchTexts,
 ) -> None:
     now = time.time()
     for index in range(7):
@@ -175,19 +160,14 @@ async def test_many_go_in_steps_and_a_run_that_has_an_end(
     monkeypatch.setattr(account_texts, "RUN_ROWS_MAX", 4)
     assert await maintenance.erase_account_texts(now) == {bank.id: 3}
     assert await maintenance.erase_account_texts(now) == {bank.id: 3}
-    assert sorted(map(str, (await fetch_texts(database)).values())) == ["Hello"] + 6 * ["None"]
+    assert sorted(map(str, (await fetch_texts()).values())) == ["Hello"] + 6 * ["None"]
 
 
 async def test_while_a_day_is_written_anew_the_run_is_put_off(
-    database: Database,
-    maintenance: Maintenance,
-    bank: Account,
-    put_message: PutMessage,
-    put_event: PutEvent,
+    database: Database, maintenance: Maintenance, bank: Account, put_ended: PutMessage
 ) -> None:
     now = time.time()
-    message_id = await put_message(bank, at=now - OLD_S, body="Hello")
-    await put_event(bank, message_id, EventKind.CANCELED)
+    await put_ended(bank, at=now - OLD_S, body="Hello")
     async with database.acquire() as connection, connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", REWRITING_LOCK)
         assert await maintenance.erase_account_texts(now) == {}
@@ -195,15 +175,10 @@ async def test_while_a_day_is_written_anew_the_run_is_put_off(
 
 
 async def test_fewer_days_reach_further_and_none_end_it(
-    database: Database,
-    maintenance: Maintenance,
-    bank: Account,
-    put_message: PutMessage,
-    put_event: PutEvent,
+    database: Database, maintenance: Maintenance, bank: Account, put_ended: PutMessage
 ) -> None:
     now = time.time()
-    message_id = await put_message(bank, at=now - OLD_S, body="Hello")
-    await put_event(bank, message_id, EventKind.CANCELED)
+    await put_ended(bank, at=now - OLD_S, body="Hello")
     await save_text_days(database, bank.id, 9)
     assert await maintenance.erase_account_texts(now) == {}
     await save_text_days(database, bank.id, 0)

@@ -157,12 +157,12 @@ def naming(number: str, rows: list[str]) -> list[str]:
 
 async def test_nothing_of_an_erased_number_is_left_in_any_table_and_the_money_adds_up(
     database: Database,
-    make_account: MakeAccount,
     put_everything: PutEverything,
     erase: Erase,
     erasures: Erasures,
+    shop: Account,
 ) -> None:
-    message_id = await put_everything(await make_account(), NUMBER)
+    message_id = await put_everything(shop, NUMBER)
     assert len(naming(NUMBER, await dump(database))) == 9
 
     erasure_id = await erase()
@@ -188,9 +188,8 @@ async def test_nothing_of_an_erased_number_is_left_in_any_table_and_the_money_ad
 
 
 async def test_other_numbers_stay_as_they_are(
-    database: Database, make_account: MakeAccount, put_everything: PutEverything, erase: Erase
+    database: Database, put_everything: PutEverything, erase: Erase, shop: Account
 ) -> None:
-    shop = await make_account()
     for number in (OTHER, LONGER):
         await put_everything(shop, number)
     before = await dump(database)
@@ -199,16 +198,11 @@ async def test_other_numbers_stay_as_they_are(
 
 
 async def test_one_accounts_erasure_leaves_anothers_messages(
-    database: Database,
-    make_account: MakeAccount,
-    put_message: PutMessage,
-    put_event: PutEvent,
-    erase: Erase,
+    database: Database, make_account: MakeAccount, erase: Erase, put_ended: PutMessage
 ) -> None:
     shop, bank = await make_account("shop"), await make_account("bank")
     for account in (shop, bank):
-        message_id = await put_message(account, recipient=NUMBER)
-        await put_event(account, message_id, EventKind.CANCELED)
+        await put_ended(account, recipient=NUMBER)
     await erase(account=shop)
     rows = await database.pool.fetch("SELECT recipient FROM messages ORDER BY account_id")
     assert [row["recipient"] for row in rows] == ["erased", NUMBER]
@@ -216,13 +210,12 @@ async def test_one_accounts_erasure_leaves_anothers_messages(
 
 async def test_a_message_under_way_keeps_its_number_until_it_has_ended(
     database: Database,
-    make_account: MakeAccount,
     put_message: PutMessage,
     put_event: PutEvent,
     erase: Erase,
     erasures: Erasures,
+    shop: Account,
 ) -> None:
-    shop = await make_account()
     message_id = await put_message(shop, recipient=NUMBER)
     await put_event(shop, message_id, EventKind.SUBMITTED)
     erasure_id = await erase()
@@ -241,13 +234,8 @@ async def test_a_message_under_way_keeps_its_number_until_it_has_ended(
 
 @pytest.mark.parametrize("withdraw", [False, True])
 async def test_what_waits_to_be_told_is_waited_for_unless_it_is_to_be_withdrawn(
-    database: Database,
-    make_account: MakeAccount,
-    erase: Erase,
-    erasures: Erasures,
-    withdraw: bool,
+    database: Database, erase: Erase, erasures: Erasures, withdraw: bool, shop: Account
 ) -> None:
-    shop = await make_account()
     await database.pool.execute(
         "INSERT INTO outbox (account_id, message_id, body, created_at, next_at)"
         " VALUES ($1, 0, $2, 0, 0)",
@@ -265,9 +253,9 @@ async def test_what_waits_to_be_told_is_waited_for_unless_it_is_to_be_withdrawn(
 
 
 async def test_erasing_twice_erases_once_and_is_told_twice(
-    make_account: MakeAccount, put_everything: PutEverything, erase: Erase, erasures: Erasures
+    put_everything: PutEverything, erase: Erase, erasures: Erasures, shop: Account
 ) -> None:
-    await put_everything(await make_account(), NUMBER)
+    await put_everything(shop, NUMBER)
     await erase()
     await erase()
     second, first = await erasures.list_erasures(number=NUMBER)
@@ -276,12 +264,10 @@ async def test_erasing_twice_erases_once_and_is_told_twice(
 
 
 async def test_an_erasure_goes_on_where_it_was_killed(
-    make_account: MakeAccount, put_message: PutMessage, put_event: PutEvent, erasures: Erasures
+    erasures: Erasures, shop: Account, put_ended: PutMessage
 ) -> None:
-    shop = await make_account()
     for _ in range(5):
-        message_id = await put_message(shop, recipient=NUMBER)
-        await put_event(shop, message_id, EventKind.CANCELED)
+        await put_ended(shop, recipient=NUMBER)
     erasure_id = await request(erasures)
     (erasure,) = await erasures.fetch_unfinished()
     await erasures.search(erasure)
@@ -296,16 +282,10 @@ async def test_an_erasure_goes_on_where_it_was_killed(
 
 
 async def test_two_processes_erase_together_and_count_each_row_once(
-    database: Database,
-    make_account: MakeAccount,
-    put_message: PutMessage,
-    put_event: PutEvent,
-    erasures: Erasures,
+    database: Database, erasures: Erasures, shop: Account, put_ended: PutMessage
 ) -> None:
-    shop = await make_account()
     for _ in range(20):
-        message_id = await put_message(shop, recipient=NUMBER)
-        await put_event(shop, message_id, EventKind.CANCELED)
+        await put_ended(shop, recipient=NUMBER)
     erasure_id = await request(erasures)
     await asyncio.gather(*(Eraser(Erasures(database), NoMemory()).advance_all() for _ in range(2)))
     (view,) = await erasures.list_erasures(erasure_id=erasure_id)
@@ -313,9 +293,8 @@ async def test_two_processes_erase_together_and_count_each_row_once(
 
 
 async def test_an_accounts_own_number_is_not_erased(
-    database: Database, make_account: MakeAccount, erase: Erase
+    database: Database, erase: Erase, shop: Account
 ) -> None:
-    shop = await make_account()
     await database.pool.execute("INSERT INTO numbers VALUES ($1, $2)", shop.id, NUMBER)
     await update_account(database, shop.id, default_sender=f"+{OTHER}")
     for number in (NUMBER, OTHER):
@@ -324,15 +303,9 @@ async def test_an_accounts_own_number_is_not_erased(
 
 
 async def test_an_email_that_shares_its_text_with_others_of_the_day_is_waited_for(
-    database: Database,
-    make_account: MakeAccount,
-    put_message: PutMessage,
-    put_event: PutEvent,
-    erasures: Erasures,
+    database: Database, erasures: Erasures, shop: Account, put_ended: PutMessage
 ) -> None:
-    shop = await make_account()
-    message_id = await put_message(shop, recipient=NUMBER)
-    await put_event(shop, message_id, EventKind.CANCELED)
+    message_id = await put_ended(shop, recipient=NUMBER)
     await database.pool.execute(
         "INSERT INTO email_fallbacks (account_id, message_id, content_id, address, triggers, state)"
         " VALUES ($1, $2, 'c', 'somebody@mail.example', 1, 1)",
@@ -347,9 +320,8 @@ async def test_an_email_that_shares_its_text_with_others_of_the_day_is_waited_fo
 
 
 async def test_an_export_has_everything_that_an_erasure_takes(
-    database: Database, make_account: MakeAccount, put_everything: PutEverything, erase: Erase
+    database: Database, put_everything: PutEverything, erase: Erase, shop: Account
 ) -> None:
-    shop = await make_account()
     message_id = await put_everything(shop, NUMBER)
     await put_everything(shop, OTHER)
     await database.pool.execute(

@@ -12,39 +12,28 @@ from gateway.lifecycle import EventKind
 from gateway.model import Account, MessageId
 from gateway.store.audit import audit
 from gateway.store.maintenance import Maintenance
-from gateway.store.partitions import ensure_partitions, name_of
+from gateway.store.partitions import name_of
 from gateway.store.postgres import Database
 from gateway.store.reader import Reader
 from gateway.views import Search
 
-MakeAccount = Callable[..., Awaitable[Account]]
 PutMessage = Callable[..., Awaitable[MessageId]]
 PutEvent = Callable[..., Awaitable[None]]
+FetchTexts = Callable[[], Awaitable[dict[int, str | None]]]
 
 DAY_S = 86_400.0
 OLD_S = 4 * DAY_S
 
 
-@pytest.fixture
-async def maintenance(database: Database) -> Maintenance:
-    maintenance = Maintenance(database)
-    await ensure_partitions(database, time.time() - OLD_S)
-    return maintenance
-
-
-async def fetch_texts(database: Database) -> dict[int, str | None]:
-    rows = await database.pool.fetch("SELECT id, body FROM messages")
-    return {row["id"]: row["body"] for row in rows}
-
-
 async def test_old_texts_are_gone_and_everything_else_of_their_messages_is_as_it_was(
     database: Database,
     maintenance: Maintenance,
-    make_account: MakeAccount,
     put_message: PutMessage,
     put_event: PutEvent,
+    shop: Account,
+    fetch_texts: FetchTexts,
 ) -> None:
-    shop, now = await make_account(), time.time()
+    now = time.time()
     old = await put_message(shop, at=now - OLD_S, body="Hello", tag="spring", data=b"x", udh=b"u")
     young = await put_message(shop, body="Hello")
     for message_id in (old, young):
@@ -58,7 +47,7 @@ async def test_old_texts_are_gone_and_everything_else_of_their_messages_is_as_it
     assert before is not None
     assert after is not None
     assert dict(after) == dict(before) | {"body": None, "data": None, "udh": None}
-    assert await fetch_texts(database) == {old: None, young: "Hello"}
+    assert await fetch_texts() == {old: None, young: "Hello"}
     assert (await audit(database, now)).findings == []
     assert (await maintenance.erase_texts(now, 2)).days == []
 
@@ -68,7 +57,7 @@ def day_of(wall: float) -> object:
 
 
 async def test_a_rewritten_day_has_every_index_and_can_still_be_dropped(
-    database: Database, maintenance: Maintenance, make_account: MakeAccount, put_message: PutMessage
+    database: Database, maintenance: Maintenance
 ) -> None:
     now, table = time.time(), name_of("messages", datetime.fromtimestamp(time.time() - OLD_S, UTC))
     query = (
@@ -94,11 +83,12 @@ async def test_a_rewritten_day_has_every_index_and_can_still_be_dropped(
 async def test_what_is_still_to_be_sent_keeps_its_text_until_it_has_ended(
     database: Database,
     maintenance: Maintenance,
-    make_account: MakeAccount,
     put_message: PutMessage,
     put_event: PutEvent,
+    shop: Account,
+    fetch_texts: FetchTexts,
 ) -> None:
-    shop, now = await make_account(), time.time()
+    now = time.time()
     ended, waits, emails = [
         await put_message(shop, at=now - OLD_S, body=body) for body in ("ended", "waits", "emails")
     ]
@@ -110,46 +100,40 @@ async def test_what_is_still_to_be_sent_keeps_its_text_until_it_has_ended(
         *(shop.id, emails),
     )
     await maintenance.erase_texts(now, 2)
-    assert await fetch_texts(database) == {ended: None, waits: "waits", emails: "emails"}
+    assert await fetch_texts() == {ended: None, waits: "waits", emails: "emails"}
 
     await put_event(shop, waits, EventKind.CANCELED)
     await database.pool.execute("UPDATE email_fallbacks SET state = 1")
     await maintenance.erase_texts(now, 2)
-    assert set((await fetch_texts(database)).values()) == {None}
+    assert set((await fetch_texts()).values()) == {None}
     assert await database.pool.fetchval("SELECT count(*) FROM needed_texts") == 0
 
 
 async def test_a_day_that_somebody_reads_is_put_off(
     database: Database,
     maintenance: Maintenance,
-    make_account: MakeAccount,
-    put_message: PutMessage,
-    put_event: PutEvent,
     monkeypatch: pytest.MonkeyPatch,
+    shop: Account,
+    put_ended: PutMessage,
+    fetch_texts: FetchTexts,
 ) -> None:
     monkeypatch.setattr("gateway.store.texts.SWAP_TRIES", 1)
-    shop, now = await make_account(), time.time()
-    old = await put_message(shop, at=now - OLD_S, body="Hello")
-    await put_event(shop, old, EventKind.CANCELED)
+    now = time.time()
+    old = await put_ended(shop, at=now - OLD_S, body="Hello")
     async with database.acquire() as connection, connection.transaction():
         await connection.fetch("SELECT FROM messages WHERE id = $1", old)
         done = await maintenance.erase_texts(now, 2)
         assert day_of(now - OLD_S) in done.put_off
-    assert await fetch_texts(database) == {old: "Hello"}
+    assert await fetch_texts() == {old: "Hello"}
     await maintenance.erase_texts(now, 2)
-    assert await fetch_texts(database) == {old: None}
+    assert await fetch_texts() == {old: None}
 
 
 async def test_texts_from_phones_go_as_early_and_readers_are_told(
-    database: Database,
-    maintenance: Maintenance,
-    make_account: MakeAccount,
-    put_message: PutMessage,
-    put_event: PutEvent,
+    database: Database, maintenance: Maintenance, shop: Account, put_ended: PutMessage
 ) -> None:
-    shop, now = await make_account(), time.time()
-    old = await put_message(shop, at=now - OLD_S)
-    await put_event(shop, old, EventKind.CANCELED)
+    now = time.time()
+    old = await put_ended(shop, at=now - OLD_S)
     await database.pool.execute(
         "INSERT INTO inbound_messages (id, account_id, carrier_id, received_at, sender, recipient,"
         " data_coding, esm_class, content, body)"
