@@ -19,41 +19,11 @@ import aiohttp
 import asyncpg
 import psutil
 
+from bench.settings import write_gateway
 from gateway.demo.children import Child
 from gateway.store.embedded import start_embedded
 
 READY_TIMEOUT_S: Final = 120.0
-WINDOW: Final = 500
-
-SETTINGS: Final = """
-[node]
-data_dir = "{folder}/data"
-[http]
-port = 0
-[log]
-format = "json"
-[[carrier]]
-name = "bench"
-host = "127.0.0.1"
-port = {carrier_port}
-system_id = "bench"
-window_size = {window}
-[[route]]
-carriers = ["bench"]
-[[price]]
-price = "0.0001"
-"""
-IMPATIENT_CARRIER: Final = """
-[[carrier]]
-name = "{name}"
-host = "127.0.0.1"
-port = {port}
-system_id = "{name}"
-window_size = {window}
-reconnect_first_s = 0.2
-reconnect_max_s = 1.0
-"""
-"""One that is bound again at once, for gateways that are killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +152,7 @@ def lay_bed() -> Iterator[Bed]:
     try:
         with Child("bench.smsc", "--port", "0", stderr=folder / "carrier.log") as carrier:
             port = json.loads(_line(carrier, "the simulated carrier"))["ports"][0]
-            settings = SETTINGS.format(folder=folder, carrier_port=port, window=WINDOW)
-            with start_gateway(folder, settings) as gateway:
+            with start_gateway(folder, write_gateway(folder, port)) as gateway:
                 yield Bed(gateway, carrier, gateway.create_account("bench"))
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -32,11 +32,11 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench.bed import IMPATIENT_CARRIER
 from bench.chaos.customer import Customer
 from bench.chaos.relay import CarrierRelay
 from bench.chaos.world import CARRIER_SCRIPT
 from bench.peers.processes import find_free_ports
+from bench.settings import write_node
 from gateway.demo.children import Child
 from gateway.smpp.shapes import Frame
 from gateway.store.embedded import start_embedded
@@ -50,21 +50,6 @@ DRAIN_TIMEOUT_S: Final = 120.0
 GAP_MAX_S: Final = 5.0
 LANDED_S: Final = 0.05
 """After it what had left when a node ended has passed the relay."""
-
-_SETTINGS: Final = """
-[node]
-database_url = "{database_url}"
-[http]
-port = {http_port}
-[dispatch]
-retry_first_s = 0.5
-retry_attempts_max = 500
-{carrier}
-[[route]]
-carriers = ["alpha"]
-[[price]]
-price = "0.0075"
-"""
 
 
 class Clock(CarrierRelay):
@@ -123,11 +108,7 @@ class Pair:
         """Start everything; return an account's key."""
         for place, port in enumerate(self._ports):
             self._file(place).write_text(
-                _SETTINGS.format(
-                    database_url=self._database.url,
-                    http_port=port,
-                    carrier=IMPATIENT_CARRIER.format(name="alpha", port=relay_port, window=WINDOW),
-                )
+                write_node(self._database.url, {"alpha": relay_port}, window=WINDOW, port=port)
             )
         script = self._folder / "carrier.toml"
         script.write_text(CARRIER_SCRIPT)

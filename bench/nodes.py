@@ -33,10 +33,10 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench.bed import IMPATIENT_CARRIER
 from bench.chaos.customer import Customer
 from bench.chaos.relay import CarrierRelay
 from bench.chaos.world import CARRIER_SCRIPT
+from bench.settings import write_node
 from gateway.cli.nodes import NodesView, fetch_view
 from gateway.demo.children import Child
 from gateway.smpp.shapes import Frame
@@ -51,25 +51,6 @@ STEADY_S: Final = 2.0
 """Of sending by all carriers before the next kill."""
 GAP_MAX_S: Final = 5.0
 LOOK_S: Final = 0.1
-
-_SETTINGS: Final = """
-[node]
-database_url = "{url}"
-metrics_port = 0
-[http]
-port = 0
-[log]
-format = "json"
-[dispatch]
-retry_first_s = 0.5
-retry_attempts_max = 500
-{carriers}
-[[route]]
-carriers = {names}
-choose = "round_robin"
-[[price]]
-price = "0.0075"
-"""
 
 
 class Clock(CarrierRelay):
@@ -132,13 +113,11 @@ class Scene:
 
     def start_nodes(self) -> tuple[str, str]:
         """Start the nodes; return where they listen, and an account's key."""
-        carriers = "".join(
-            IMPATIENT_CARRIER.format(name=name, port=relay.port, window=WINDOW)
-            for name, relay in self.relays.items()
-        )
+        carriers = {name: relay.port for name, relay in self.relays.items()}
         file = self._folder / "gateway.toml"
-        names = json.dumps(list(self.relays))
-        file.write_text(_SETTINGS.format(url=self._database.url, carriers=carriers, names=names))
+        file.write_text(
+            write_node(self._database.url, carriers, window=WINDOW, node="metrics_port = 0")
+        )
         words = ("--config", str(file), "serve", "--nodes", str(self._count))
         self._gateway = self._spawn("gateway", *words)
         url = _await_line(self._gateway, "http://").split()[-1]

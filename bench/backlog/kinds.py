@@ -12,13 +12,14 @@ import uvloop
 
 from bench.backlog import fill
 from bench.backlog.start import LOOK_S, begin
-from bench.bed import SETTINGS, WINDOW, RunningGateway
+from bench.bed import RunningGateway
 from bench.generator.smpp import Login, SmppLoad
 from bench.growth.flat import Say, fetch_account_id
 from bench.growth.goals import Figure
 from bench.peers.carrier import SimulatedCarrier, start_carrier
 from bench.peers.processes import find_free_ports
 from bench.peers.sink import Sink
+from bench.settings import write_gateway
 from gateway.store.embedded import start_embedded
 from gateway.store.postgres import connect_single
 
@@ -32,11 +33,6 @@ _WEBHOOKS: Final = """
 allow_private = true
 retry_first_s = 1.0
 retry_max_s = 5.0
-"""
-_SMPP: Final = """
-[smpp]
-enabled = true
-port = {port}
 """
 
 
@@ -222,8 +218,7 @@ async def _write(
 
 
 def _settings(folder: Path, carrier_port: int, smpp_port: int = 0) -> str:
-    settings = SETTINGS.format(folder=folder, carrier_port=carrier_port, window=WINDOW) + _WEBHOOKS
-    return settings + (_SMPP.format(port=smpp_port) if smpp_port else "")
+    return write_gateway(folder, carrier_port, smpp_port=smpp_port) + _WEBHOOKS
 
 
 # ── watching ─────────────────────────────────────────────────────────────────────────────────

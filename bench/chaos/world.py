@@ -18,6 +18,7 @@ import psutil
 from bench.chaos.clocked import AHEAD_S
 from bench.chaos.shop import Journal
 from bench.peers.processes import CannotRun, find_free_ports
+from bench.settings import write_node
 from gateway.demo.children import Child
 from gateway.errors import ConfigError
 from gateway.store.embedded import EmbeddedPostgres, start_embedded
@@ -31,37 +32,15 @@ WINDOW: Final = 20
 RECEIPT_TIMEOUT_S: Final = 60
 """A carrier that is killed takes receipts with it; their messages become "unknown" after this."""
 
-_SETTINGS: Final = """
-[node]
-data_dir = "{folder}/node"
-database_url = "{database_url}"
-[http]
-port = {http_port}
+_MORE: Final = """
 [log]
 format = "json"
 [messages]
 receipt_timeout_s = {receipt_timeout_s}
-[dispatch]
-retry_first_s = 0.5
-retry_attempts_max = 500
-stop_timeout_s = 5
 [webhooks]
 allow_private = true
 retry_first_s = 0.5
 retry_max_s = 5
-[[carrier]]
-name = "alpha"
-host = "127.0.0.1"
-port = {carrier_port}
-system_id = "alpha"
-password = "secret"
-window_size = {window}
-reconnect_first_s = 0.2
-reconnect_max_s = 1.0
-[[route]]
-carriers = ["alpha"]
-[[price]]
-price = "0.0075"
 """
 CARRIER_SCRIPT: Final = """
 identity = "tag"
@@ -118,16 +97,16 @@ class World:
 
     def write_settings(self, relay_port: int, database_folder: Path) -> None:
         """Have the gateway reach both through these."""
-        self._settings.write_text(
-            _SETTINGS.format(
-                folder=self.folder,
-                database_url=f"postgresql://postgres@/gateway?host={database_folder}&port=5432",
-                http_port=self.http_port,
-                carrier_port=relay_port,
-                window=WINDOW,
-                receipt_timeout_s=RECEIPT_TIMEOUT_S,
-            )
+        settings = write_node(
+            f"postgresql://postgres@/gateway?host={database_folder}&port=5432",
+            {"alpha": relay_port},
+            window=WINDOW,
+            port=self.http_port,
+            node=f'data_dir = "{self.folder}/node"',
+            dispatch="stop_timeout_s = 5",
         )
+        more = _MORE.format(receipt_timeout_s=RECEIPT_TIMEOUT_S)
+        self._settings.write_text(settings + more)
 
     async def start_gateway(self) -> None:
         """Return once it serves; its log goes to a file of this life.

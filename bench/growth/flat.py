@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urlsplit
 
 import uvloop
 
-from bench.bed import SETTINGS, WINDOW, RunningGateway, start_gateway
+from bench.bed import RunningGateway, start_gateway
 from bench.generator.figures import percentile
 from bench.generator.http import Connection, Response
 from bench.generator.messages import Messages, Wanted
@@ -31,6 +31,7 @@ from bench.peers.ours import BATCH, BATCH_CONNECTIONS, list_ours
 from bench.peers.processes import find_free_ports
 from bench.peers.sink import Sink
 from bench.peers.system import HttpLoader, Running
+from bench.settings import write_gateway
 from gateway.api.queries import seal_cursor
 from gateway.model import MessageId
 from gateway.store.embedded import start_embedded
@@ -123,8 +124,7 @@ class _Flat:
         folder = self._folder / name
         folder.mkdir(exist_ok=True)
         folder.chmod(0o755)  # its PostgreSQL may run as another user
-        settings = SETTINGS.format(folder=folder, carrier_port=self._carrier.port, window=WINDOW)
-        return start_gateway(folder, settings)
+        return start_gateway(folder, write_gateway(folder, self._carrier.port))
 
     # ── cost ─────────────────────────────────────────────────────────────────────────────────
 

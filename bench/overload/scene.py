@@ -24,6 +24,7 @@ from bench.overload.pushing import Pushing, PushingSmpp
 from bench.peers.carrier import SimulatedCarrier, start_carrier
 from bench.peers.cost import read_memory_mb
 from bench.peers.processes import find_free_ports
+from bench.settings import write_gateway
 
 CALM_S: Final = 5.0
 """Before and after the load, to know what is normal and when it is so again."""
@@ -39,30 +40,6 @@ BACK_TO_NORMAL: Final = 3
 """Answers in a row that are as before."""
 NORMAL_FACTOR: Final = 3.0
 NORMAL_SLACK_S: Final = 0.1
-
-_SETTINGS: Final = """
-[node]
-data_dir = "{folder}/data"
-[http]
-port = 0
-{http}
-[smpp]
-enabled = true
-port = {smpp_port}
-[log]
-format = "json"
-[[carrier]]
-name = "bench"
-host = "127.0.0.1"
-port = {carrier_port}
-system_id = "bench"
-window_size = 500
-{carrier}
-[[route]]
-carriers = ["bench"]
-[[price]]
-price = "0.0001"
-"""
 
 
 @dataclass(slots=True)
@@ -137,12 +114,8 @@ def _start(
 
 
 def _write_settings(folder: Path, case: Case, carrier: SimulatedCarrier, smpp_port: int) -> str:
-    return _SETTINGS.format(
-        folder=folder,
-        http=case.http,
-        smpp_port=smpp_port,
-        carrier_port=carrier.port,
-        carrier=case.carrier,
+    return write_gateway(
+        folder, carrier.port, smpp_port=smpp_port, http=case.http, carrier=case.carrier
     )
 
 

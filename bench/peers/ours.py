@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from bench.bed import SETTINGS, WINDOW, RunningGateway, start_gateway
+from bench.bed import RunningGateway, start_gateway
 from bench.generator.messages import Messages, Wanted
 from bench.generator.smpp import Login, SmppLoad
 from bench.peers.carrier import SimulatedCarrier
 from bench.peers.processes import CannotRun, find_free_ports
 from bench.peers.sink import Sink
 from bench.peers.system import HttpLoader, Loader, ReceiptsEnd, Running, SmppLoader, System
+from bench.settings import WINDOW, write_gateway
 from gateway.lifecycle import EventKind
 
 BATCH: Final = 1_000
@@ -178,10 +179,8 @@ def _start(
     options: Sequence[str] = (),
 ) -> Iterator[RunningGateway]:
     folder.chmod(0o755)  # its PostgreSQL may run as another user
-    settings = SETTINGS.format(folder=folder, carrier_port=carrier.port, window=WINDOW)
-    with start_gateway(
-        folder, settings + more_settings, options=options, python=build.python
-    ) as gateway:
+    settings = write_gateway(folder, carrier.port) + more_settings
+    with start_gateway(folder, settings, options=options, python=build.python) as gateway:
         yield gateway
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from bench.bed import SETTINGS, RunningGateway, start_gateway
+from bench.bed import RunningGateway, start_gateway
 from bench.generator.backlog import Backlog
 from bench.generator.driver import Driver, NoProgress
 from bench.generator.figures import Figures
@@ -30,6 +30,7 @@ from bench.generator.smpp import Login, SmppLoad
 from bench.peers.carrier import SimulatedCarrier, start_carrier
 from bench.peers.processes import find_free_ports
 from bench.peers.sink import Sink
+from bench.settings import write_gateway
 from bench.soak.watch import StoppedClock, Watch
 from gateway.lifecycle import Status
 
@@ -50,9 +51,6 @@ _MORE: Final = """
 idempotency_s = {idempotency_s}
 [dispatch]
 references_max = {references_max}
-[smpp]
-enabled = true
-port = {port}
 [webhooks]
 allow_private = true
 """
@@ -247,10 +245,8 @@ async def _lay_bed() -> AsyncIterator[_Bed]:
     sink = Sink(sink_port)
     await sink.start()
     with _make_folder() as folder, start_carrier(folder, RECEIPT_DELAY_S) as carrier:
-        settings = SETTINGS.format(folder=folder, carrier_port=carrier.port, window=100)
-        more = _MORE.format(
-            idempotency_s=IDEMPOTENCY_S, references_max=REFERENCES_MAX, port=smpp_port
-        )
+        settings = write_gateway(folder, carrier.port, window=100, smpp_port=smpp_port)
+        more = _MORE.format(idempotency_s=IDEMPOTENCY_S, references_max=REFERENCES_MAX)
         with start_gateway(folder, settings + more) as gateway:
             try:
                 key = gateway.create_account("web")

@@ -14,25 +14,8 @@ from typing import Any, Final
 import aiohttp
 
 from bench.bed import RunningGateway, start_gateway
+from bench.settings import write_gateway
 from bench.throttle.carrier import NotingCarrier
-
-SETTINGS: Final = """
-[node]
-data_dir = "{folder}/data"
-[http]
-port = 0
-[log]
-format = "json"
-[[carrier]]
-name = "bench"
-host = "127.0.0.1"
-port = {port}
-system_id = "bench"
-window_size = 100
-rate_per_s = {rate_per_s}
-[[route]]
-carriers = ["bench"]
-"""
 
 NUMBERS: Final = 1_000_000
 
@@ -86,7 +69,8 @@ async def lay_bed(rate_per_s: float) -> AsyncIterator[Bed]:
     folder = _make_folder()
     carrier = NotingCarrier()
     await carrier.start()
-    settings = SETTINGS.format(folder=folder, port=carrier.port, rate_per_s=rate_per_s)
+    rate = f"rate_per_s = {rate_per_s}"
+    settings = write_gateway(folder, carrier.port, window=100, carrier=rate)
     starting = start_gateway(folder, settings)
     try:
         gateway = await asyncio.to_thread(starting.__enter__)

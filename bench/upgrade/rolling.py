@@ -20,11 +20,11 @@ from typing import Any, Final
 import aiohttp
 import asyncpg
 
-from bench.bed import IMPATIENT_CARRIER
 from bench.chaos.customer import Customer
 from bench.chaos.relay import CarrierRelay
 from bench.chaos.world import CARRIER_SCRIPT
 from bench.peers.processes import find_free_ports
+from bench.settings import write_node
 from bench.upgrade.releases import Release
 from gateway.demo.children import Child
 from gateway.lifecycle import Status
@@ -38,22 +38,6 @@ SEND_BETWEEN: Final = 50
 """Messages that a gateway sends before it is followed, and after it has followed."""
 _HAS_CARRIER: Final = '"lease":"carrier:'
 _COUNT_DELIVERED: Final = "SELECT count(*) FROM message_states WHERE status = $1"
-
-_SETTINGS: Final = """
-[node]
-database_url = "{database_url}"
-[http]
-port = {port}
-[dispatch]
-retry_first_s = 0.5
-retry_attempts_max = 500
-{carriers}
-[[route]]
-carriers = ["alpha", "beta"]
-choose = "round_robin"
-[[price]]
-price = "0.0075"
-"""
 
 
 class Steady(Customer):
@@ -224,14 +208,8 @@ class World:
         await self.relay.start()
         self._stack.push_async_callback(self.relay.stop)
         for release, port in zip(self._releases, ports, strict=True):
-            settings = _SETTINGS.format(
-                database_url=self.database_url,
-                port=port,
-                carriers="".join(
-                    IMPATIENT_CARRIER.format(name=name, port=self.relay.port, window=WINDOW)
-                    for name in ("alpha", "beta")
-                ),
-            )
+            carriers = dict.fromkeys(("alpha", "beta"), self.relay.port)
+            settings = write_node(self.database_url, carriers, window=WINDOW, port=port)
             node = Node(release, self._folder, port, settings)
             self._stack.push_async_callback(node.end)
             self.nodes.append(node)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bench import kill
-from bench.bed import WINDOW
 from bench.peers.ours import list_ours
+from bench.settings import WINDOW
 
 
 def test_a_killed_gateway_loses_nothing_and_repeats_at_most_its_window(
