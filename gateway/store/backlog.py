@@ -111,7 +111,9 @@ JOIN LATERAL (
     ORDER BY greatest(extract(epoch FROM accepted_at(e.message_id)), e.at - {PROMPT_S}) DESC,
         e.message_id DESC, e.at DESC LIMIT 1
 ) e ON true
-JOIN messages m ON m.account_id = e.account_id AND m.id = e.message_id"""  # noqa: S608
+CROSS JOIN LATERAL (
+    SELECT * FROM messages m WHERE m.account_id = e.account_id AND m.id = e.message_id OFFSET 0
+) m"""  # noqa: S608
 
 
 _REPLACE = """
@@ -135,7 +137,8 @@ SELECT EXISTS (SELECT FROM replaced) AS replaced, EXISTS (SELECT FROM paid) AS p
 _BY_INDEX = "SET LOCAL enable_seqscan = off"
 """A day's tables that were analysed while they were empty, as by a nightly vacuum of everything,
 look cheapest read from end to end; and a reader's plan stays until they are analysed again. In
-such a day's first flood that reads all its events once a message: a second for a page of 400."""
+such a day's first flood that reads all its events once a message: a second for a page of 400, or
+for 100 receipts whose submissions are looked for."""
 
 _NEWEST = query("fetch_newest_message")
 
@@ -156,20 +159,16 @@ class Backlog:
         self.database = database
 
     @asynccontextmanager
-    async def _reading_pages(self) -> AsyncIterator[AnyConnection]:
-        """Borrow a connection whose statements go by indexes, whatever sizes are estimated."""
-        async with (
-            self.database.acquire() as connection,
-            connection.transaction(readonly=True),
-        ):
-            await connection.execute(_BY_INDEX)
+    async def _reading(self) -> AsyncIterator[AnyConnection]:
+        """Borrow a connection whose statements go by indexes."""
+        async with self.database.acquire() as connection, _going_by_indexes(connection):
             yield connection
 
     async def fetch_shelf(
         self, carrier_id: CarrierId, lane: Lane, after_id: int, limit: int
     ) -> Page:
         """Return the next open messages of one carrier's lane that wait for no hour."""
-        async with self._reading_pages() as connection:
+        async with self._reading() as connection:
             rows = await connection.fetch(_SHELF_PAGE, carrier_id, lane, after_id, limit)
             jobs = await _jobs(connection, rows)
         last = (0.0, rows[-1]["id"] if rows else after_id)
@@ -192,7 +191,7 @@ class Backlog:
     ) -> tuple[list[Job], dict[AccountId, Progress]]:
         """Return the next open messages of some accounts in one carrier's lane, and how far that
         came for each of them."""
-        async with self._reading_pages() as connection:
+        async with self._reading() as connection:
             rows = await connection.fetch(
                 _WANTED_PAGE,
                 carrier_id,
@@ -219,7 +218,7 @@ class Backlog:
     ) -> Page:
         """Return the next open messages of some carriers whose hour comes by `until`, the earliest
         first."""
-        async with self._reading_pages() as connection:
+        async with self._reading() as connection:
             rows = await connection.fetch(_DUE_PAGE, *after, until, limit, list(carriers))
             jobs = await _jobs(connection, rows)
         last = (rows[-1]["send_at"], rows[-1]["id"]) if rows else after
@@ -229,13 +228,13 @@ class Backlog:
         self, account_ids: Sequence[AccountId], message_ids: Sequence[MessageId]
     ) -> list[Job]:
         """Return those of these messages that are still open, in their order."""
-        async with self.database.acquire() as connection:
+        async with self._reading() as connection:
             rows = await connection.fetch(_OPEN_OF, account_ids, message_ids)
             return await _jobs(connection, rows)
 
     async def fetch_one(self, account_id: AccountId, message_id: MessageId) -> Job | None:
         """Return one of the account's messages with what has happened to it; closed ones too."""
-        async with self.database.acquire() as connection:
+        async with self._reading() as connection:
             rows = await connection.fetch(
                 "SELECT *, true AS eventful FROM messages WHERE account_id = $1 AND id = $2",
                 account_id,
@@ -298,10 +297,11 @@ async def find_submissions(
     connection: AnyConnection, keys: Sequence[Key], since_id: int
 ) -> dict[Key, Found]:
     """Return what the store knows of segments that carriers name so; younger than `since_id`."""
-    rows = await connection.fetch(
-        _SUBMISSIONS, [carrier for carrier, _ in keys], [name for _, name in keys], since_id
-    )
-    events = await _events(connection, [(row["account_id"], row["message_id"]) for row in rows])
+    async with _going_by_indexes(connection):
+        rows = await connection.fetch(
+            _SUBMISSIONS, [carrier for carrier, _ in keys], [name for _, name in keys], since_id
+        )
+        events = await _events(connection, [(row["account_id"], row["message_id"]) for row in rows])
     return {
         (CarrierId(row["carrier_id"]), row["id"]): Found(
             MessageId(row["message_id"]),
@@ -324,6 +324,14 @@ async def find_submissions(
         )
         for row in rows
     }
+
+
+@asynccontextmanager
+async def _going_by_indexes(connection: AnyConnection) -> AsyncIterator[None]:
+    """Have statements go by indexes, whatever sizes are estimated; they only read."""
+    async with connection.transaction(readonly=True):
+        await connection.execute(_BY_INDEX)
+        yield
 
 
 def _others_named(row: asyncpg.Record, events: Sequence[Event]) -> tuple[int, ...]:

@@ -11,7 +11,13 @@ import pytest
 from gateway.lifecycle import EventKind
 from gateway.model import Account, CarrierId, Lane, MessageId
 from gateway.references import Key
-from gateway.store.backlog import PROMPT_S, Backlog, find_submissions
+from gateway.store.backlog import (
+    _SUBMISSIONS,
+    PROMPT_S,
+    Backlog,
+    _going_by_indexes,
+    find_submissions,
+)
 from gateway.store.postgres import Database
 
 MakeAccount = Callable[..., Awaitable[Account]]
@@ -71,6 +77,58 @@ async def test_what_left_long_after_its_acceptance_counts_by_when_it_left(
     scheduled = await taken(NOW - 600, NOW + PROMPT_S + 30)
     await taken(NOW, NOW + 0.1)
     assert await find(database) == scheduled
+
+
+async def test_in_a_day_that_was_analysed_while_empty_each_message_is_looked_for_by_itself(
+    database: Database, make_account: MakeAccount, put_message: PutMessage, put_event: PutEvent
+) -> None:
+    async with database.acquire() as connection:
+        await connection.execute("VACUUM (ANALYZE) messages")
+        await connection.execute("VACUUM (ANALYZE) events")
+    account, backlog = await make_account(), Backlog(database)
+    keys = [(KEY[0], str(number)) for number in range(50)]
+
+    async def look(ids: list[MessageId]) -> tuple[int, int, int]:
+        one = await backlog.fetch_one(account.id, ids[0])
+        still_open = await backlog.fetch_open([account.id] * len(ids), ids)
+        async with database.acquire() as connection:
+            found = await find_submissions(connection, keys, 0)
+        return int(one is not None), len(still_open), len(found)
+
+    assert await look([MessageId(1)]) == (0, 0, 0)  # as it is planned
+    ids = [await put_message(account) for _ in range(60)]
+    for message_id, (carrier_id, name) in zip(ids, keys, strict=False):
+        named = {"carrier_id": carrier_id, "carrier_message_id": name}
+        await put_event(account, message_id, EventKind.SUBMITTED, **named)
+    before = await count_rows_read(database)
+    assert await look(ids) == (1, 10, 50)
+    assert await count_rows_read(database) - before < 10 * len(ids)
+
+
+async def test_a_submission_of_an_empty_day_is_not_joined_to_all_messages(
+    database: Database,
+) -> None:
+    async with database.acquire() as connection:
+        await connection.execute("VACUUM (ANALYZE) messages")
+        await connection.execute("VACUUM (ANALYZE) events")
+        async with _going_by_indexes(connection):
+            rows = await connection.fetch(
+                f"EXPLAIN (COSTS OFF) {_SUBMISSIONS}", [KEY[0]], [KEY[1]], 0
+            )
+    plan = "\n".join(row[0] for row in rows)
+    assert "Index Scan using messages_p" in plan
+    assert "Join Filter" not in plan, plan
+
+
+async def count_rows_read(database: Database) -> int:
+    """Return how many rows of days, and entries of their indexes, were read so far."""
+    async with database.acquire() as connection:
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        rows: int = await connection.fetchval(
+            """SELECT (SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE relname ~ '_p2')
+                    + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname ~ '_p2')"""
+        )
+        return rows
 
 
 async def test_a_page_that_is_given_up_is_rolled_back_without_a_word(database: Database) -> None:
