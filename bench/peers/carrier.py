@@ -79,6 +79,10 @@ class SimulatedCarrier:
         answer = await self._ask({"do": "missing", "first": min(wanted), "last": max(wanted)})
         return wanted.intersection(answer["numbers"])
 
+    async def change_pace(self, receipt_delay_s: float, latency_s: float) -> None:
+        """Have what comes from now on answered so late, and its receipt sent so late."""
+        await self._ask({"do": "script", "toml": _write_script(receipt_delay_s, latency_s)})
+
     async def _ask(self, command: dict[str, Any]) -> dict[str, Any]:
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", self._control_port, limit=ANSWER_BYTES_MAX
@@ -112,7 +116,11 @@ def start_carrier(
 ) -> Iterator[SimulatedCarrier]:
     """Run a fresh one until the context is left; `latency_s` is how late it answers."""
     script = folder / "carrier.toml"
-    script.write_text(_SCRIPT.format(delay_s=receipt_delay_s, latency_s=latency_s))
+    script.write_text(_write_script(receipt_delay_s, latency_s))
     words = ("--port", "0", "--control-port", "0", "--script", str(script))
     with Child("bench.smsc", *words, stderr=folder / "carrier.log") as child:
         yield SimulatedCarrier(child)
+
+
+def _write_script(receipt_delay_s: float, latency_s: float) -> str:
+    return _SCRIPT.format(delay_s=receipt_delay_s, latency_s=latency_s)

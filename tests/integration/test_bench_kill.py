@@ -12,7 +12,7 @@ from bench.settings import WINDOW
 def test_a_killed_gateway_loses_nothing_and_repeats_at_most_its_window(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(kill, "QUIET_S", 8.0)
+    monkeypatch.setattr(kill, "QUIET_S", 6.0)
     # Until it is killed only one window leaves: what is accepted beyond it waits.
     monkeypatch.setattr(kill, "LATENCY_S", 3.0)
     left = kill.kill_once(list_ours(kill.CONNECTIONS, 1)[0], 6 * WINDOW, 2.0 * WINDOW)
