@@ -39,6 +39,7 @@ CONNECTIONS: Final = 16
 SMPP_WINDOW: Final = 100
 SMPP_SHARE: Final = 0.25
 SLICE_S: Final = 10.0
+LOOK_S: Final = 0.1
 SETTLE_MAX_S: Final = 120.0
 GIVE_UP_S: Final = 120.0
 IDEMPOTENCY_S: Final = 300
@@ -115,7 +116,7 @@ async def soak(seconds: float, rate_per_s: float) -> Soak:
     """Load a fresh gateway at a steady rate and look at it; return what was seen."""
     async with _lay_bed() as bed, bed.gateway.connect() as connection:
         await bed.carrier.wait_bound()
-        await asyncio.sleep(3.0)  # until the gateway has read who may bind
+        await _wait_until_known(bed.login)
         started_s = time.perf_counter()
         watch = Watch(bed.gateway, connection, started_s)
         clock = StoppedClock(started_s)
@@ -192,8 +193,15 @@ class _Customers:
                 self.went_up += await _leave(load)
                 load = None
         if load is not None:
-            await asyncio.sleep(2 * RECEIPT_DELAY_S)  # the last receipts
+            await self._wait_for_last(load)
             self.went_up += await _leave(load)
+
+    async def _wait_for_last(self, load: SmppLoad) -> None:
+        """Return when every receipt has come up, or the last one is overdue."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2 * RECEIPT_DELAY_S):
+                while self.went_up + load.receipts_taken < self.smpp.accepted:  # noqa: ASYNC110
+                    await asyncio.sleep(LOOK_S)
 
     def _slices(self, first: int, rate_per_s: float) -> Iterator[Backlog]:
         """Return the load in slices, one after the other until the time is over.
@@ -212,6 +220,13 @@ class _Customers:
     def _note_stall(self, way: str, reason: NoProgress) -> None:
         at_s = time.perf_counter() - self._started_s
         self._ended_early.append(f"{way} at {at_s:.0f} s: {reason}")
+
+
+async def _wait_until_known(login: Login) -> None:
+    """Return once the gateway lets this customer in, whom it may not have read yet."""
+    load = SmppLoad(login, binds=1, window=1, receipts=False)
+    await load.bind()
+    await load.close()
 
 
 async def _leave(load: SmppLoad) -> int:
