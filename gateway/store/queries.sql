@@ -172,24 +172,28 @@ WHERE account_id = $1 AND recipient = $5 COLLATE "C" AND id < $2 AND id >= $3
 ORDER BY id DESC OFFSET $4 LIMIT 1
 
 -- name: fetch_page
--- Newest first down the primary key, for what nearly each message answers. Filters that are NULL
--- hold always; $8 selects scheduled (true) or already due (false) messages.
+-- Newest first down the primary key, for what each message answers. Filters that are NULL hold
+-- always, and others are asked of a single id: the limit stands inside, so that events are looked
+-- for of a page's messages only, however it is planned. $8 selects scheduled (true) or already due
+-- (false) messages.
 SELECT m.id, m.lane, m.sender, m.recipient, m.country, m.body, m.data, m.udh, m.encoding,
        m.segments, m.price_micros, m.client_ref, m.tag, m.send_at, m.expires_at,
        coalesce(e.status, 1::smallint) AS status, coalesce(e.carrier_id, m.carrier_id) AS carrier_id
-FROM messages m
+FROM (
+    SELECT * FROM messages WHERE account_id = $1 AND id < $2 AND id >= $3
+    ORDER BY id DESC LIMIT $10
+) m
 LEFT JOIN LATERAL (
     SELECT status, carrier_id FROM events
-    WHERE account_id = m.account_id AND message_id = m.id
+    WHERE account_id = $1 AND message_id = m.id
     ORDER BY status_rank(status) DESC, at DESC, status DESC LIMIT 1
 ) e ON true
-WHERE m.account_id = $1 AND m.id < $2 AND m.id >= $3
-  AND ($4::text IS NULL OR m.recipient = $4)
+WHERE ($4::text IS NULL OR m.recipient = $4)
   AND ($5::text IS NULL OR m.client_ref = $5)
   AND ($6::text IS NULL OR m.tag = $6)
   AND ($7::smallint IS NULL OR coalesce(e.status, 1::smallint) = $7)
   AND ($8::boolean IS NULL OR coalesce(m.send_at > $9, false) = $8)
-ORDER BY m.id DESC LIMIT $10
+ORDER BY m.id DESC
 
 -- name: fetch_scanned_page
 -- fetch_page for what few messages of a range say of themselves. OFFSET 0 has the range read as it

@@ -132,6 +132,7 @@ async def other_session(database_url: str) -> AsyncIterator[asyncpg.Connection[A
 MakeAccount = Callable[..., Awaitable[Account]]
 PutMessage = Callable[..., Awaitable[MessageId]]
 PutEvent = Callable[..., Awaitable[None]]
+CountRowsRead = Callable[[], Awaitable[int]]
 IndexDays = Callable[[], Coroutine[Any, Any, list[date]]]
 
 
@@ -193,6 +194,26 @@ def put_message(database: Database) -> PutMessage:
         return message_id
 
     return put
+
+
+@pytest.fixture
+async def count_rows_read(database: Database) -> CountRowsRead:
+    """Return how many rows of days, and entries of their indexes, were read so far; days are
+    analysed while they are empty, so that their reading end to end looks cheap."""
+    async with database.acquire() as connection:
+        await connection.execute("VACUUM (ANALYZE) messages")
+        await connection.execute("VACUUM (ANALYZE) events")
+
+    async def count() -> int:
+        async with database.acquire() as connection:
+            await connection.execute("SELECT pg_stat_force_next_flush()")
+            rows: int = await connection.fetchval(
+                "SELECT (SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE relname ~ '_p2')"
+                " + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname ~ '_p2')"
+            )
+            return rows
+
+    return count
 
 
 @pytest.fixture

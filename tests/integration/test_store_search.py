@@ -22,6 +22,7 @@ from gateway.views import Page, Search
 MakeAccount = Callable[..., Awaitable[Account]]
 PutMessage = Callable[..., Awaitable[MessageId]]
 PutEvent = Callable[..., Awaitable[None]]
+CountRowsRead = Callable[[], Awaitable[int]]
 IndexDays = Callable[[], Coroutine[Any, Any, list[date]]]
 DAY_S = 86_400.0
 WANTED = "4915100000001"
@@ -75,6 +76,24 @@ async def test_the_last_page_has_no_cursor(
     await put_message(shop)
     page = await reader.search_messages(shop.id, Search(limit=3))
     assert (len(page.messages), page.next_cursor) == (1, "")
+
+
+async def test_a_page_of_a_day_that_was_analysed_while_empty_looks_at_its_own_messages_events(
+    reader: Reader,
+    shop: Account,
+    put_message: PutMessage,
+    put_event: PutEvent,
+    count_rows_read: CountRowsRead,
+) -> None:
+    asked = Search(limit=4)
+    assert (await reader.search_messages(shop.id, asked)).messages == []  # as it is planned
+    ids = [await put_message(shop) for _ in range(60)]
+    for message_id in ids:
+        await put_event(shop, message_id, EventKind.SUBMITTED)
+    before = await count_rows_read()
+    page = await reader.search_messages(shop.id, asked)
+    assert [int(message.id) for message in page.messages] == ids[:-5:-1]
+    assert await count_rows_read() - before <= (1 + asked.limit) * len(ids)
 
 
 @pytest.mark.parametrize(("asked", "given"), [(-5, 1), (0, 1), (10**9, 6)])
