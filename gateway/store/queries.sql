@@ -248,30 +248,39 @@ WHERE s.status = $7
 ORDER BY s.id DESC LIMIT $10
 
 -- name: fetch_status_page
--- fetch_page for a rare final status. An event with it makes a candidate; the message has it only
--- if nothing followed (what was given up as unknown may still be delivered). Candidates are looked
--- for as they lie on the disk, as in fetch_scanned_page.
+-- fetch_page for a rare final status, the index of which leads to the event that says it. A message
+-- has it if no event has a status of higher rank: those have the same index, except for delivered,
+-- to which only unknown gives way. That is next to no other event to read; and events and messages
+-- are read all at once each, so that the server can ask the disk for many (_BY_BITMAP).
+WITH candidates AS MATERIALIZED (
+    SELECT DISTINCT ON (message_id) message_id, status, carrier_id FROM events
+    WHERE account_id = $1 AND status = $7 AND status > 10 AND message_id < $2 AND message_id >= $3
+    ORDER BY message_id, at DESC
+),
+found AS MATERIALIZED (
+    SELECT * FROM messages
+    WHERE account_id = $1 AND id = ANY (ARRAY(SELECT message_id FROM candidates))
+      AND id < $2 AND id >= $3
+)
 SELECT m.id, m.lane, m.sender, m.recipient, m.country, m.body, m.data, m.udh, m.encoding,
        m.segments, m.price_micros, m.client_ref, m.tag, m.send_at, m.expires_at,
-       e.status, coalesce(e.carrier_id, m.carrier_id) AS carrier_id
-FROM (
-    SELECT DISTINCT message_id FROM events
-    WHERE account_id = $1 AND status = $7 AND status > 10 AND message_id < $2 AND message_id >= $3
-    ORDER BY message_id OFFSET 0
-) c
-CROSS JOIN LATERAL (
-    SELECT * FROM messages WHERE account_id = $1 AND id = c.message_id OFFSET 0
-) m
-CROSS JOIN LATERAL (
-    SELECT status, carrier_id FROM events
-    WHERE account_id = $1 AND message_id = c.message_id
-    ORDER BY status_rank(status) DESC, at DESC, status DESC LIMIT 1
-) e
-WHERE e.status = $7
+       c.status, coalesce(c.carrier_id, m.carrier_id) AS carrier_id
+FROM candidates c
+JOIN found m ON m.id = c.message_id
+WHERE NOT EXISTS (
+    SELECT FROM unnest('{11,12,13,14,15}'::smallint[]) AS higher(status)
+    WHERE status_rank(higher.status) > status_rank($7) AND EXISTS (
+        SELECT FROM events
+        WHERE account_id = $1 AND status = higher.status AND status > 10
+          AND message_id = c.message_id
+        OFFSET 0))
+  AND ($7 <> 16 OR NOT EXISTS (
+    SELECT FROM events WHERE account_id = $1 AND message_id = c.message_id AND status = 10
+    OFFSET 0))
   AND ($4::text IS NULL OR m.recipient = $4)
   AND ($5::text IS NULL OR m.client_ref = $5)
   AND ($6::text IS NULL OR m.tag = $6)
-ORDER BY c.message_id DESC LIMIT $8
+ORDER BY m.id DESC LIMIT $8
 
 -- name: fetch_recipient_page
 -- fetch_page along closed days' indexes of recipients (recipient_index.py), whose order is by bytes.

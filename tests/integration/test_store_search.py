@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import date, timedelta
@@ -26,6 +27,7 @@ CountRowsRead = Callable[[], Awaitable[int]]
 IndexDays = Callable[[], Coroutine[Any, Any, list[date]]]
 DAY_S = 86_400.0
 WANTED = "4915100000001"
+FINAL = [status for status in Status if status.final]
 
 
 @pytest.fixture
@@ -191,6 +193,26 @@ async def test_every_status_is_found_by_its_last_event(
     }
     found = {status: await find(reader, shop, status=status, limit=limit) for status in expected}
     assert found == expected
+
+
+async def test_whatever_two_ends_a_message_has_the_one_of_higher_rank_is_found_with_its_carrier(
+    reader: Reader, shop: Account, put_message: PutMessage, put_event: PutEvent
+) -> None:
+    expected: dict[Status, dict[int, str]] = {status: {} for status in FINAL}
+    for first, second in itertools.product(FINAL, repeat=2):
+        message_id = await put_message(shop, carrier_id=9)
+        for at, status, carrier_id in (
+            (2.0, first, first.value),
+            (1.0, second, second.value if second is not first else 8),
+        ):
+            named = {"at": at, "carrier_id": carrier_id}
+            await put_event(shop, message_id, EventKind.RECEIPT, status=status, **named)
+        last = max(first, second, key=lambda status: status.rank)
+        expected[last][message_id] = str(last.value)
+    for status in FINAL:
+        page = await reader.search_messages(shop.id, Search(status=status.wire, limit=100))
+        assert {int(m.id): m.carrier for m in page.messages} == expected[status]
+        assert {m.status for m in page.messages} == {status.wire}
 
 
 async def test_a_client_ref_is_on_the_first_page_however_old_its_message(
