@@ -249,24 +249,21 @@ ORDER BY s.id DESC LIMIT $10
 
 -- name: fetch_status_page
 -- fetch_page for a rare final status, the index of which leads to the event that says it. A message
--- has it if no event has a status of higher rank: those have the same index, except for delivered,
--- to which only unknown gives way. That is next to no other event to read; and events and messages
--- are read all at once each, so that the server can ask the disk for many (_BY_BITMAP).
+-- has it if no event has a status of higher rank: those are in the same index, except for delivered,
+-- to which only unknown gives way. So of its other events next to none is read. What is read lies
+-- in the order of ids, as in fetch_scanned_page.
 WITH candidates AS MATERIALIZED (
     SELECT DISTINCT ON (message_id) message_id, status, carrier_id FROM events
     WHERE account_id = $1 AND status = $7 AND status > 10 AND message_id < $2 AND message_id >= $3
     ORDER BY message_id, at DESC
-),
-found AS MATERIALIZED (
-    SELECT * FROM messages
-    WHERE account_id = $1 AND id = ANY (ARRAY(SELECT message_id FROM candidates))
-      AND id < $2 AND id >= $3
 )
 SELECT m.id, m.lane, m.sender, m.recipient, m.country, m.body, m.data, m.udh, m.encoding,
        m.segments, m.price_micros, m.client_ref, m.tag, m.send_at, m.expires_at,
        c.status, coalesce(c.carrier_id, m.carrier_id) AS carrier_id
 FROM candidates c
-JOIN found m ON m.id = c.message_id
+CROSS JOIN LATERAL (
+    SELECT * FROM messages WHERE account_id = $1 AND id = c.message_id OFFSET 0
+) m
 WHERE NOT EXISTS (
     SELECT FROM unnest('{11,12,13,14,15}'::smallint[]) AS higher(status)
     WHERE status_rank(higher.status) > status_rank($7) AND EXISTS (

@@ -39,11 +39,6 @@ STRETCHES_MAX: Final = 2
 """Ways of one page: as a rule the days that are open, then all others at once."""
 ID_END = 2**63 - 1
 
-_BY_BITMAP = "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off"
-"""What lies anywhere on the disk is read with many reads under way: PostgreSQL reads ahead of a
-bitmap's pages, of those an index leads to one by one it doesn't (50 of 3,000,000 messages from a
-cold disk: 17 ms one by one, 12 so). A bitmap knows no limit: only for what is bounded below too."""
-
 _SCAN_END = query("fetch_scan_end")
 _STATUS_SCAN_END = query("fetch_status_scan_end")
 _RECIPIENT_SCAN_END = query("fetch_recipient_scan_end")
@@ -266,12 +261,9 @@ async def _fetch_rows(
             state = ()
         case Way.RARE:
             state = (f.status,)
-    asked = (account_id, f.before, f.since, f.to, f.client_ref, f.tag, *state, f.limit)
-    if way is not Way.RARE:
-        return await connection.fetch(_PAGES[way], *asked)
-    async with connection.transaction(readonly=True):
-        await connection.execute(_BY_BITMAP)
-        return await connection.fetch(_PAGES[way], *asked)
+    return await connection.fetch(
+        _PAGES[way], account_id, f.before, f.since, f.to, f.client_ref, f.tag, *state, f.limit
+    )
 
 
 async def _with_keyed(
