@@ -30,10 +30,15 @@ def load_on(smsc: Smsc, *, binds: int = 1, window: int = 10, receipts: bool = Tr
 
 
 async def run(
-    load: SmppLoad, messages: int, *, first: int = 1, rate: float | None = None
+    load: SmppLoad,
+    messages: int,
+    *,
+    first: int = 1,
+    rate: float | None = None,
+    give_up_s: float = 5.0,
 ) -> Figures:
     figures = Figures()
-    await load.run(Backlog(messages, 1, time.perf_counter(), rate, first), figures, 5.0)
+    await load.run(Backlog(messages, 1, time.perf_counter(), rate, first), figures, give_up_s)
     return figures
 
 
@@ -107,7 +112,7 @@ async def test_a_refusal_is_counted_by_its_status() -> None:
 async def test_a_bind_that_breaks_loses_what_was_under_way_and_the_run_ends(smsc: Smsc) -> None:
     load = load_on(smsc)
     await load.bind()
-    running = asyncio.create_task(run(load, 10_000_000))
+    running = asyncio.create_task(run(load, 10_000_000, give_up_s=1.0))
     while not smsc.stats()["submit_sm"]:
         await asyncio.sleep(0.01)
     await smsc.stop()
