@@ -19,6 +19,8 @@ COMPILED_TESTS := tests/unit tests/simulation/test_simulation.py tests/integrati
 PYTEST_ARGS ?=
 # How many processes run the tests, a file of them at a time; 0: this one alone.
 JOBS ?= 0
+# … in the order of tests/conftest.py, and not those with many tests first: these are the fast ones.
+SHARED := --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 # With settings of your own there are real carriers.
 SERVE_ARGS ?= $(if $(wildcard gateway.toml),,--simulator)
 DEMO_ARGS ?=
@@ -87,8 +89,7 @@ $(COMPILED_STAMP): $(STAMP) setup.py $(shell find gateway -name '*.py' -o -name 
 
 .PHONY: test-compiled
 test-compiled: $(COMPILED_STAMP) ## Run the tests of what is compiled on the compiled gateway
-	@PYTHONSAFEPATH=1 $(COMPILED)/bin/python -m pytest --numprocesses=$(JOBS) --dist=loadfile \
-		$(COMPILED_TESTS) $(PYTEST_ARGS)
+	@PYTHONSAFEPATH=1 $(COMPILED)/bin/python -m pytest $(SHARED) $(COMPILED_TESTS) $(PYTEST_ARGS)
 
 .PHONY: demo
 demo: $(STAMP) ## Send real texts through two simulated carriers and watch them arrive
@@ -100,7 +101,7 @@ serve: $(STAMP) ## Run the gateway with two simulated carriers until Ctrl-C
 
 .PHONY: test
 test: $(STAMP) ## Run all tests
-	@$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(SHARED) $(PYTEST_ARGS)
 
 .PHONY: check
 check: $(STAMP) ## Check format, lint, types and run the unit tests

@@ -20,6 +20,7 @@ import hypothesis
 import pytest
 
 _MARK = "interop(peer, role, feature): what this test shows with which implementation"
+_TURNS = {"simulation": 0, "unit": 2}
 _VERDICTS = {"failed": "FAILED", "skipped": "skipped", "passed": "ok"}  # the worst one counts
 
 # Under CI it inherits that an example depends on the code of its test alone.
@@ -45,6 +46,13 @@ def _keep_bytecode(config: pytest.Config) -> None:
         folder = tempfile.mkdtemp(prefix="gwp")
         os.environ["PYTHONPYCACHEPREFIX"] = folder
         config.add_cleanup(partial(shutil.rmtree, folder, ignore_errors=True))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let processes that share the tests begin with the longest file and end with the short ones,
+    so that none is left with much while the others have nothing."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _TURNS.get(item.nodeid.split("/")[1], 1))
 
 
 @pytest.hookimpl(wrapper=True)
