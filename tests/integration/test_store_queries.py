@@ -11,6 +11,7 @@ import gateway
 from gateway.lifecycle import Status
 from gateway.store.postgres import Database
 from gateway.store.queries import QUERIES
+from gateway.store.search import _PAGES, Way
 
 
 async def test_every_query_is_accepted_by_the_schema(database: Database) -> None:
@@ -32,6 +33,16 @@ def test_every_query_is_used() -> None:
         for name in re.findall(r'query\("(\w+)"\)', source.read_text(encoding="utf-8"))
     }
     assert used == QUERIES.keys()
+
+
+async def test_all_pages_of_a_search_have_the_same_columns(database: Database) -> None:
+    columns = {}
+    async with database.acquire() as connection:
+        for way, sql in _PAGES.items():
+            statement = await connection.prepare(sql)
+            columns[way] = [(each.name, each.type.name) for each in statement.get_attributes()]
+    assert columns.keys() == set(Way)
+    assert all(each == columns[Way.NEWEST] for each in columns.values()), columns
 
 
 async def test_the_store_ranks_states_as_the_gateway_does(database: Database) -> None:
