@@ -118,6 +118,7 @@ async def test_a_flood_of_one_account_delays_nobodys_one_time_passwords(
     assert max(passed) <= 10, passed
     assert sum(passed) / len(passed) <= 5
     assert len(of(alpha, "shop", "marketing")) < 3_000, "the flood was over before"
+    await node.apply(settings({"alpha": alpha}, [["alpha"]]))  # the rest may leave at once
     await node.until_final()
     assert of(alpha, "shop", "marketing") == [*range(1, 3_001)]
 
@@ -136,6 +137,7 @@ async def test_in_one_lane_accounts_take_turns_however_much_one_has(
     await node.until(lambda: len(of(alpha, "bank")) == 100)
     # As many as its own, and what leaves until memory is looked after, four times a second.
     assert len(of(alpha, "shop")) - before <= 100 + 150, "it waited behind the flood"
+    await node.apply(settings({"alpha": alpha}, [["alpha"]], SMALL_SHELVES))  # no rate any more
     await node.until_final()
     assert of(alpha, "shop") == [*range(1, 2_501)]
     assert of(alpha, "bank") == [*range(1, 101)]
