@@ -568,8 +568,9 @@ async def test_a_server_that_is_away_is_waited_for(store: MemoryEmails, run: Run
 
 
 async def test_while_the_server_is_away_it_is_asked_with_one_email_at_a_time(
-    store: MemoryEmails, run: Run
+    store: MemoryEmails, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("gateway.fallback.outcome.PAUSE_FIRST_S", 0.1)
     mail = MailServer()
     async with serving(mail):
         mail.on_mail += ["421 4.3.2 shutting down"] * 6
