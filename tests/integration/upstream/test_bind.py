@@ -272,8 +272,9 @@ async def test_a_stop_finishes_what_is_owed_and_says_goodbye(running: Any) -> No
 
 
 async def test_a_stop_does_not_wait_for_ever_for_customers_that_answer_nothing(
-    running: Any,
+    start: Start,
 ) -> None:
+    running = await start(smpp={"stop_timeout_s": 0.5}, dispatch={"stop_timeout_s": 0.5})
     customer = await running.connect(v.BIND_TRANSCEIVER)
     customer.submit()
     await customer.receive(v.DELIVER_SM)  # and never answers it
