@@ -14,7 +14,8 @@ STAMP := $(VENV)/.made-for-this-tree
 COMPILED := .venv-compiled
 COMPILED_STAMP := $(COMPILED)/.made-for-this-tree
 COMPILED_TESTS := tests/unit tests/simulation/test_simulation.py tests/integration/test_smpp_client.py \
-	tests/integration/test_serve.py tests/integration/test_smpp_load.py
+	tests/integration/test_serve.py tests/integration/test_smpp_load.py \
+	tests/integration/test_hot_path_cost.py
 
 PYTEST_ARGS ?=
 # How many processes run the tests, a file of them at a time; 0: this one alone.

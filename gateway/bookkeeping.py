@@ -13,8 +13,8 @@ from gateway.config import Messages
 from gateway.credit.prices import PriceBook
 from gateway.credit.volumes import MonthVolumes, month_of
 from gateway.logs import get_logger
+from gateway.message import Message
 from gateway.metrics import Metrics
-from gateway.model import Message
 from gateway.nodes.duties import BOOKS, Owns, owns_all, repeat_while_owned
 from gateway.periodic import repeat
 from gateway.store.low_balances import count_low_balances, tell_low_balances

@@ -8,13 +8,12 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-
-import msgspec
+from typing import Final
 
 from gateway.ceilings import CarrierDestinations
 from gateway.jobs import Job, Submission
 from gateway.model import CarrierId, Lane, MessageId
+from gateway.record import Record
 from gateway.routing.health import USABLE, Availability, Away, Breaker, Gone, worst
 from gateway.smpp.status import StatusClass
 from gateway.throttle.adaptive import AdaptiveRate
@@ -31,15 +30,25 @@ takes, and no longer than an urgent message may wait behind what was chosen befo
 NOBODY: frozenset[CarrierId] = frozenset()
 
 
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
+class Policy(Record):
     """What one carrier's settings say to the dispatcher."""
 
-    name: str
-    hold: bool = False
-    """At most once: what was lost in flight is not sent again."""
-    whole: bool = False
-    """Long messages leave in one PDU, which counts against the rate by its segments."""
-    statuses: Mapping[int, StatusClass] = {}
+    __slots__ = ("hold", "name", "statuses", "whole")
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        hold: bool = False,
+        whole: bool = False,
+        statuses: Mapping[int, StatusClass] | None = None,
+    ) -> None:
+        self.name: Final = name
+        self.hold: Final = hold
+        """At most once: what was lost in flight is not sent again."""
+        self.whole: Final = whole
+        """Long messages leave in one PDU, which counts against the rate by its segments."""
+        self.statuses: Final[Mapping[int, StatusClass]] = statuses or {}
 
 
 def _segments(job: Job) -> int:
@@ -50,7 +59,6 @@ def _age(job: Job) -> MessageId:
     return job.message.id
 
 
-@dataclass(slots=True)
 class CarrierState:
     """A carrier's queue, rate and health, and what is on its way to it.
 
@@ -58,50 +66,91 @@ class CarrierState:
     counts what is recorded as leaving, and `cleared` is the part of it whose record is committed.
     """
 
-    id: CarrierId
-    policy: Policy
-    rate: AdaptiveRate
-    window_size: int = 0
-    """Submissions that may be unanswered over all of its binds; 0: as many as they take."""
-    queue_max: int = 0
-    """Messages of one lane that may wait, in memory and in the database; 0: any number."""
-    queue: LaneQueue[Job] = field(default_factory=lambda: LaneQueue(_segments))
-    destinations: CarrierDestinations | None = None
-    """Its ceilings for parts of the world, and what they hold; None: it has none."""
-    limits: LimitClock = field(default_factory=LimitClock)
-    returned: list[Job] = field(default_factory=list)
-    """What left and came back; it goes to the front of the queue when the next one may leave."""
-    cleared: deque[Submission] = field(default_factory=deque)
-    held: list[Job] = field(default_factory=list)
-    """While it is `gone`: what nobody else may have, and of which nothing has left."""
-    prepared: int = 0
-    in_flight: int = 0
-    unwritten: int = 0
-    """Submissions that it took and of which that is not committed yet."""
-    breaker: Breaker = field(default_factory=Breaker)
-    answers_seen: int = 0
-    """By the breaker, when it was last looked whether the carrier is silent."""
-    silent_since: float | None = None
-    """When it was first seen so; None: nobody has looked yet."""
-    bound: bool = False
-    """Whether a bind can take submissions."""
-    down_since: float | None = None
-    """None: it was never bound and nobody has waited for it yet."""
-    offered: frozenset[CarrierId] = NOBODY
-    """While it is away: who could have taken over when its queue was last looked through. Looking
-    again is for when there is somebody new, or something that did not choose as it came."""
+    __slots__ = (
+        "answers_seen",
+        "begins_at",
+        "bound",
+        "breaker",
+        "cleared",
+        "destinations",
+        "down_since",
+        "elsewhere",
+        "gone",
+        "held",
+        "id",
+        "in_flight",
+        "leaving",
+        "limits",
+        "offered",
+        "paused",
+        "policy",
+        "prepared",
+        "queue",
+        "queue_max",
+        "rate",
+        "returned",
+        "silent_since",
+        "unwritten",
+        "window_size",
+    )
 
-    begins_at: float = -math.inf
-    """From when on (monotonic) this node may send to it; never while it is another's."""
-    elsewhere: Availability | None = None
-    """How the node that has it says it is; None: this node has it."""
-    gone: Gone | None = None
-    """Why it takes no new messages: drained by hand, or being taken out. What has begun to leave
-    goes on, as all parts of a text travel one way."""
-    leaving: bool = False
-    """Whether it is being taken out: nothing waits for it to come back."""
-    paused: bool = False
-    """Whether nothing leaves until what is in flight is answered: how it is spoken to changes."""
+    def __init__(
+        self,
+        id: CarrierId,
+        policy: Policy,
+        rate: AdaptiveRate,
+        *,
+        window_size: int = 0,
+        queue_max: int = 0,
+        destinations: CarrierDestinations | None = None,
+        breaker: Breaker | None = None,
+    ) -> None:
+        self.id = id
+        self.policy = policy
+        self.rate = rate
+        self.window_size = window_size
+        """Submissions that may be unanswered over all of its binds; 0: as many as they take."""
+        self.queue_max = queue_max
+        """Messages of one lane that may wait, in memory and in the database; 0: any number."""
+        self.queue: LaneQueue[Job] = LaneQueue(_segments)
+        self.destinations = destinations
+        """Its ceilings for parts of the world, and what they hold; None: it has none."""
+        self.limits = LimitClock()
+        self.returned: list[Job] = []
+        """What left and came back; it goes to the front of the queue when the next one may
+        leave."""
+        self.cleared: deque[Submission] = deque()
+        self.held: list[Job] = []
+        """While it is `gone`: what nobody else may have, and of which nothing has left."""
+        self.prepared = 0
+        self.in_flight = 0
+        self.unwritten = 0
+        """Submissions that it took and of which that is not committed yet."""
+        self.breaker = breaker or Breaker()
+        self.answers_seen = 0
+        """By the breaker, when it was last looked whether the carrier is silent."""
+        self.silent_since: float | None = None
+        """When it was first seen so; None: nobody has looked yet."""
+        self.bound = False
+        """Whether a bind can take submissions."""
+        self.down_since: float | None = None
+        """None: it was never bound and nobody has waited for it yet."""
+        self.offered: frozenset[CarrierId] = NOBODY
+        """While it is away: who could have taken over when its queue was last looked through.
+        Looking again is for when there is somebody new, or something that did not choose as it
+        came."""
+        self.begins_at: float = -math.inf
+        """From when on (monotonic) this node may send to it; never while it is another's."""
+        self.elsewhere: Availability | None = None
+        """How the node that has it says it is; None: this node has it."""
+        self.gone: Gone | None = None
+        """Why it takes no new messages: drained by hand, or being taken out. What has begun to
+        leave goes on, as all parts of a text travel one way."""
+        self.leaving = False
+        """Whether it is being taken out: nothing waits for it to come back."""
+        self.paused = False
+        """Whether nothing leaves until what is in flight is answered: how it is spoken to
+        changes."""
 
     @property
     def room(self) -> float:

@@ -12,12 +12,10 @@ import functools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from gateway.arrived import ArrivedReceipt
+from gateway.carrier_line import Line
 from gateway.dispatch import Dispatcher
-from gateway.dlr.dialects import Dialect
-from gateway.dlr.ids import FormerRule, IdRule
 from gateway.dlr.parse import parse_receipt
 from gateway.dlr.receipt import Malformed, NotAReceipt, Receipt
 from gateway.inbound.desk import InboundDesk
@@ -25,8 +23,8 @@ from gateway.jobs import Job, Submission
 from gateway.lease import ALWAYS, Lease
 from gateway.lifecycle import EventKind, Status
 from gateway.logs import get_logger
-from gateway.metrics import CarrierMetrics
-from gateway.model import CarrierId, Message
+from gateway.message import Message
+from gateway.model import CarrierId
 from gateway.outcomes import Event, Party
 from gateway.outgoing import build_submission
 from gateway.peers.callbacks import Trail, Turn, is_peers
@@ -38,10 +36,7 @@ from gateway.smpp.shapes import DeliverSm
 from gateway.smpp.status import StatusClass
 from gateway.smpp.vocabulary import status_name
 from gateway.store.outcome_writer import OutcomeWriter
-from gateway.text.style import LongForm
 from gateway.throttle.limits import Limit
-from gateway.throttle.pacer import Pacer
-from gateway.writing import Writing
 
 log = get_logger("carriers")
 
@@ -53,43 +48,6 @@ carrier and then the store work through it: 9,900 messages a second in place of 
 TIMER_GRAIN_S = 0.001
 """The loop's clock and timers count milliseconds. A timer for a part of one fires at once, again
 and again until that is over: 1,000 turns a second were half a million turns of the loop."""
-
-
-@dataclass(slots=True)
-class Line:
-    """One carrier's binds and how it is spoken to."""
-
-    id: CarrierId
-    name: str
-    writing: Writing
-    dialect: Dialect
-    ids: IdRule
-    metrics: CarrierMetrics
-    former_ids: tuple[FormerRule, ...] = ()
-    """Rules by which ids were stored earlier, the latest first."""
-    hold: bool = False
-    binds: list[CarrierBind] = field(default_factory=list)
-    pacers: dict[CarrierBind, Pacer] = field(default_factory=dict)
-    """Of binds that have a rate of their own."""
-    turn: int = 0
-    """Which bind is asked first, so that all of them are used."""
-    timer: asyncio.TimerHandle | None = None
-
-    @property
-    def bound(self) -> bool:
-        return any(bind.bound for bind in self.binds)
-
-    @property
-    def can_submit(self) -> bool:
-        return any(bind.can_submit for bind in self.binds)
-
-    def spare(self, pacer: Pacer, now: float) -> int:
-        """Return how many submissions a bind's own rate lets go now.
-
-        One at a time where it may turn out to stand for many segments.
-        """
-        spare = pacer.spare(now)
-        return min(spare, 1) if self.writing.style.long is LongForm.PAYLOAD else spare
 
 
 class CarrierDesk:

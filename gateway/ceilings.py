@@ -21,10 +21,10 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from gateway.jobs import Job
-from gateway.model import AccountId, CarrierId, Message, MessageId
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, MessageId
+from gateway.record import Record
 from gateway.throttle.destinations import Destinations
 from gateway.throttle.pacer import Pacer
 
@@ -42,11 +42,14 @@ AWAY_STEP_S: Final = 0.5
 """The same while a carrier has no bind: what was let go can't leave, however often one looks."""
 
 
-class Ceiling(msgspec.Struct, frozen=True, gc=False):
+class Ceiling(Record):
     """Segments a second, and how many more any one second may see."""
 
-    rate_per_s: float
-    burst: int = 1
+    __slots__ = ("burst", "rate_per_s")
+
+    def __init__(self, rate_per_s: float, burst: int = 1) -> None:
+        self.rate_per_s: Final = rate_per_s
+        self.burst: Final = burst
 
 
 class DestinationLine:

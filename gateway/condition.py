@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from gateway.carriers import Line
+from gateway.carrier_line import Line
 from gateway.dispatch import Dispatcher
 from gateway.logs import get_logger
 from gateway.metrics import Metrics

@@ -7,12 +7,13 @@ an account may have so many segments, and what they cost, is `intake.py`'s.
 from __future__ import annotations
 
 from collections.abc import Collection
-
-import msgspec
+from typing import Final
 
 from gateway.errors import Rejected
-from gateway.model import ENCODINGS, Encoding, Message, Order, SendRequest
+from gateway.message import Message, Order
+from gateway.model import ENCODINGS, Encoding, SendRequest
 from gateway.outgoing import build_cut
+from gateway.record import Record
 from gateway.smpp.errors import InvalidField
 from gateway.text.coding import MESSAGE_CLASS_MAX
 from gateway.text.errors import TextError, TooManySegments
@@ -23,12 +24,15 @@ from gateway.text.style import TextStyle
 DATA_OCTETS_MAX = 255 * 140
 
 
-class Content(msgspec.Struct, frozen=True, gc=False):
+class Content(Record):
     """A text, or `data` behind `udh`."""
 
-    text: str = ""
-    data: bytes = b""
-    udh: bytes = b""
+    __slots__ = ("data", "text", "udh")
+
+    def __init__(self, text: str = "", data: bytes = b"", udh: bytes = b"") -> None:
+        self.text: Final = text
+        self.data: Final = data
+        self.udh: Final = udh
 
     @property
     def field(self) -> str:

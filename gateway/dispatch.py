@@ -25,7 +25,8 @@ from gateway.foreign import Foreign
 from gateway.jobs import NOT_TAKEN, Job, Submission, new_job
 from gateway.journal import PART_FAILED, CostOf, Journal
 from gateway.lifecycle import EventKind, Status
-from gateway.model import AccountId, CarrierId, Lane, Message, MessageId
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, Lane, MessageId
 from gateway.outcomes import Event, Move
 from gateway.retry import (
     TRY_OTHER,

@@ -16,7 +16,8 @@ from gateway.content import measure_content, read_content
 from gateway.credit.prices import format_micros
 from gateway.errors import Rejected
 from gateway.intake import Intake
-from gateway.model import Account, CarrierId, Message, Micros, SendRequest
+from gateway.message import Message
+from gateway.model import Account, CarrierId, Micros, SendRequest
 from gateway.particulars import TAG_CHARS_MAX, read_label, read_lane, read_times
 from gateway.routing.choice import Choose, CostOf
 from gateway.routing.margins import Floor

@@ -17,7 +17,8 @@ from gateway.errors import StoreUnavailable
 from gateway.ids import id_at
 from gateway.jobs import Job
 from gateway.logs import get_logger
-from gateway.model import AccountId, CarrierId, Lane, Message
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, Lane
 from gateway.ownership import Ownership
 from gateway.shelves import Progress, Shelf
 from gateway.store.arrivals import fetch_arrivals, forget_arrivals

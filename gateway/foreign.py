@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import msgspec
-
 from gateway.jobs import Job
-from gateway.model import CarrierId, Lane, Message, MessageId
+from gateway.message import Message
+from gateway.model import CarrierId, Lane, MessageId
 from gateway.outcomes import Move
+from gateway.record import replace
 
 
 class Foreign:
@@ -93,4 +93,4 @@ def lead(job: Job) -> Message:
     """Return a message whose route begins with its present carrier; who will not take it is out."""
     present = job.carrier_id
     others = (c for c in job.message.routes if c != present and c not in job.tried)
-    return msgspec.structs.replace(job.message, routes=(present, *others))
+    return replace(job.message, routes=(present, *others))

@@ -27,16 +27,8 @@ from gateway.content import (
 from gateway.credit.volumes import NO_VOLUMES, Volumes
 from gateway.errors import Rejected
 from gateway.ids import IdGenerator
-from gateway.model import (
-    Account,
-    AccountId,
-    CarrierId,
-    Lane,
-    Message,
-    Micros,
-    Order,
-    SendRequest,
-)
+from gateway.message import Message, Order
+from gateway.model import Account, AccountId, CarrierId, Lane, Micros, SendRequest
 from gateway.particulars import (
     CLIENT_REF_CHARS_MAX,
     TAG_CHARS_MAX,
@@ -47,6 +39,7 @@ from gateway.particulars import (
     read_tlvs,
     read_url,
 )
+from gateway.record import replace
 from gateway.routing.operators import OperatorBook
 from gateway.routing.sender import Sender
 from gateway.tables import Tables as Tables
@@ -296,7 +289,7 @@ class Intake:
             return message
         first = self._style(message.routes[0])
         fit = tuple([c for c in message.routes if fits(message, self._style(c), first)])
-        return message if fit == message.routes else msgspec.structs.replace(message, routes=fit)
+        return message if fit == message.routes else replace(message, routes=fit)
 
 
 def hash_request(request: SendRequest) -> bytes:

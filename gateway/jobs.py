@@ -10,10 +10,9 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterable
 
-import msgspec
-
 from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
-from gateway.model import CarrierId, Message
+from gateway.message import Message
+from gateway.model import CarrierId
 from gateway.outcomes import Event
 from gateway.text.segment import Cut
 
@@ -23,35 +22,55 @@ send it. Written only where the policy is "hold": it takes back what LEAVING sai
 _WAITING = (EventKind.LEAVING, EventKind.RETRY)
 
 
-class Job(msgspec.Struct, eq=False):
+class Job:
     """One accepted message until nothing of it is left to send."""
 
-    message: Message
-    carrier_id: CarrierId
-    """Whose queue it waits in now."""
-    states: list[Status]
-    """One a segment; shared with what matches its receipts."""
-    unsent: list[int]
-    """Indexes of segments that still have to leave, in order."""
-    whole: bool = False
-    """Whether all of it left in one PDU the last time that any of it did."""
-    cut: Cut | None = None
-    """The octets of each segment as its carrier wants them, made when the first one leaves."""
-    in_flight: int = 0
-    attempts: dict[int, int] = {}
-    """By index: submissions of a segment that failed on the present carrier."""
-    waited_at: float = 0.0
-    """The time of its last LEAVING or RETRY: what came last is read from the events' times."""
-    not_before: float = 0.0
-    """Monotonic; a retry that is put off does not leave earlier."""
-    tried: tuple[CarrierId, ...] = ()
-    """Carriers that will not take it."""
-    queued: bool = False
-    """Whether it stands in its carrier's queue (and not among the timers)."""
-    doubtful: list[int] = []
-    """After a restart: segments that were about to leave on a carrier with the policy "hold"."""
-    closed: bool = False
-    """Nothing of it will be sent any more."""
+    __slots__ = (
+        "attempts",
+        "carrier_id",
+        "closed",
+        "cut",
+        "doubtful",
+        "in_flight",
+        "message",
+        "not_before",
+        "queued",
+        "states",
+        "tried",
+        "unsent",
+        "waited_at",
+        "whole",
+    )
+
+    def __init__(
+        self, message: Message, carrier_id: CarrierId, states: list[Status], unsent: list[int]
+    ) -> None:
+        self.message = message
+        self.carrier_id = carrier_id
+        """Whose queue it waits in now."""
+        self.states = states
+        """One a segment; shared with what matches its receipts."""
+        self.unsent = unsent
+        """Indexes of segments that still have to leave, in order."""
+        self.whole = False
+        """Whether all of it left in one PDU the last time that any of it did."""
+        self.cut: Cut | None = None
+        """The octets of each segment as its carrier wants them, made when the first one leaves."""
+        self.in_flight = 0
+        self.attempts: dict[int, int] = {}
+        """By index: submissions of a segment that failed on the present carrier."""
+        self.waited_at = 0.0
+        """The time of its last LEAVING or RETRY: what came last is read from the events' times."""
+        self.not_before = 0.0
+        """Monotonic; a retry that is put off does not leave earlier."""
+        self.tried: tuple[CarrierId, ...] = ()
+        """Carriers that will not take it."""
+        self.queued = False
+        """Whether it stands in its carrier's queue (and not among the timers)."""
+        self.doubtful: list[int] = []
+        """After a restart: segments that were about to leave on a carrier that holds."""
+        self.closed = False
+        """Nothing of it will be sent any more."""
 
     @property
     def segment_price_micros(self) -> int:
@@ -116,17 +135,27 @@ class Job(msgspec.Struct, eq=False):
         self.cut = None
 
 
-class Submission(msgspec.Struct, eq=False):
+class Submission:
     """One segment sent once, or all of a message in one PDU; what a window holds on to."""
 
-    job: Job
-    index: int
-    carrier_id: CarrierId
-    sent_at: float
-    """Monotonic seconds."""
-    rest: tuple[int, ...] = ()
-    """The message's other segments, where its carrier takes them with the first (message_payload).
-    What becomes of one becomes of all."""
+    __slots__ = ("carrier_id", "index", "job", "rest", "sent_at")
+
+    def __init__(
+        self,
+        job: Job,
+        index: int,
+        carrier_id: CarrierId,
+        sent_at: float,
+        rest: tuple[int, ...] = (),
+    ) -> None:
+        self.job = job
+        self.index = index
+        self.carrier_id = carrier_id
+        self.sent_at = sent_at
+        """Monotonic seconds."""
+        self.rest = rest
+        """The message's other segments, where its carrier takes them with the first
+        (message_payload). What becomes of one becomes of all."""
 
     @property
     def indexes(self) -> tuple[int, ...]:

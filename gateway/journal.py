@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 
 from gateway.jobs import Job, Submission
 from gateway.lifecycle import SEGMENT_AFTER, EventKind, Status
-from gateway.model import CarrierId, Message, Micros
+from gateway.message import Message
+from gateway.model import CarrierId, Micros
 from gateway.outcomes import Event
 
 PART_FAILED = "another part failed"

@@ -6,8 +6,9 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from gateway.carrier_line import Line
 from gateway.carrier_state import CarrierState, Policy
-from gateway.carriers import CarrierDesk, Line
+from gateway.carriers import CarrierDesk
 from gateway.ceilings import CarrierDestinations, Ceiling
 from gateway.config import Bind, Carrier, Config
 from gateway.credit.costs import NO_COSTS

@@ -12,10 +12,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from gateway.arrived import Found
-from gateway.carriers import Line
+from gateway.carrier_line import Line
 from gateway.clock import Clock
 from gateway.dispatch import Dispatcher
 from gateway.dlr.ids import FormerRule, spell_formerly
@@ -23,6 +21,7 @@ from gateway.ids import id_at
 from gateway.model import CarrierId
 from gateway.outcomes import ParkedReceipt
 from gateway.receipts import ReceiptBook
+from gateway.record import replace
 from gateway.references import Key
 from gateway.store.backlog import find_submissions
 from gateway.store.outcome_writer import OutcomeWriter
@@ -81,7 +80,7 @@ class ReceiptLookups:
         for key, known in found.items():
             job = self._dispatcher.find(known.message_id)
             if job is not None:  # the rest of it is still on its way out: one list for all parts
-                found[key] = msgspec.structs.replace(known, states=job.states)
+                found[key] = replace(known, states=job.states)
         self._book.looked_up(keys, found)
 
     async def _find_formerly(

@@ -82,49 +82,6 @@ class FallbackRequest(
     email: EmailRequest | None = None
 
 
-class Message(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One accepted message, exactly as it was committed.
-
-    Times are seconds since the epoch, UTC. `text` is "" for binary content; `data` and `udh` are
-    empty for text. `data` whose encoding is not BINARY is one segment that its client encoded and
-    numbered itself: it goes out as it came. `price_micros` is for the whole message: `segments` x
-    the price of one. `routes` are the ids of carriers in the order in which they are tried.
-    """
-
-    id: MessageId
-    account_id: AccountId
-    accepted_at: float
-    sender: str
-    recipient: str
-    """E.164 digits without the plus sign."""
-    country: str
-    """ISO 3166 alpha-2 of the recipient's number, "" when it has none (satellite, shared)."""
-    operator: str = ""
-    """MCC and MNC of the recipient's operator, as known at acceptance; "" when nobody knows."""
-    text: str
-    data: bytes = b""
-    udh: bytes = b""
-    encoding: Encoding
-    segments: int
-    lane: Lane
-    price_micros: Micros
-    routes: tuple[CarrierId, ...]
-    client_ref: str = ""
-    tag: str = ""
-    callback_url: str = ""
-    send_at: float | None = None
-    expires_at: float
-    data_coding: int | None = None
-    """What the client wants said besides the encoding, such as a message class, as a data_coding;
-    each carrier is told it in its own form. None: only the encoding."""
-    registered_delivery: int = 0
-    """The receipts that an SMPP customer asked for; 0: none."""
-    group_id: MessageId | None = None
-    """The id that the customer was given for all of a submit_multi; None: this message's own."""
-    tlvs: bytes = b""
-    """What the customer wants passed on with each segment, as on the wire (`smpp/passing.py`)."""
-
-
 class Account(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Who pays. `*_max` and `*_per_s` are ceilings; 0 means none."""
 
@@ -187,42 +144,3 @@ class SendRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_un
     fallback: FallbackRequest | None = None
     tlvs: dict[str, str] | None = None
     """By tag (0x1401) or name: a text, or octets in hex behind 0x."""
-
-
-class Order(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One message to one number, read off a wire that has its own forms of everything (SMPP).
-
-    As `Message`: a text, or `data` that is binary content or one whole segment.
-    """
-
-    to: str
-    sender: str = ""
-    """Empty: the account's own."""
-    text: str = ""
-    data: bytes = b""
-    udh: bytes = b""
-    encoding: Encoding | None = None
-    """None for a text: whatever carries it in the fewest segments."""
-    data_coding: int | None = None
-    lane: Lane = Lane.TRANSACTIONAL
-    send_at: float | None = None
-    expires_at: float | None = None
-    """None: the usual validity; one that is longer than allowed is cut to that."""
-    registered_delivery: int = 0
-    group_id: MessageId | None = None
-    tlvs: bytes = b""
-
-
-class Accepted(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What a client is told once its message is committed."""
-
-    id: MessageId
-    status: str
-    recipient: str
-    segments: int
-    encoding: Encoding
-    price_micros: Micros
-    currency: str
-    client_ref: str = ""
-    replayed: bool = False
-    """True when an earlier call with the same key already made this message."""

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from gateway.jobs import Job
 from gateway.lifecycle import Status
-from gateway.model import Encoding, Message, MessageId
+from gateway.message import Message
+from gateway.model import Encoding, MessageId
 from gateway.routing.numbers import Ineligible
 from gateway.routing.sender import parse_sender
 from gateway.smpp import vocabulary as v

@@ -9,7 +9,8 @@ from datetime import datetime
 from gateway.config import Messages
 from gateway.content import one_of
 from gateway.errors import Rejected
-from gateway.model import LANES, Lane, Order, SendRequest
+from gateway.message import Order
+from gateway.model import LANES, Lane, SendRequest
 from gateway.peers.callbacks import is_peers, unpack
 from gateway.smpp.errors import InvalidField
 from gateway.smpp.passing import PASSED_OCTETS_MAX, passes, read_tag, read_value

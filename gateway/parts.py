@@ -17,7 +17,8 @@ from gateway.api.app import build_api
 from gateway.api.peers import Peers
 from gateway.api.proxies import TrustedProxies
 from gateway.bookkeeping import Bookkeeper
-from gateway.carriers import CarrierDesk, Line
+from gateway.carrier_line import Line
+from gateway.carriers import CarrierDesk
 from gateway.clock import load_clock
 from gateway.condition import Condition
 from gateway.config import Config
@@ -45,8 +46,9 @@ from gateway.live.settings import Live
 from gateway.live.watch import Watch
 from gateway.logs import get_logger
 from gateway.lookups import ReceiptLookups, key_under_present_rule
+from gateway.message import Message
 from gateway.metrics import Metrics
-from gateway.model import AccountId, CarrierId, Lane, Message, Micros
+from gateway.model import AccountId, CarrierId, Lane, Micros
 from gateway.nodes.bell import Bell
 from gateway.nodes.duties import DUTIES, EMAILS, HOUSEKEEPING, WEBHOOKS, SentByOne
 from gateway.nodes.elsewhere import Elsewhere

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-import msgspec
-
 from gateway.lifecycle import Status
 from gateway.model import AccountId, CarrierId, MessageId
 from gateway.outcomes import Party
@@ -17,20 +15,32 @@ Key = tuple[CarrierId, str]
 """A carrier and its id of one segment, normalised."""
 
 
-class Reference(msgspec.Struct, eq=False):
+class Reference:
     """What is remembered of a submitted segment until its receipt comes."""
 
-    message_id: MessageId
-    account_id: AccountId
-    index: int
-    states: list[Status]
-    """The message's, one a segment: the same list for all of its references."""
-    party: Party | None
-    """Who is to be told; None when nobody asked to be."""
-    submitted_at: float
-    """Wall clock."""
-    rest: tuple[int, ...] = ()
-    """The other segments of a message that went in one PDU: its receipt is about all of them."""
+    __slots__ = ("account_id", "index", "message_id", "party", "rest", "states", "submitted_at")
+
+    def __init__(
+        self,
+        message_id: MessageId,
+        account_id: AccountId,
+        index: int,
+        states: list[Status],
+        party: Party | None,
+        submitted_at: float,
+        rest: tuple[int, ...] = (),
+    ) -> None:
+        self.message_id = message_id
+        self.account_id = account_id
+        self.index = index
+        self.states = states
+        """The message's, one a segment: the same list for all of its references."""
+        self.party = party
+        """Who is to be told; None when nobody asked to be."""
+        self.submitted_at = submitted_at
+        """Wall clock."""
+        self.rest = rest
+        """The other segments of a message that went in one PDU: its receipt is about all."""
 
 
 class References:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
-
 from gateway.credit.refunds import RefundRules
 from gateway.lifecycle import EventKind
 from gateway.outcomes import Event
+from gateway.record import replace
 
 
 class Refunds:
@@ -30,7 +29,7 @@ class Refunds:
         )
         if reason:
             self._refund(
-                msgspec.structs.replace(
+                replace(
                     event, kind=EventKind.REFUND, carrier_message_id=None, code=None, error=reason
                 )
             )

@@ -18,9 +18,9 @@ import heapq
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-import msgspec
-
-from gateway.model import AccountId, CarrierId, Lane, Message
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, Lane
+from gateway.record import Record
 from gateway.throttle.drain import Drain
 
 KEPT_SHARE: Final = 0.3
@@ -32,19 +32,25 @@ DRAIN_MEMORY_S: Final = 10.0
 """Longer than a carrier's pause after a complaint, shorter than anybody waits for an answer."""
 
 
-class Wanted(msgspec.Struct, frozen=True, gc=False):
+class Wanted(Record):
     """An account's messages that should be read: so many of those after an id."""
 
-    account_id: AccountId
-    after_id: int
-    at_most: int
+    __slots__ = ("account_id", "after_id", "at_most")
+
+    def __init__(self, account_id: AccountId, after_id: int, at_most: int) -> None:
+        self.account_id: Final = account_id
+        self.after_id: Final = after_id
+        self.at_most: Final = at_most
 
 
-class Progress(msgspec.Struct, frozen=True, gc=False):
+class Progress(Record):
     """How far a read came: to the last id that it saw, and whether there was no more."""
 
-    last_id: int
-    complete: bool
+    __slots__ = ("complete", "last_id")
+
+    def __init__(self, last_id: int, complete: bool) -> None:
+        self.last_id: Final = last_id
+        self.complete: Final = complete
 
 
 class _Behind:

@@ -9,8 +9,6 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from gateway.credit.prices import format_micros
 from gateway.dispatch import Dispatcher
 from gateway.errors import Rejected, StoreUnavailable
@@ -18,9 +16,11 @@ from gateway.fallback.decide import Fallbacks
 from gateway.intake import Intake, hash_request
 from gateway.jobs import Job
 from gateway.lifecycle import Status
-from gateway.model import Accepted, Account, AccountId, Message, MessageId, Order, SendRequest
+from gateway.message import Accepted, Message, Order
+from gateway.model import Account, AccountId, MessageId, SendRequest
 from gateway.nodes.elsewhere import Elsewhere, NotOurs
 from gateway.quotes import build_quote
+from gateway.record import replace
 from gateway.store.backlog import Backlog
 from gateway.store.intake_writer import Entry, EntryFate, Fate, IntakeWriter, Replayed
 from gateway.store.outcome_writer import OutcomeWriter
@@ -166,7 +166,7 @@ class Intakes:
         if isinstance(fallback, Rejected):
             self._intake.take_back(message)
             return fallback
-        return msgspec.structs.replace(entry, fallback=fallback)
+        return replace(entry, fallback=fallback)
 
     async def quote(self, account: Account, requests: Sequence[SendRequest]) -> Quote:
         """Return what sending would cost, number by number; nothing is stored or reserved."""
@@ -278,7 +278,7 @@ class Intakes:
             raise decided
         # It stays the message that it was: its place, its way, and what it is known by. What
         # waits for an hour is found by it at a start, so an hour that is past is written too.
-        return msgspec.structs.replace(
+        return replace(
             decided,
             id=old.id,
             accepted_at=old.accepted_at,
@@ -325,7 +325,7 @@ class Intakes:
                     field="client_ref" if entry.key.startswith("r:") else "Idempotency-Key",
                     status=409,
                 )
-            case Replayed(first_id):
+            case Replayed(id=first_id):
                 return await self._replay(account, first_id)
 
     async def _replay(self, account: Account, message_id: MessageId) -> Accepted | Rejected:

@@ -14,8 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-import msgspec
-
 from gateway.assessed import Way
 from gateway.config import Messages
 from gateway.content import Content
@@ -23,7 +21,9 @@ from gateway.credit.costs import NO_COSTS
 from gateway.credit.prices import Unpriced
 from gateway.credit.volumes import NO_VOLUMES, Volumes
 from gateway.errors import Rejected
-from gateway.model import Account, AccountId, CarrierId, Encoding, Lane, Message, Micros
+from gateway.message import Message
+from gateway.model import Account, AccountId, CarrierId, Encoding, Lane, Micros
+from gateway.record import replace
 from gateway.routing.choice import Choose, CostOf, order_by_cost, order_by_sender
 from gateway.routing.conditions import Size, Traits
 from gateway.routing.margins import Affordable, Floor, keep_affordable
@@ -222,7 +222,7 @@ class Ways:
             return None
         if route.margin_min_micros is None:
             return tables.floor
-        return msgspec.structs.replace(tables.floor, margin_min_micros=route.margin_min_micros)
+        return replace(tables.floor, margin_min_micros=route.margin_min_micros)
 
 
 def read_sender(asked: str | None, default: str) -> Sender | None:

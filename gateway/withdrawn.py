@@ -5,16 +5,22 @@ Not here: who decides it (`dispatch.py`).
 
 from __future__ import annotations
 
-import msgspec
+from gateway.record import Record
 
 
-class Canceled(msgspec.Struct, frozen=True):
+class Canceled(Record):
     """It is withdrawn, and the event is recorded."""
 
+    __slots__ = ()
 
-class TooLate(msgspec.Struct, frozen=True):
+
+class TooLate(Record):
     """Some of it has left already."""
 
+    __slots__ = ()
 
-class NotHere(msgspec.Struct, frozen=True):
+
+class NotHere(Record):
     """It is not in memory: look in the store."""
+
+    __slots__ = ()

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from gateway.credit.prices import format_micros
 from gateway.errors import Rejected
-from gateway.model import Accepted
+from gateway.message import Accepted
 from gateway.views import CarrierView
 
 JSON = b"application/json"

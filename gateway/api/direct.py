@@ -23,7 +23,8 @@ from gateway.api.heads import Fields, check_json, idempotency_key, read_fields
 from gateway.api.problems import answer_fault, answer_rejected, answer_unavailable
 from gateway.api.submit import SubmitCalls, answer_accepted
 from gateway.errors import Rejected, StoreUnavailable
-from gateway.model import Accepted, Account
+from gateway.message import Accepted
+from gateway.model import Account
 from gateway.scopes import SEND
 
 PATH: Final = b"/v1/messages"

@@ -11,7 +11,8 @@ from datetime import date
 from typing import Any, Protocol
 
 from gateway.errors import Rejected
-from gateway.model import Accepted, Account, AccountId, MessageId, SendRequest
+from gateway.message import Accepted
+from gateway.model import Account, AccountId, MessageId, SendRequest
 from gateway.personal import ErasureList, ErasureStatus, ExportList
 from gateway.reports import IneligibleReport
 from gateway.views import (

@@ -19,7 +19,8 @@ from gateway.api.ports import Done, Submissions
 from gateway.api.problems import answer_none_accepted
 from gateway.api.requests import BatchRequest, Expanded, expand_batch
 from gateway.errors import Rejected
-from gateway.model import Accepted, Account, SendRequest
+from gateway.message import Accepted
+from gateway.model import Account, SendRequest
 
 
 class SubmitCalls:

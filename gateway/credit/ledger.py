@@ -17,10 +17,9 @@ import enum
 from collections.abc import Iterable
 from typing import Final
 
-import msgspec
-
 from gateway.lifecycle import EventKind
 from gateway.model import Micros
+from gateway.record import Record
 
 
 class Fate(enum.Enum):
@@ -32,12 +31,20 @@ class Fate(enum.Enum):
     REFUNDED = "refunded"
 
 
-class Move(msgspec.Struct, frozen=True, gc=False):
+class Move(Record):
     """Money that one event moves; all zero when it moves none."""
 
-    posted_micros: Micros = Micros(0)
-    voided_micros: Micros = Micros(0)
-    refunded_micros: Micros = Micros(0)
+    __slots__ = ("posted_micros", "refunded_micros", "voided_micros")
+
+    def __init__(
+        self,
+        posted_micros: Micros = Micros(0),
+        voided_micros: Micros = Micros(0),
+        refunded_micros: Micros = Micros(0),
+    ) -> None:
+        self.posted_micros: Final = posted_micros
+        self.voided_micros: Final = voided_micros
+        self.refunded_micros: Final = refunded_micros
 
 
 NOTHING: Final = Move()
@@ -55,11 +62,14 @@ _CLOSES: Final[dict[EventKind, Fate]] = {
 tell of a handset, not of money; REFUND reopens nothing (`apply_refund`)."""
 
 
-class Reservation(msgspec.Struct, frozen=True):
+class Reservation(Record):
     """A message's money: its price, cut into equal parts, and what became of each."""
 
-    each_micros: Micros
-    fates: tuple[Fate, ...]
+    __slots__ = ("each_micros", "fates")
+
+    def __init__(self, each_micros: Micros, fates: tuple[Fate, ...]) -> None:
+        self.each_micros: Final = each_micros
+        self.fates: Final = fates
 
     @property
     def price_micros(self) -> Micros:

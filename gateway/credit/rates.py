@@ -17,10 +17,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Final
 
-import msgspec
-
 from gateway.errors import ConfigError
 from gateway.model import Lane, Micros
+from gateway.record import Record
 
 AMOUNT_MICROS_MAX: Final = Micros(10**15)
 """A thousand million units. Nine thousand such amounts still add up within a 64-bit column."""
@@ -31,22 +30,35 @@ Volume = Callable[[], int]
 """Tells how many segments an account has had accepted this month; asked only where tiers are."""
 
 
-class Rate(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class Rate(Record):
     """One line of a list: what a segment costs where everything that it names holds."""
 
-    micros: Micros | None
-    """None: not sold."""
-    prefix: str = ""
-    """The beginning of the number in international form; empty: every number."""
-    operator: str = ""
-    """MCC and MNC, 5 or 6 digits; instead of a prefix."""
-    lane: Lane | None = None
-    since_s: int = 0
-    """Seconds since the epoch from which it holds."""
-    segments_from: int = 0
-    """Segments this month from which it holds."""
-    where: str = ""
-    """Where it is written, for errors and explanations."""
+    __slots__ = ("lane", "micros", "operator", "prefix", "segments_from", "since_s", "where")
+
+    def __init__(
+        self,
+        *,
+        micros: Micros | None,
+        prefix: str = "",
+        operator: str = "",
+        lane: Lane | None = None,
+        since_s: int = 0,
+        segments_from: int = 0,
+        where: str = "",
+    ) -> None:
+        self.micros: Final = micros
+        """None: not sold."""
+        self.prefix: Final = prefix
+        """The beginning of the number in international form; empty: every number."""
+        self.operator: Final = operator
+        """MCC and MNC, 5 or 6 digits; instead of a prefix."""
+        self.lane: Final = lane
+        self.since_s: Final = since_s
+        """Seconds since the epoch from which it holds."""
+        self.segments_from: Final = segments_from
+        """Segments this month from which it holds."""
+        self.where: Final = where
+        """Where it is written, for errors and explanations."""
 
 
 def no_volume() -> int:

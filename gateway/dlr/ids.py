@@ -10,8 +10,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Final
 
-import msgspec
+from gateway.record import Record, replace
 
 ID_CHARACTERS_MAX = 255
 """Longer is no id (SMPP: 64). An id becomes a key in an index, which has its limits."""
@@ -51,13 +52,21 @@ def normalise_id(raw: str, form: IdForm = IdForm.STRING, strip_zeros: bool = Fal
     return folded
 
 
-class IdRule(msgspec.Struct, frozen=True, gc=False):
+class IdRule(Record):
     """How one carrier writes ids in its responses and in its receipts."""
 
-    response: IdForm = IdForm.STRING
-    receipt: IdForm = IdForm.STRING
-    strip_zeros: bool = False
-    """Whether zeros in front of a string are padding."""
+    __slots__ = ("receipt", "response", "strip_zeros")
+
+    def __init__(
+        self,
+        response: IdForm = IdForm.STRING,
+        receipt: IdForm = IdForm.STRING,
+        strip_zeros: bool = False,
+    ) -> None:
+        self.response: Final = response
+        self.receipt: Final = receipt
+        self.strip_zeros: Final = strip_zeros
+        """Whether zeros in front of a string are padding."""
 
     def normalise_response(self, raw: str) -> str:
         return normalise_id(raw, self.response, self.strip_zeros)
@@ -77,12 +86,15 @@ class IdRule(msgspec.Struct, frozen=True, gc=False):
         return normal
 
 
-class FormerRule(msgspec.Struct, frozen=True, gc=False):
+class FormerRule(Record):
     """A rule that held from `since` to before `until` (wall clock)."""
 
-    rule: IdRule
-    since: float
-    until: float
+    __slots__ = ("rule", "since", "until")
+
+    def __init__(self, rule: IdRule, since: float, until: float) -> None:
+        self.rule: Final = rule
+        self.since: Final = since
+        self.until: Final = until
 
 
 def spell_formerly(raw: str, rule: IdRule, former: IdRule) -> tuple[str, ...]:
@@ -116,14 +128,23 @@ RULE_OF_DLR_MSGID = {
 }
 
 
-class Proposal(msgspec.Struct, frozen=True, gc=False):
+class Proposal(Record):
     """The rule under which `matched` of `observed` pairs agree."""
 
-    rule: IdRule
-    matched: int
-    observed: int
-    unexplained: tuple[tuple[str, str], ...] = ()
-    """The other pairs."""
+    __slots__ = ("matched", "observed", "rule", "unexplained")
+
+    def __init__(
+        self,
+        rule: IdRule,
+        matched: int,
+        observed: int,
+        unexplained: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        self.rule: Final = rule
+        self.matched: Final = matched
+        self.observed: Final = observed
+        self.unexplained: Final = unexplained
+        """The other pairs."""
 
 
 # From the plainest to the least plain: a rule that changes less is the better explanation.
@@ -150,4 +171,4 @@ def propose_rule(pairs: Iterable[tuple[str, str]]) -> Proposal | None:
     if best is None:
         return None
     unexplained = tuple(pair for pair in observed if not best.rule.agrees(*pair))
-    return msgspec.structs.replace(best, unexplained=unexplained)
+    return replace(best, unexplained=unexplained)

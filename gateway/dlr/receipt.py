@@ -5,41 +5,74 @@ Not here: who reads it (`parse.py`).
 
 from __future__ import annotations
 
-import msgspec
+from typing import Final
 
 from gateway.lifecycle import Status
+from gateway.record import Record
 
 
-class Receipt(msgspec.Struct, frozen=True, gc=False):
+class Receipt(Record):
     """What a carrier reports of one segment.
 
     Strings hold neither NUL nor surrogates, so that any store takes them.
     """
 
-    carrier_message_id: str
-    """As it came, without padding."""
-    status: Status
-    """SUBMITTED when the report is not final."""
-    code: int
-    """SMPP's message_state, 7 (UNKNOWN) when the carrier's word is unknown."""
-    error: str
-    """`err` of the text: usually three digits, sometimes words; "" when there is none."""
-    network_error: str
-    """The TLV as `type:code` or the digits that a carrier writes there; "" when there is none."""
-    submitted_at: float | None
-    """Epoch seconds, as `done_at`; None when the carrier gives no date that exists."""
-    done_at: float | None
-    text: str
-    recipient: str
-    """The handset's number as the carrier writes it: a receipt comes from its destination."""
-    sender: str
+    __slots__ = (
+        "carrier_message_id",
+        "code",
+        "done_at",
+        "error",
+        "network_error",
+        "recipient",
+        "sender",
+        "status",
+        "submitted_at",
+        "text",
+    )
+
+    def __init__(
+        self,
+        carrier_message_id: str,
+        status: Status,
+        code: int,
+        error: str,
+        network_error: str,
+        submitted_at: float | None,
+        done_at: float | None,
+        text: str,
+        recipient: str,
+        sender: str,
+    ) -> None:
+        self.carrier_message_id: Final = carrier_message_id
+        """As it came, without padding."""
+        self.status: Final = status
+        """SUBMITTED when the report is not final."""
+        self.code: Final = code
+        """SMPP's message_state, 7 (UNKNOWN) when the carrier's word is unknown."""
+        self.error: Final = error
+        """`err` of the text: usually three digits, sometimes words; "" when there is none."""
+        self.network_error: Final = network_error
+        """The TLV as `type:code` or the digits that a carrier writes there; "" when there is
+        none."""
+        self.submitted_at: Final = submitted_at
+        """Epoch seconds, as `done_at`; None when the carrier gives no date that exists."""
+        self.done_at: Final = done_at
+        self.text: Final = text
+        self.recipient: Final = recipient
+        """The handset's number as the carrier writes it: a receipt comes from its destination."""
+        self.sender: Final = sender
 
 
-class NotAReceipt(msgspec.Struct, frozen=True, gc=False):
+class NotAReceipt(Record):
     """An ordinary inbound message."""
 
+    __slots__ = ()
 
-class Malformed(msgspec.Struct, frozen=True, gc=False):
+
+class Malformed(Record):
     """Marked as a receipt, but it does not say of what; `reason` is for logs, it quotes nothing."""
 
-    reason: str
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason: Final = reason

@@ -11,7 +11,8 @@ from gateway.email_address import BadAddress, parse_address
 from gateway.errors import Rejected
 from gateway.fallback.template import TemplateFault, Templates
 from gateway.fallback.terms import ALL_TRIGGERS, TRIGGERS, EmailContent, EmailFallback, Trigger
-from gateway.model import Account, EmailRequest, FallbackRequest, Message
+from gateway.message import Message
+from gateway.model import Account, EmailRequest, FallbackRequest
 
 SUBJECT_CHARS_MAX = 255
 TEXT_CHARS_MAX = 20_000

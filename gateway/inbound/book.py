@@ -30,6 +30,7 @@ from gateway.inbound.parts import (
 )
 from gateway.model import AccountId, CarrierId
 from gateway.outcomes import Acknowledge, Delivery, InboundMessage, Notice
+from gateway.record import replace
 from gateway.smpp.shapes import DeliverSm
 from gateway.text.reassembly import Complete, Duplicate, Part, Partial, Reassembler, Waiting
 from gateway.text.style import PLAIN, TextStyle
@@ -177,7 +178,7 @@ class InboundBook:
         message = self._read(
             carrier_id, whole, join_runs(kept), min(part.received_at for part in kept), wall
         )
-        message = msgspec.structs.replace(message, segments=first.total, missing=missing)
+        message = replace(message, segments=first.total, missing=missing)
         self._hand_over(message, kept, wall)
 
     def _read(

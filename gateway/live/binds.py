@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
-from gateway.carriers import Line
+from gateway.carrier_line import Line
 from gateway.smpp.client import CarrierBind
 from gateway.throttle.pacer import Pacer
 

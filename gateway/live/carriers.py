@@ -18,8 +18,9 @@ from functools import partial
 
 import msgspec
 
+from gateway.carrier_line import Line
 from gateway.carrier_state import CarrierState
-from gateway.carriers import CarrierDesk, Line
+from gateway.carriers import CarrierDesk
 from gateway.condition import Condition
 from gateway.config import Carrier
 from gateway.errors import ConfigError

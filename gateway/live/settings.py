@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.carriers import Line
+from gateway.carrier_line import Line
 from gateway.config import Config
 from gateway.config_file import parse_config, resolve_secrets
 from gateway.errors import ConfigError, Rejected

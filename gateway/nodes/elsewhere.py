@@ -15,7 +15,8 @@ from typing import Final
 import msgspec
 
 from gateway.errors import Rejected, StoreUnavailable
-from gateway.model import AccountId, Message, MessageId
+from gateway.message import Message
+from gateway.model import AccountId, MessageId
 from gateway.nodes.errands import Errands, Unanswered
 from gateway.nodes.leases import name_carrier_lease
 

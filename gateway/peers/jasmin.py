@@ -17,7 +17,8 @@ import msgspec
 
 from gateway.credit.prices import format_micros, parse_micros
 from gateway.errors import Rejected
-from gateway.model import Accepted, SendRequest
+from gateway.message import Accepted
+from gateway.model import SendRequest
 from gateway.peers.callbacks import pack_jasmin
 from gateway.peers.forms import Parameters, fit_gsm7
 from gateway.text.alphabet import decode_gsm7

@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from gateway.errors import Rejected
-from gateway.model import Accepted, Account, SendRequest
+from gateway.message import Accepted
+from gateway.model import Account, SendRequest
 from gateway.peers.callbacks import KANNEL_MASK_MAX, fill_for_later, pack_kannel
 from gateway.peers.forms import Parameters, fit_gsm7, read_number, read_text
 

@@ -7,11 +7,10 @@ robin, least cost, sticky senders) is a reordering of the candidates before they
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
-
-import msgspec
+from typing import Final, Protocol
 
 from gateway.model import CarrierId
+from gateway.record import Record
 from gateway.routing.health import Availability, Away, Usable
 
 
@@ -21,22 +20,31 @@ class Judged(Protocol):
     def availability(self, now: float) -> Availability: ...
 
 
-class Use(msgspec.Struct, frozen=True, gc=False):
+class Use(Record):
     """Send it through this carrier."""
 
-    carrier: CarrierId
+    __slots__ = ("carrier",)
+
+    def __init__(self, carrier: CarrierId) -> None:
+        self.carrier: Final = carrier
 
 
-class Wait(msgspec.Struct, frozen=True, gc=False):
+class Wait(Record):
     """No carrier takes it now, but one may come back: ask again at `until`."""
 
-    until: float
+    __slots__ = ("until",)
+
+    def __init__(self, until: float) -> None:
+        self.until: Final = until
 
 
-class NoRoute(msgspec.Struct, frozen=True, gc=False):
+class NoRoute(Record):
     """No carrier will ever take it as things stand."""
 
-    reason: str
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason: Final = reason
 
 
 def choose_carrier(

@@ -19,26 +19,34 @@ import enum
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-import msgspec
+from gateway.record import Record
 
 if TYPE_CHECKING:
     from gateway.routing.deliveries import DeliveryBreaker
 
 
-class Usable(msgspec.Struct, frozen=True, gc=False):
+class Usable(Record):
     """It can take a message now."""
 
+    __slots__ = ()
 
-class Away(msgspec.Struct, frozen=True, gc=False):
+
+class Away(Record):
     """It can't now; asking again makes sense at `until`, or earlier when something happens."""
 
-    until: float
+    __slots__ = ("until",)
+
+    def __init__(self, until: float) -> None:
+        self.until: Final = until
 
 
-class Gone(msgspec.Struct, frozen=True, gc=False):
+class Gone(Record):
     """It won't by itself: drained by hand, or no longer configured."""
 
-    reason: str
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason: Final = reason
 
 
 Availability = Usable | Away | Gone
@@ -86,30 +94,57 @@ def unheard(state: BreakerState, cause: Cause) -> None:
     return None
 
 
-class BreakerLimits(msgspec.Struct, frozen=True, kw_only=True):
+class BreakerLimits(Record):
     """When a breaker opens, and how it closes again."""
 
-    window_s: float = 20.0
-    """Outcomes count for at least half of this and never longer."""
-    outcomes_min: int = 20
-    """Fewer outcomes in the window say nothing: one unlucky message must not stop a quiet
-    carrier."""
-    failed_share: float = 0.5
-    """Routes fail over above this; below it, retries cost less than moving the traffic."""
-    slow_s: float = 10.0
-    """An answer that takes longer is a slow one; 0: none is."""
-    slow_share: float = 0.5
-    """Of the answers; 0.05 is a bound on their 95th percentile, 0.5 on their median."""
-    silent_s: float = 15.0
-    """So long without any answer while something is in flight; 0: however long."""
-    open_first_s: float = 5.0
-    open_max_s: float = 300.0
-    """The pause doubles from first to max while trials keep failing."""
-    trials: int = 5
-    """Submissions that may go out half-open; all have to succeed."""
-    trial_timeout_s: float = 90.0
-    """A trial without any outcome is forgotten after this; longer than a response may take, so
-    that it only guards against an outcome that was never reported."""
+    __slots__ = (
+        "failed_share",
+        "open_first_s",
+        "open_max_s",
+        "outcomes_min",
+        "silent_s",
+        "slow_s",
+        "slow_share",
+        "trial_timeout_s",
+        "trials",
+        "window_s",
+    )
+
+    def __init__(
+        self,
+        *,
+        window_s: float = 20.0,
+        outcomes_min: int = 20,
+        failed_share: float = 0.5,
+        slow_s: float = 10.0,
+        slow_share: float = 0.5,
+        silent_s: float = 15.0,
+        open_first_s: float = 5.0,
+        open_max_s: float = 300.0,
+        trials: int = 5,
+        trial_timeout_s: float = 90.0,
+    ) -> None:
+        self.window_s: Final = window_s
+        """Outcomes count for at least half of this and never longer."""
+        self.outcomes_min: Final = outcomes_min
+        """Fewer outcomes in the window say nothing: one unlucky message must not stop a quiet
+        carrier."""
+        self.failed_share: Final = failed_share
+        """Routes fail over above this; below it, retries cost less than moving the traffic."""
+        self.slow_s: Final = slow_s
+        """An answer that takes longer is a slow one; 0: none is."""
+        self.slow_share: Final = slow_share
+        """Of the answers; 0.05 is a bound on their 95th percentile, 0.5 on their median."""
+        self.silent_s: Final = silent_s
+        """So long without any answer while something is in flight; 0: however long."""
+        self.open_first_s: Final = open_first_s
+        self.open_max_s: Final = open_max_s
+        """The pause doubles from first to max while trials keep failing."""
+        self.trials: Final = trials
+        """Submissions that may go out half-open; all have to succeed."""
+        self.trial_timeout_s: Final = trial_timeout_s
+        """A trial without any outcome is forgotten after this; longer than a response may take, so
+        that it only guards against an outcome that was never reported."""
 
 
 class Breaker:

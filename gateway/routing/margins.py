@@ -6,34 +6,45 @@ Not here: prices and costs themselves (`gateway/credit/`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import msgspec
+from typing import Final
 
 from gateway.model import CarrierId, Micros
+from gateway.record import Record
 from gateway.routing.choice import CostOf
 
 
-class Floor(msgspec.Struct, frozen=True, kw_only=True):
+class Floor(Record):
     """What has to be left of a segment's price after its carrier was paid."""
 
-    margin_min_micros: Micros = Micros(0)
-    unknown_refused: bool = False
-    """Whether a carrier whose cost nobody knows may be used all the same."""
+    __slots__ = ("margin_min_micros", "unknown_refused")
+
+    def __init__(
+        self, *, margin_min_micros: Micros = Micros(0), unknown_refused: bool = False
+    ) -> None:
+        self.margin_min_micros: Final = margin_min_micros
+        self.unknown_refused: Final = unknown_refused
+        """Whether a carrier whose cost nobody knows may be used all the same."""
 
 
-class Removed(msgspec.Struct, frozen=True, gc=False):
+class Removed(Record):
     """A carrier that would cost too much, and why."""
 
-    carrier: CarrierId
-    cost_micros: Micros | None
-    """None: nobody knows it."""
+    __slots__ = ("carrier", "cost_micros")
+
+    def __init__(self, carrier: CarrierId, cost_micros: Micros | None) -> None:
+        self.carrier: Final = carrier
+        self.cost_micros: Final = cost_micros
+        """None: nobody knows it."""
 
 
-class Affordable(msgspec.Struct, frozen=True, gc=False):
+class Affordable(Record):
     """Which carriers stay, in their order, and which don't."""
 
-    carriers: tuple[CarrierId, ...]
-    removed: tuple[Removed, ...]
+    __slots__ = ("carriers", "removed")
+
+    def __init__(self, carriers: tuple[CarrierId, ...], removed: tuple[Removed, ...]) -> None:
+        self.carriers: Final = carriers
+        self.removed: Final = removed
 
 
 def keep_affordable(

@@ -12,9 +12,9 @@ import enum
 from collections.abc import Collection
 from typing import Final, Literal
 
-import msgspec
 import phonenumbers
 
+from gateway.record import Record
 from gateway.routing.plan import NATIONAL_DIGITS_MAX, NumberingPlan, find_plan
 from gateway.routing.plan import NumberType as NumberType
 
@@ -58,26 +58,32 @@ class Reason(enum.StrEnum):
     SENDER_NOT_REGISTERED = "sender_not_registered"
 
 
-class Number(msgspec.Struct, frozen=True, gc=False):
+class Number(Record):
     """A number that a message can be sent to."""
 
-    e164: str
-    """International digits without the plus sign."""
-    calling_code: int
-    country: str
-    """ISO 3166 alpha-2; "" when the calling code belongs to no country."""
-    mobile: bool = False
-    """Whether it surely is a mobile number, or of a plan that does not tell them apart: what can
-    be known without asking for its type."""
+    __slots__ = ("calling_code", "country", "e164", "mobile")
+
+    def __init__(self, e164: str, calling_code: int, country: str, mobile: bool = False) -> None:
+        self.e164: Final = e164
+        """International digits without the plus sign."""
+        self.calling_code: Final = calling_code
+        self.country: Final = country
+        """ISO 3166 alpha-2; "" when the calling code belongs to no country."""
+        self.mobile: Final = mobile
+        """Whether it surely is a mobile number, or of a plan that does not tell them apart: what
+        can be known without asking for its type."""
 
 
-class Ineligible(msgspec.Struct, frozen=True, gc=False):
+class Ineligible(Record):
     """Why something can't be used: a word for programs, a sentence for people."""
 
-    code: Reason
-    detail: str
-    country: str = ""
-    """Whose number it would have been, where its calling code tells."""
+    __slots__ = ("code", "country", "detail")
+
+    def __init__(self, code: Reason, detail: str, country: str = "") -> None:
+        self.code: Final = code
+        self.detail: Final = detail
+        self.country: Final = country
+        """Whose number it would have been, where its calling code tells."""
 
 
 MOBILE_TYPES: Final = frozenset({NumberType.MOBILE, NumberType.FIXED_LINE_OR_MOBILE})

@@ -18,9 +18,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-import msgspec
-
 from gateway.errors import ConfigError
+from gateway.record import Record
 
 PREFIXES_MAX: Final = 200_000
 """Each takes some 130 octets, 26 MB; the longest tables on the market have half as many."""
@@ -31,14 +30,17 @@ PREFIX_DIGITS_MAX: Final = 15
 _CODE: Final = re.compile(r"([1-9][0-9]{2})-?([0-9]{2,3})", re.ASCII)
 
 
-class Operator(msgspec.Struct, frozen=True, gc=False):
+class Operator(Record):
     """A mobile network by its codes (ITU-T E.212); `mnc` has two or three digits, as given."""
 
-    mcc: str
-    mnc: str
-    name: str = ""
-    country: str = ""
-    """ISO 3166 alpha-2; "" when nobody said."""
+    __slots__ = ("country", "mcc", "mnc", "name")
+
+    def __init__(self, mcc: str, mnc: str, name: str = "", country: str = "") -> None:
+        self.mcc: Final = mcc
+        self.mnc: Final = mnc
+        self.name: Final = name
+        self.country: Final = country
+        """ISO 3166 alpha-2; "" when nobody said."""
 
     @property
     def code(self) -> str:
@@ -49,12 +51,15 @@ class Operator(msgspec.Struct, frozen=True, gc=False):
         return f"{self.mcc}-{self.mnc} {self.name}".rstrip()
 
 
-class Found(msgspec.Struct, frozen=True, gc=False):
+class Found(Record):
     """An operator, and how it was found."""
 
-    operator: Operator
-    prefix: str
-    """The digits that told; "" for a number that was ported."""
+    __slots__ = ("operator", "prefix")
+
+    def __init__(self, operator: Operator, prefix: str) -> None:
+        self.operator: Final = operator
+        self.prefix: Final = prefix
+        """The digits that told; "" for a number that was ported."""
 
 
 def parse_code(written: str, key: str = "operator") -> str:

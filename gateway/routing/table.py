@@ -26,6 +26,7 @@ import msgspec
 
 from gateway.errors import ConfigError
 from gateway.model import AccountId
+from gateway.record import Record
 from gateway.routing.conditions import (
     CONDITIONS,
     Condition,
@@ -42,20 +43,26 @@ COMBINATIONS_MAX: Final = 50_000
 """Of the prefixes, operators, countries and accounts that one route names: each is an entry."""
 
 
-class Considered(msgspec.Struct, frozen=True):
+class Considered(Record):
     """One route that was looked at, and what it said."""
 
-    route: str
-    matched: bool
-    why: str
+    __slots__ = ("matched", "route", "why")
+
+    def __init__(self, route: str, matched: bool, why: str) -> None:
+        self.route: Final = route
+        self.matched: Final = matched
+        self.why: Final = why
 
 
-class Explanation(msgspec.Struct, frozen=True):
+class Explanation(Record):
     """Why a message takes the route that it takes, from the most specific one down."""
 
-    route: Route | None
-    """The one that decides; None when none matches."""
-    considered: tuple[Considered, ...]
+    __slots__ = ("considered", "route")
+
+    def __init__(self, route: Route | None, considered: tuple[Considered, ...]) -> None:
+        self.route: Final = route
+        """The one that decides; None when none matches."""
+        self.considered: Final = considered
 
 
 class _Entry:
@@ -255,11 +262,19 @@ def _outdoes(chosen: Route, other: Route) -> str:
     return "has a higher rank" if chosen.rank > other.rank else "is more specific"
 
 
-class _Verdict(msgspec.Struct, frozen=True):
-    matched: bool
-    specificity: tuple[int, int, bool, bool, bool, tuple[bool, ...]]
-    """Of what matched, or of the most specific thing that could have."""
-    why: str
+class _Verdict(Record):
+    __slots__ = ("matched", "specificity", "why")
+
+    def __init__(
+        self,
+        matched: bool,
+        specificity: tuple[int, int, bool, bool, bool, tuple[bool, ...]],
+        why: str,
+    ) -> None:
+        self.matched: Final = matched
+        self.specificity: Final = specificity
+        """Of what matched, or of the most specific thing that could have."""
+        self.why: Final = why
 
 
 def _judge(route: Route, traits: Traits) -> _Verdict:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from typing import Final
 
-import msgspec
-
+from gateway.record import Record
 from gateway.smpp.shapes import NO_TLVS, DeliverSm, Pdu, SubmitSm
 
 
@@ -31,38 +31,57 @@ class Reason(enum.StrEnum):
     """The owner let go of it: a deadline of its own, or output that nobody reads."""
 
 
-class Bound(msgspec.Struct, frozen=True):
+class Bound(Record):
     """The carrier took our bind. `interface_version` is None when it does not tell."""
 
-    system_id: str
-    interface_version: int | None
+    __slots__ = ("interface_version", "system_id")
+
+    def __init__(self, system_id: str, interface_version: int | None) -> None:
+        self.system_id: Final = system_id
+        self.interface_version: Final = interface_version
 
 
-class BindRefused(msgspec.Struct, frozen=True):
+class BindRefused(Record):
     """The carrier refused our bind; SessionClosed follows."""
 
-    status: int
+    __slots__ = ("status",)
+
+    def __init__(self, status: int) -> None:
+        self.status: Final = status
 
 
-class Responded(msgspec.Struct, frozen=True, gc=False):
+class Responded(Record):
     """A registered request was answered: submit_sm, data_sm or deliver_sm, or any by a nack."""
 
-    context: object
-    status: int
-    message_id: str
-    latency_s: float
-    tlvs: Mapping[int, bytes] = NO_TLVS
+    __slots__ = ("context", "latency_s", "message_id", "status", "tlvs")
+
+    def __init__(
+        self,
+        context: object,
+        status: int,
+        message_id: str,
+        latency_s: float,
+        tlvs: Mapping[int, bytes] = NO_TLVS,
+    ) -> None:
+        self.context: Final = context
+        self.status: Final = status
+        self.message_id: Final = message_id
+        self.latency_s: Final = latency_s
+        self.tlvs: Final = tlvs
 
 
-class Answered(msgspec.Struct, frozen=True):
+class Answered(Record):
     """Any other registered request (query_sm, cancel_sm, …) was answered by its own response."""
 
-    context: object
-    pdu: Pdu
-    latency_s: float
+    __slots__ = ("context", "latency_s", "pdu")
+
+    def __init__(self, context: object, pdu: Pdu, latency_s: float) -> None:
+        self.context: Final = context
+        self.pdu: Final = pdu
+        self.latency_s: Final = latency_s
 
 
-class ResponseOverdue(msgspec.Struct, frozen=True):
+class ResponseOverdue(Record):
     """A request of ours was not answered in time.
 
     To a carrier: it stays in flight until answered or SessionClosed; the session takes no more
@@ -70,71 +89,118 @@ class ResponseOverdue(msgspec.Struct, frozen=True):
     more, and a late answer counts as one to nothing; the session goes on.
     """
 
-    context: object
-    waited_s: float
+    __slots__ = ("context", "waited_s")
+
+    def __init__(self, context: object, waited_s: float) -> None:
+        self.context: Final = context
+        self.waited_s: Final = waited_s
 
 
-class Delivered(msgspec.Struct, frozen=True, gc=False):
+class Delivered(Record):
     """The carrier sent a message or a receipt, as deliver_sm or data_sm: answer `sequence`."""
 
-    sequence: int
-    pdu: DeliverSm
+    __slots__ = ("pdu", "sequence")
+
+    def __init__(self, sequence: int, pdu: DeliverSm) -> None:
+        self.sequence: Final = sequence
+        self.pdu: Final = pdu
 
 
-class AlertReceived(msgspec.Struct, frozen=True):
+class AlertReceived(Record):
     """The carrier says that a handset is reachable again (alert_notification)."""
 
-    pdu: Pdu
+    __slots__ = ("pdu",)
+
+    def __init__(self, pdu: Pdu) -> None:
+        self.pdu: Final = pdu
 
 
-class OutbindReceived(msgspec.Struct, frozen=True):
+class OutbindReceived(Record):
     """The carrier asks us to bind as a receiver (SMPP 3.4 §2.2.1)."""
 
-    system_id: str
-    password: str
+    __slots__ = ("password", "system_id")
+
+    def __init__(self, system_id: str, password: str) -> None:
+        self.system_id: Final = system_id
+        self.password: Final = password
 
 
-class BindRequested(msgspec.Struct, frozen=True):
+class BindRequested(Record):
     """A customer wants to bind: accept or refuse `sequence`."""
 
-    sequence: int
-    command_id: int
-    system_id: str
-    password: str
-    system_type: str
-    interface_version: int
-    addr_ton: int
-    addr_npi: int
-    address_range: str
+    __slots__ = (
+        "addr_npi",
+        "addr_ton",
+        "address_range",
+        "command_id",
+        "interface_version",
+        "password",
+        "sequence",
+        "system_id",
+        "system_type",
+    )
+
+    def __init__(
+        self,
+        sequence: int,
+        command_id: int,
+        system_id: str,
+        password: str,
+        system_type: str,
+        interface_version: int,
+        addr_ton: int,
+        addr_npi: int,
+        address_range: str,
+    ) -> None:
+        self.sequence: Final = sequence
+        self.command_id: Final = command_id
+        self.system_id: Final = system_id
+        self.password: Final = password
+        self.system_type: Final = system_type
+        self.interface_version: Final = interface_version
+        self.addr_ton: Final = addr_ton
+        self.addr_npi: Final = addr_npi
+        self.address_range: Final = address_range
 
 
-class SubmitReceived(msgspec.Struct, frozen=True, gc=False):
+class SubmitReceived(Record):
     """A customer submits a message, as submit_sm or data_sm: answer `sequence`."""
 
-    sequence: int
-    pdu: SubmitSm
+    __slots__ = ("pdu", "sequence")
+
+    def __init__(self, sequence: int, pdu: SubmitSm) -> None:
+        self.sequence: Final = sequence
+        self.pdu: Final = pdu
 
 
-class RequestReceived(msgspec.Struct, frozen=True):
+class RequestReceived(Record):
     """A customer sent any other legal request (query_sm, submit_multi, …): answer its sequence."""
 
-    pdu: Pdu
+    __slots__ = ("pdu",)
+
+    def __init__(self, pdu: Pdu) -> None:
+        self.pdu: Final = pdu
 
 
-class PeerUnbound(msgspec.Struct, frozen=True):
+class PeerUnbound(Record):
     """The peer said goodbye and has been answered; SessionClosed follows."""
 
+    __slots__ = ()
 
-class SessionClosed(msgspec.Struct, frozen=True):
+
+class SessionClosed(Record):
     """The session is over: write what is left of its output, then close the connection.
 
     It comes exactly once. `in_flight` are the contexts of all requests without an answer, in the
     order in which they were sent; nobody knows whether the peer took them.
     """
 
-    reason: Reason
-    in_flight: tuple[object, ...]
-    detail: str = ""
+    __slots__ = ("detail", "in_flight", "reason")
+
+    def __init__(self, reason: Reason, in_flight: tuple[object, ...], detail: str = "") -> None:
+        self.reason: Final = reason
+        self.in_flight: Final = in_flight
+        self.detail: Final = detail
 
 
 Event = (

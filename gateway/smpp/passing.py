@@ -100,6 +100,9 @@ class TlvRule(msgspec.Struct, frozen=True):
         return encode_tlvs((dict(self.constant) | passing).items())
 
 
+ALL_PASS: Final = TlvRule()
+
+
 def build_tlv_rule(allowed: Iterable[int] | None, constant: Mapping[int, bytes]) -> TlvRule:
     """Return a carrier's rule; raises InvalidField for a tag that the gateway writes itself."""
     for tag in constant:

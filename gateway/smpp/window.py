@@ -8,21 +8,23 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
+from gateway.record import Record
 from gateway.smpp.errors import WindowFull
 
 SEQUENCE_MAX: Final = 0x7FFFFFFF
 """SMPP 3.4 §5.1.4: 1 to 0x7FFFFFFF, then 1 again; 0 and the rest are reserved."""
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
+class Entry(Record):
     """One unanswered request. `context` is the sender's own and is not looked into."""
 
-    sequence: int
-    command_id: int
-    context: object
-    sent_at: float
+    __slots__ = ("command_id", "context", "sent_at", "sequence")
+
+    def __init__(self, sequence: int, command_id: int, context: object, sent_at: float) -> None:
+        self.sequence: Final = sequence
+        self.command_id: Final = command_id
+        self.context: Final = context
+        self.sent_at: Final = sent_at
 
 
 class Window:

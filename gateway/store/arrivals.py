@@ -15,7 +15,8 @@ from typing import Final
 
 import msgspec
 
-from gateway.model import AccountId, CarrierId, Message, MessageId
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, MessageId
 from gateway.outcomes import Move
 from gateway.store.postgres import Database
 

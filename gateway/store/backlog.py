@@ -19,7 +19,8 @@ from gateway.arrived import Found
 from gateway.errors import Rejected
 from gateway.jobs import Job, new_job, rebuild_job
 from gateway.lifecycle import EventKind, Status, settle_segment
-from gateway.model import AccountId, CarrierId, Lane, Message, MessageId
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, Lane, MessageId
 from gateway.outcomes import Event, ParkedReceipt, Party
 from gateway.receipts import PARKED_KEYS_MAX
 from gateway.references import Key

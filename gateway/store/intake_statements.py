@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.model import Message
+from gateway.message import Message
 from gateway.store.columns import Column, read_rows, write_rows
 from gateway.store.fallbacks import with_fallbacks
 

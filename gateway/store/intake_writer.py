@@ -13,14 +13,15 @@ import asyncio
 import enum
 import functools
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
-import msgspec
 
 from gateway.errors import NotTheOwner, StoreUnavailable
 from gateway.fallback.terms import EmailFallback
-from gateway.model import CarrierId, Lane, Message, MessageId
+from gateway.message import Message
+from gateway.model import CarrierId, Lane, MessageId
+from gateway.record import Record
 from gateway.store.arrivals import with_arrivals
 from gateway.store.commit_line import CommitLine, Connection, Lost
 from gateway.store.fallbacks import fallback_columns
@@ -44,14 +45,23 @@ SPEED_MEMORY_S = 1.0
 """Of how fast commits go: with many waiting each is a tenth of a second."""
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
+class Entry(Record):
     """One message on its way into the store."""
 
-    message: Message
-    key: str = ""
-    """Its idempotency key with its kind in front ("k:…" or "r:…"); "" when it has none."""
-    request_hash: bytes = b""
-    fallback: EmailFallback | None = None
+    __slots__ = ("fallback", "key", "message", "request_hash")
+
+    def __init__(
+        self,
+        message: Message,
+        key: str = "",
+        request_hash: bytes = b"",
+        fallback: EmailFallback | None = None,
+    ) -> None:
+        self.message: Final = message
+        self.key: Final = key
+        """Its idempotency key with its kind in front ("k:…" or "r:…"); "" when it has none."""
+        self.request_hash: Final = request_hash
+        self.fallback: Final = fallback
 
 
 class Fate(enum.Enum):
@@ -61,10 +71,13 @@ class Fate(enum.Enum):
     """The key is taken by a message that was asked for in other words."""
 
 
-class Replayed(msgspec.Struct, frozen=True, gc=False):
+class Replayed(Record):
     """The key's first message, which stands for this one."""
 
-    id: MessageId
+    __slots__ = ("id",)
+
+    def __init__(self, id: MessageId) -> None:
+        self.id: Final = id
 
 
 EntryFate = Fate | Replayed

@@ -8,7 +8,8 @@ import asyncpg
 
 from gateway.ids import accepted_at
 from gateway.lifecycle import EventKind, Status
-from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, Encoding, Lane, MessageId
 from gateway.outcomes import Event
 
 _MESSAGE_COLUMNS = itemgetter(

@@ -18,7 +18,8 @@ import msgspec
 
 from gateway.errors import StoreUnavailable
 from gateway.ids import accepted_at, id_at
-from gateway.model import AccountId, Message
+from gateway.message import Message
+from gateway.model import AccountId
 from gateway.store import partitions
 from gateway.store.postgres import PLAN_EACH_TIME, Database, unavailable_as_503
 from gateway.store.queries import query

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-
-import msgspec
+from typing import Final
 
 from gateway.model import Encoding
+from gateway.record import Record
 from gateway.text.alphabet import GSM7
 from gateway.text.errors import NotEncodable, NotInAlphabet, TooManySegments
 from gateway.text.national import Language, alphabet_of, shifts_of
@@ -31,28 +31,54 @@ SEGMENTS_MAX = 255  # a message's total is one octet
 _UCS2, _BINARY = Encoding.UCS2, Encoding.BINARY
 
 
-class Form(msgspec.Struct, frozen=True):
+class Form(Record):
     """How a text is encoded and how much of it a segment holds.
 
     `single`, `parted` and `parted_wide` are octets as `try_encode` writes them, after any header:
     alone, beside an 8-bit and beside a 16-bit reference.
     """
 
-    encoding: Encoding
-    unit_octets: int
-    single: int
-    parted: int
-    parted_wide: int
-    try_encode: Callable[[str], bytes | None]
-    """Return the octets that are counted and cut, None when the text is not in the alphabet."""
-    splits_pair: Callable[[bytes, int], bool]
-    """Whether a border at this offset would cut one character in two."""
-    elements: bytes = b""
-    """Header elements that every segment needs to be read."""
-    rewrite: Callable[[bytes], bytes] | None = None
-    """Turns a segment's octets into those that the carrier wants; None where they are the same."""
-    as_is: bool = True
-    """Neither elements nor rewriting."""
+    __slots__ = (
+        "as_is",
+        "elements",
+        "encoding",
+        "parted",
+        "parted_wide",
+        "rewrite",
+        "single",
+        "splits_pair",
+        "try_encode",
+        "unit_octets",
+    )
+
+    def __init__(
+        self,
+        encoding: Encoding,
+        unit_octets: int,
+        single: int,
+        parted: int,
+        parted_wide: int,
+        try_encode: Callable[[str], bytes | None],
+        splits_pair: Callable[[bytes, int], bool],
+        elements: bytes = b"",
+        rewrite: Callable[[bytes], bytes] | None = None,
+        as_is: bool = True,
+    ) -> None:
+        self.encoding: Final = encoding
+        self.unit_octets: Final = unit_octets
+        self.single: Final = single
+        self.parted: Final = parted
+        self.parted_wide: Final = parted_wide
+        self.try_encode: Final = try_encode
+        """Return the octets that are counted and cut, None when the text is not in the alphabet."""
+        self.splits_pair: Final = splits_pair
+        """Whether a border at this offset would cut one character in two."""
+        self.elements: Final = elements
+        """Header elements that every segment needs to be read."""
+        self.rewrite: Final = rewrite
+        """Turns a segment's octets into those that the carrier wants; None: they are the same."""
+        self.as_is: Final = as_is
+        """Neither elements nor rewriting."""
 
     def write(self, octets: bytes) -> bytes:
         """Return what was counted and cut in the octets that the carrier wants."""

@@ -8,10 +8,10 @@ the TLVs around a PDU `gateway/outgoing.py`'s; a ceiling below 255 segments is `
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import msgspec
+from typing import Final
 
 from gateway.model import Encoding
+from gateway.record import Record, replace
 from gateway.text.alphabet import pack_message
 from gateway.text.errors import (
     AlreadyConcatenated,
@@ -47,15 +47,18 @@ MESSAGE_PAYLOAD_OCTETS_MAX = 0xFFFF  # a TLV's length has two octets
 _UDH, _SAR, _PAYLOAD = LongForm.UDH, LongForm.SAR, LongForm.PAYLOAD
 
 
-class Measured(msgspec.Struct, frozen=True, gc=False):
+class Measured(Record):
     """How a content will travel. `units` are septets (GSM7), UTF-16 units, or octets."""
 
-    encoding: Encoding
-    segments: int
-    units: int
+    __slots__ = ("encoding", "segments", "units")
+
+    def __init__(self, encoding: Encoding, segments: int, units: int) -> None:
+        self.encoding: Final = encoding
+        self.segments: Final = segments
+        self.units: Final = units
 
 
-class Cut(msgspec.Struct, frozen=True):
+class Cut(Record):
     """A content as one carrier's PDUs.
 
     With a header each payload begins with one, and UDHI goes into `esm_class`. `long` is what
@@ -63,10 +66,19 @@ class Cut(msgspec.Struct, frozen=True):
     with PAYLOAD the only one holds all segments. A content of one segment always says UDH.
     """
 
-    encoding: Encoding
-    payloads: Sequence[bytes]
-    has_header: bool = False
-    long: LongForm = LongForm.UDH
+    __slots__ = ("encoding", "has_header", "long", "payloads")
+
+    def __init__(
+        self,
+        encoding: Encoding,
+        payloads: Sequence[bytes],
+        has_header: bool = False,
+        long: LongForm = LongForm.UDH,
+    ) -> None:
+        self.encoding: Final = encoding
+        self.payloads: Final = payloads
+        self.has_header: Final = has_header
+        self.long: Final = long
 
 
 def measure(text: str, encoding: Encoding | None = None, style: TextStyle = PLAIN) -> Measured:
@@ -102,7 +114,7 @@ def split(
     """
     if segments > 1 and style.national and style.long is not _UDH:
         # Tables are for the one segment that they save; parts have no header to name them in.
-        style = msgspec.structs.replace(style, national=())
+        style = replace(style, national=())
     form, octets = choose_form(text, encoding, style)
     if len(octets) <= form.single and segments <= 1:
         if form.as_is and not style.packed:
@@ -152,7 +164,7 @@ def split_binary(
     if len(borders) == 1 and segments <= 1:
         return Cut(Encoding.BINARY, [udh + data], bool(udh))
     if udh and style.long is not _UDH:
-        style = msgspec.structs.replace(style, long=_UDH)
+        style = replace(style, long=_UDH)
     if style.long is _PAYLOAD:
         return Cut(Encoding.BINARY, [data], False, style.long)
     if len(borders) < segments:

@@ -6,9 +6,9 @@ Pure. Both sides must go by the same value: what is counted (and paid for) by it
 from __future__ import annotations
 
 import enum
+from typing import Final
 
-import msgspec
-
+from gateway.record import Record, replace
 from gateway.text.national import Language
 
 
@@ -41,22 +41,33 @@ class LongForm(enum.StrEnum):
     """One PDU with the TLV message_payload; the SMSC cuts it, and bills the segments."""
 
 
-class TextStyle(msgspec.Struct, frozen=True, kw_only=True):
+class TextStyle(Record):
     """One carrier's way of writing text."""
 
-    alphabet: DefaultAlphabet = DefaultAlphabet.GSM7
-    national: tuple[Language, ...] = ()
-    """Languages whose shift tables may be used, the preferred one first. Only with GSM7."""
-    packed: bool = False
-    """GSM 7-bit in packed septets. Only with GSM7."""
-    long: LongForm = LongForm.UDH
-    wide_reference: bool = False
-    """Parts are numbered with 16 bits instead of 8. With SAR or message_payload: whether the
-    SMSC's own headers take the room that this does."""
-    smart: bool = False
-    """Whether typographic characters are replaced unless a request says otherwise (`smart.py`)."""
+    __slots__ = ("alphabet", "long", "national", "packed", "smart", "wide_reference")
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        alphabet: DefaultAlphabet = DefaultAlphabet.GSM7,
+        national: tuple[Language, ...] = (),
+        packed: bool = False,
+        long: LongForm = LongForm.UDH,
+        wide_reference: bool = False,
+        smart: bool = False,
+    ) -> None:
+        self.alphabet: Final = alphabet
+        self.national: Final = national
+        """Languages whose shift tables may be used, the preferred one first. Only with GSM7."""
+        self.packed: Final = packed
+        """GSM 7-bit in packed septets. Only with GSM7."""
+        self.long: Final = long
+        self.wide_reference: Final = wide_reference
+        """Parts are numbered with 16 bits instead of 8. With SAR or message_payload: whether the
+        SMSC's own headers take the room that this does."""
+        self.smart: Final = smart
+        """Whether typographic characters are replaced unless a request says otherwise
+        (`smart.py`)."""
         assert self.alphabet is DefaultAlphabet.GSM7 or not (self.national or self.packed)
 
 
@@ -68,4 +79,4 @@ def narrow(style: TextStyle) -> TextStyle:
     """Return the style with 8-bit references, which leave the most room in a part."""
     if not style.wide_reference:
         return style
-    return msgspec.structs.replace(style, wide_reference=False)
+    return replace(style, wide_reference=False)

@@ -22,31 +22,53 @@ from __future__ import annotations
 import math
 from typing import Final
 
-import msgspec
-
+from gateway.record import Record
 from gateway.throttle.bucket import SEND, Send, Wait
 from gateway.throttle.pacer import Pacer
 
 
-class AdaptiveLimits(msgspec.Struct, frozen=True, kw_only=True):
+class AdaptiveLimits(Record):
     """How sharply a carrier's complaint is answered."""
 
-    cut: float = 0.5
-    """What is left of the rate after a complaint."""
-    pause_s: float = 1.0
-    """Nothing leaves for so long. Complaints in this time answer what left before the cut, a
-    whole window of them, and count as the same one."""
-    return_s: float = 2.0
-    """From the end of the pause to the knee."""
-    knee_share: float = 0.95
-    """Of the rate that the carrier complained about, where the knee is."""
-    patience_first_s: float = 5.0
-    patience_max_s: float = 60.0
-    recover_share: float = 0.02
-    """Past the knee each second of success adds this share of the agreed rate, and as much again
-    after every `PROBE_S`."""
-    floor_share: float = 0.02
-    """Never slower than this share of the agreed rate, or recovery would take for ever."""
+    __slots__ = (
+        "cut",
+        "floor_share",
+        "knee_share",
+        "patience_first_s",
+        "patience_max_s",
+        "pause_s",
+        "recover_share",
+        "return_s",
+    )
+
+    def __init__(
+        self,
+        *,
+        cut: float = 0.5,
+        pause_s: float = 1.0,
+        return_s: float = 2.0,
+        knee_share: float = 0.95,
+        patience_first_s: float = 5.0,
+        patience_max_s: float = 60.0,
+        recover_share: float = 0.02,
+        floor_share: float = 0.02,
+    ) -> None:
+        self.cut: Final = cut
+        """What is left of the rate after a complaint."""
+        self.pause_s: Final = pause_s
+        """Nothing leaves for so long. Complaints in this time answer what left before the cut, a
+        whole window of them, and count as the same one."""
+        self.return_s: Final = return_s
+        """From the end of the pause to the knee."""
+        self.knee_share: Final = knee_share
+        """Of the rate that the carrier complained about, where the knee is."""
+        self.patience_first_s: Final = patience_first_s
+        self.patience_max_s: Final = patience_max_s
+        self.recover_share: Final = recover_share
+        """Past the knee each second of success adds this share of the agreed rate, and as much
+        again after every `PROBE_S`."""
+        self.floor_share: Final = floor_share
+        """Never slower than this share of the agreed rate, or recovery would take for ever."""
 
 
 PROBE_S: Final = 2.5

@@ -12,20 +12,24 @@ from __future__ import annotations
 import math
 from typing import Final
 
-import msgspec
-
 from gateway.errors import ConfigError
+from gateway.record import Record
 
 
-class Send(msgspec.Struct, frozen=True, gc=False):
+class Send(Record):
     """The segments may leave now, and are counted."""
 
+    __slots__ = ()
 
-class Wait(msgspec.Struct, frozen=True, gc=False):
+
+class Wait(Record):
     """Nothing was counted; the same question at `until` (clock of `now`) is granted, if nobody
     else took something in between."""
 
-    until: float
+    __slots__ = ("until",)
+
+    def __init__(self, until: float) -> None:
+        self.until: Final = until
 
 
 SEND: Final = Send()

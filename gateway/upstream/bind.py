@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from ipaddress import IPv6Address
 from typing import Protocol
 
-import msgspec
-
 from gateway.logs import get_logger
+from gateway.record import replace
 from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import SmppError
 from gateway.smpp.events import (
@@ -225,4 +224,4 @@ class CustomerBind:
 
 def _without_tlvs(body: bytes) -> bytes:
     """Return a deliver_sm for a peer of SMPP 3.3, which knows no TLVs."""
-    return encode_short_message(msgspec.structs.replace(decode_deliver_sm(body), tlvs=NO_TLVS))
+    return encode_short_message(replace(decode_deliver_sm(body), tlvs=NO_TLVS))

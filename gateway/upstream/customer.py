@@ -6,7 +6,8 @@ import enum
 import math
 from collections.abc import Iterable, Mapping
 
-from gateway.model import AccountId, Message
+from gateway.message import Message
+from gateway.model import AccountId
 from gateway.outcomes import Event
 from gateway.smpp import vocabulary as v
 from gateway.throttle.bucket import Send, TokenBucket

@@ -13,14 +13,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-import msgspec
-
 from gateway.errors import Rejected, StoreUnavailable
 from gateway.fallback.decide import Fallbacks
 from gateway.intake import Intake
 from gateway.logs import get_logger
+from gateway.message import Message, Order
 from gateway.metrics import UpstreamMetrics
-from gateway.model import Message, MessageId, Order
+from gateway.model import MessageId
+from gateway.record import replace
 from gateway.smpp import vocabulary as v
 from gateway.smpp.events import BindRequested, SubmitReceived
 from gateway.smpp.fields import SmeAddress, UnsuccessfulSme
@@ -192,7 +192,7 @@ class CustomerDesk:
         # The first message's id is what the customer gets for all of them.
         group_id: MessageId | None = None
         for destination in destinations:
-            order = msgspec.structs.replace(destination.order, group_id=group_id)
+            order = replace(destination.order, group_id=group_id)
             decided = self._decide(customer, order, wall)
             if isinstance(decided, Message):
                 group_id = group_id or decided.id

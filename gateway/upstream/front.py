@@ -11,8 +11,9 @@ from gateway.config import Smpp
 from gateway.fallback.decide import Fallbacks
 from gateway.ids import IdGenerator
 from gateway.intake import Intake
+from gateway.message import Message
 from gateway.metrics import UpstreamMetrics
-from gateway.model import Account, AccountId, Message
+from gateway.model import Account, AccountId
 from gateway.nodes.elsewhere import Elsewhere
 from gateway.outcomes import Event
 from gateway.periodic import attempt

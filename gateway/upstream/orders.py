@@ -10,7 +10,9 @@ from __future__ import annotations
 import msgspec
 
 from gateway.errors import Rejected
-from gateway.model import Encoding, Lane, Message, Order
+from gateway.message import Message, Order
+from gateway.model import Encoding, Lane
+from gateway.record import replace
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import DistributionList, SmeAddress
 from gateway.smpp.passing import PASSED_OCTETS_MAX, SUBMITTED, pick_tlvs
@@ -80,7 +82,7 @@ def read_submit_multi(pdu: Pdu, terms: Terms, now: float) -> list[Destination] |
     if isinstance(order, Unusable):
         return order
     return [
-        Destination(address, msgspec.structs.replace(order, to=address.address))
+        Destination(address, replace(order, to=address.address))
         for address in addresses
         if isinstance(address, SmeAddress)
     ]

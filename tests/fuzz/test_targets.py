@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 
 import pytest
-from msgspec.structs import replace
 
 from bench.fuzz.corpus import CORPUS, read_cases
 from bench.fuzz.engine import run_target
 from bench.fuzz.target import Target
 from bench.fuzz.targets import TARGETS
+from gateway.record import replace
 from gateway.smpp.owed import Owed
 from gateway.smpp.window import Entry, Window
 from gateway.text import forms

@@ -14,7 +14,8 @@ import pytest
 from gateway.api.app import build_api
 from gateway.api.serve import HttpServer
 from gateway.config import Http
-from gateway.model import Accepted, Account, AccountId, Encoding, MessageId, Micros, SendRequest
+from gateway.message import Accepted
+from gateway.model import Account, AccountId, Encoding, MessageId, Micros, SendRequest
 
 Done = Callable[[Accepted | Exception], None]
 

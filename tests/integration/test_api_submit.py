@@ -19,7 +19,8 @@ from gateway.api.app import build_api
 from gateway.api.serve import HttpServer
 from gateway.config import Http
 from gateway.errors import Rejected, StoreUnavailable
-from gateway.model import Accepted, Account, AccountId, Encoding, MessageId, Micros, SendRequest
+from gateway.message import Accepted
+from gateway.model import Account, AccountId, Encoding, MessageId, Micros, SendRequest
 
 BODY_BYTES_MAX = 4_096
 JSON = {"Content-Type": "application/json"}

@@ -14,7 +14,8 @@ import pytest
 from gateway.errors import Rejected
 from gateway.ids import IdGenerator
 from gateway.lifecycle import EventKind, Status
-from gateway.model import Account, CarrierId, Encoding, Lane, Message, Micros
+from gateway.message import Message
+from gateway.model import Account, CarrierId, Encoding, Lane, Micros
 from gateway.outcomes import Event
 from gateway.store import accounts
 from gateway.store.audit import audit

@@ -15,7 +15,9 @@ import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.ids import IdGenerator
-from gateway.model import Account, AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
+from gateway.message import Message
+from gateway.model import Account, AccountId, CarrierId, Encoding, Lane, MessageId, Micros
+from gateway.record import replace
 from gateway.store.commit_line import CommitLine
 from gateway.store.intake_writer import Entry, Fate, IntakeWriter, Replayed
 from gateway.store.partitions import ensure_partitions
@@ -41,7 +43,7 @@ def message(account: Account, **changes: Any) -> Message:
         routes=(CarrierId(1), CarrierId(2)),
         expires_at=time.time() + 3600,
     )
-    return msgspec.structs.replace(plain, **changes)
+    return replace(plain, **changes)
 
 
 class Writing:

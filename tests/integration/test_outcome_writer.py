@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
-import msgspec
 import pytest
 
 from gateway.ids import IdGenerator
@@ -16,6 +15,7 @@ from gateway.inbound.handover import Handover
 from gateway.lifecycle import EventKind, Status
 from gateway.model import CarrierId, MessageId
 from gateway.outcomes import Event, InboundMessage, Notice, ParkedReceipt
+from gateway.record import replace
 from gateway.store.commit_line import CommitLine
 from gateway.store.outcome_writer import OutcomeWriter
 from gateway.store.postgres import Database, connect_single
@@ -127,7 +127,7 @@ async def test_notices_parked_receipts_and_inbound_messages_are_stored(
     writing.writer.notify(Notice(account.id, message_id, "https://x.example", "{}", now))
     early = ParkedReceipt(CARRIER, "early", now, Status.DELIVERED, 2, "000", "EARLY", "4477")
     writing.writer.park(early)
-    others = msgspec.structs.replace(early, received_at=now + 1)
+    others = replace(early, received_at=now + 1)
     writing.writer.park(others)
     writing.writer.hand_over(
         Handover(InboundMessage(ids.next(now), CARRIER, now, "4477", "4999", 0, 0, b"STOP", "STOP"))

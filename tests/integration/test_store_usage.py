@@ -11,7 +11,6 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 
-import msgspec
 import pytest
 
 from gateway.errors import Rejected, StoreUnavailable
@@ -19,6 +18,7 @@ from gateway.ids import IdGenerator, accepted_at
 from gateway.lifecycle import EventKind, Status
 from gateway.model import Account, AccountId, CarrierId, MessageId
 from gateway.outcomes import Event
+from gateway.record import replace
 from gateway.store import partitions
 from gateway.store.audit import audit
 from gateway.store.backlog import Backlog
@@ -188,12 +188,12 @@ async def test_a_message_that_is_replaced_is_stated_as_it_is_now(
     row = await database.pool.fetchrow("SELECT * FROM messages")
     assert row is not None
     old = read_message(row)
-    new = msgspec.structs.replace(old, text="x" * 200, segments=2, price_micros=15_000)
+    new = replace(old, text="x" * 200, segments=2, price_micros=15_000)
     await Backlog(database).replace(old, new)
     assert lines(await usage(database, account, "tag")) == {"a": (1, 2, 15_000, 0, 0)}
     await count_up(database)
     assert lines(await usage(database, account, "tag")) == {"a": (1, 2, 15_000, 0, 0)}
-    dear = msgspec.structs.replace(old, price_micros=10**12)
+    dear = replace(old, price_micros=10**12)
     with pytest.raises(Rejected):
         await Backlog(database).replace(new, dear)
     assert lines(await usage(database, account, "tag")) == {"a": (1, 2, 15_000, 0, 0)}

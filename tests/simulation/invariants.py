@@ -7,7 +7,8 @@ from collections import Counter
 
 from gateway.jobs import NOT_TAKEN
 from gateway.lifecycle import STATUSES, EventKind, Status, aggregate, settle_segment
-from gateway.model import Lane, Message, MessageId
+from gateway.message import Message
+from gateway.model import Lane, MessageId
 from gateway.passed import SET_S
 from tests.simulation.limits import (
     DOES_NOT_BILL_FAILURES,

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from gateway.arrived import ArrivedReceipt, Found
 from gateway.carrier_state import CarrierState, Policy
 from gateway.ceilings import CarrierDestinations, Ceiling
@@ -19,10 +17,12 @@ from gateway.fleet import Fleet
 from gateway.ids import IdGenerator
 from gateway.jobs import Job, Submission
 from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
-from gateway.model import AccountId, CarrierId, Lane, Message, MessageId, Micros
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, Lane, MessageId, Micros
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt
 from gateway.passed import PassedTime
 from gateway.receipts import ReceiptBook
+from gateway.record import replace
 from gateway.references import Key, Reference
 from gateway.refunds import Refunds
 from gateway.shelves import Progress, Shelf
@@ -313,7 +313,7 @@ class Node:
             self._world.seen["looked up"] += 1
             job = self.dispatcher.find(known.message_id)
             if job is not None:
-                found[key] = msgspec.structs.replace(known, states=job.states)
+                found[key] = replace(known, states=job.states)
         self.book.looked_up(keys, found)
 
     # ── the feeder ───────────────────────────────────────────────────────────────────────────
@@ -440,9 +440,7 @@ class Node:
     def _exchange(self, held: Message) -> Process:
         self._world.held.add(held.id)
         segments = self._world.chance.randint(1, SEGMENTS_MAX)
-        new = msgspec.structs.replace(
-            held, segments=segments, price_micros=Micros(segments * SEGMENT_MICROS)
-        )
+        new = replace(held, segments=segments, price_micros=Micros(segments * SEGMENT_MICROS))
         flushed: list[bool] = []
         self.after_commit(flushed.append)
         while not flushed:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from gateway.arrived import Found
 from gateway.jobs import Job, rebuild_job
 from gateway.lifecycle import EventKind
-from gateway.model import AccountId, CarrierId, Lane, Message, MessageId
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, Lane, MessageId
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt, Party
 from gateway.passed import Stretch
 from gateway.references import Key

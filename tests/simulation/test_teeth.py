@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import msgspec
 import pytest
 
 from gateway.ceilings import Ceilings
 from gateway.dispatch import Dispatcher
 from gateway.lifecycle import EventKind, Status
-from gateway.model import CarrierId, Message
+from gateway.message import Message
+from gateway.model import CarrierId
 from gateway.outcomes import Event
 from gateway.passed import PassedTime
+from gateway.record import replace
 from gateway.shelves import Shelf
 from gateway.throttle.adaptive import AdaptiveRate
 from tests.simulation.carrier import Session
@@ -59,7 +60,7 @@ def write_twice(patch: Patch) -> None:
 
 
 def void_nothing(patch: Patch) -> None:
-    _change_events(patch, lambda e: msgspec.structs.replace(e, voided_micros=0))
+    _change_events(patch, lambda e: replace(e, voided_micros=0))
 
 
 def lose_refunds(patch: Patch) -> None:
@@ -69,7 +70,7 @@ def lose_refunds(patch: Patch) -> None:
 def show_a_wrong_status(patch: Patch) -> None:
     def wrong(event: Event) -> Event:
         if event.kind is EventKind.RECEIPT and event.status is Status.UNDELIVERED:
-            return msgspec.structs.replace(event, status=Status.DELIVERED)
+            return replace(event, status=Status.DELIVERED)
         return event
 
     _change_events(patch, wrong)

@@ -29,7 +29,8 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
-from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, Encoding, Lane, MessageId, Micros
 from gateway.references import Key
 from tests.simulation.carrier import Carrier
 from tests.simulation.life import Bell, Life, Process

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from gateway.jobs import Job, Submission
-from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, Encoding, Lane, MessageId, Micros
 
 MakeMessage = Callable[..., Message]
 Take = Callable[[Job, int], Submission]

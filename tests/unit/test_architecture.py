@@ -21,7 +21,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-INNERMOST = {"errors", "model", "lifecycle", "scopes"}
+INNERMOST = {"errors", "model", "message", "record", "lifecycle", "scopes"}
 VALUES = {
     *("ids", "views", "reports", "personal", "outcomes", "config", "config_file", "email_address"),
 }

@@ -8,7 +8,8 @@ import pytest
 
 from gateway.carrier_state import FAILOVER_AFTER_S, PREPARED_S, CarrierState, Policy
 from gateway.jobs import Job, new_job
-from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, Encoding, Lane, MessageId, Micros
 from gateway.routing.health import USABLE, Away
 from gateway.throttle.adaptive import AdaptiveRate
 

@@ -14,7 +14,8 @@ from gateway.ceilings import STEP_S, CarrierDestinations, Ceiling
 from gateway.dispatch import HELD_AT_ONCE_MAX, Dispatcher
 from gateway.jobs import Submission
 from gateway.lifecycle import EventKind
-from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, Encoding, Lane, MessageId, Micros
 from gateway.outcomes import Event
 from gateway.retry import RetryLimits
 from gateway.throttle.adaptive import AdaptiveRate

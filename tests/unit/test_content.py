@@ -11,7 +11,8 @@ from gateway.content import Content, measure_content, measure_order, one_of, rea
 from gateway.errors import Rejected
 from gateway.ids import IdGenerator
 from gateway.intake import Intake, Tables
-from gateway.model import Account, AccountId, CarrierId, Encoding, Message, Order, SendRequest
+from gateway.message import Message, Order
+from gateway.model import Account, AccountId, CarrierId, Encoding, SendRequest
 from gateway.routing.table import Route, RouteTable
 from gateway.text.national import Language
 from gateway.text.style import PLAIN, DefaultAlphabet, LongForm, TextStyle

@@ -15,7 +15,8 @@ from gateway.dispatch import STALE_MAX, Dispatcher
 from gateway.jobs import NOT_TAKEN, Job, Submission, new_job, rebuild_job
 from gateway.journal import PART_FAILED
 from gateway.lifecycle import EventKind, Status
-from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, Encoding, Lane, MessageId, Micros
 from gateway.outcomes import Event
 from gateway.retry import SESSION_FAULT_PAUSE_S, RetryLimits
 from gateway.shelves import Progress

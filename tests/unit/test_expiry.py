@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from gateway.expiry import AHEAD_S, IN_FLIGHT_S, Deadlines
 from gateway.jobs import Job, new_job
-from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, Encoding, Lane, MessageId, Micros
 
 WALL = 1_000_000.0
 

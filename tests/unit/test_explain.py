@@ -14,7 +14,8 @@ from gateway.explain import Explainer, Told
 from gateway.ids import IdGenerator
 from gateway.intake import Intake
 from gateway.lines import build_tables
-from gateway.model import Account, AccountId, CarrierId, Message, SendRequest
+from gateway.message import Message
+from gateway.model import Account, AccountId, CarrierId, SendRequest
 from gateway.routing.operators import Operator, OperatorBook, Operators, PortedNumbers
 
 NOW = 1_800_273_600.0  # Monday, 2027-01-18T12:00:00Z

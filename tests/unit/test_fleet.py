@@ -12,7 +12,8 @@ from gateway.dispatch import STALE_MAX, Dispatcher
 from gateway.fleet import Fleet
 from gateway.jobs import Submission, new_job
 from gateway.lifecycle import EventKind
-from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, Encoding, Lane, MessageId, Micros
 from gateway.outcomes import Event
 from gateway.retry import RetryLimits
 from gateway.routing.health import USABLE, Gone

@@ -13,17 +13,9 @@ from gateway.credit.rates import Rate, RateTable
 from gateway.errors import Rejected
 from gateway.ids import IdGenerator
 from gateway.intake import Intake, Tables, hash_request
-from gateway.model import (
-    Account,
-    AccountId,
-    CarrierId,
-    Encoding,
-    Lane,
-    Message,
-    Micros,
-    Order,
-    SendRequest,
-)
+from gateway.message import Message, Order
+from gateway.model import Account, AccountId, CarrierId, Encoding, Lane, Micros, SendRequest
+from gateway.record import replace
 from gateway.routing.table import Route, RouteTable
 from gateway.text.style import DefaultAlphabet, TextStyle
 
@@ -412,7 +404,7 @@ def test_what_has_lost_its_carriers_gets_those_that_need_no_more_segments(
 
 
 def test_what_has_lost_its_carriers_waits_where_no_route_is() -> None:
-    gone = msgspec.structs.replace(decide(), country="FR", recipient="33612345678")
+    gone = replace(decide(), country="FR", recipient="33612345678")
     assert intake().reroute(gone) == ()
 
 

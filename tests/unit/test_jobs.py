@@ -8,7 +8,8 @@ import pytest
 
 from gateway.jobs import NOT_TAKEN, Job, Submission, new_job, rebuild_job
 from gateway.lifecycle import SEGMENT_AFTER, EventKind, Status
-from gateway.model import AccountId, CarrierId, Message, MessageId
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, MessageId
 from gateway.outcomes import Event
 from gateway.text.segment import split
 

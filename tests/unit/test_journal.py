@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from gateway.jobs import NOT_TAKEN, Job, Submission, new_job, rebuild_job
 from gateway.journal import PART_FAILED, Journal
 from gateway.lifecycle import EventKind, Status
-from gateway.model import AccountId, CarrierId, Message, MessageId, Micros
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, MessageId, Micros
 from gateway.outcomes import Event
 
 MakeMessage = Callable[..., Message]

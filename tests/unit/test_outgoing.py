@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from gateway.jobs import new_job
-from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, Encoding, Lane, MessageId, Micros
 from gateway.outgoing import build_cut, build_submission, reference_of
 from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import InvalidField

@@ -12,7 +12,8 @@ from gateway.carrier_state import FAILOVER_AFTER_S, CarrierState, Policy
 from gateway.dispatch import Dispatcher
 from gateway.jobs import Submission, new_job
 from gateway.lifecycle import EventKind
-from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, Encoding, Lane, MessageId, Micros
 from gateway.outcomes import Event, Move
 from gateway.ownership import Ownership
 from gateway.retry import RetryLimits

@@ -13,6 +13,7 @@ from gateway.lifecycle import EventKind, Status
 from gateway.model import AccountId, CarrierId, MessageId
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt, Party
 from gateway.receipts import PARKED_EACH_MAX, ReceiptBook
+from gateway.record import replace
 from gateway.references import Key, Reference
 
 MESSAGE, ACCOUNT, CARRIER = MessageId(1001), AccountId(7), CarrierId(1)
@@ -250,7 +251,7 @@ def test_what_nobody_knows_is_parked_with_all_that_it_says() -> None:
     in_book = book(written, on_unmatched=unmatched.append)
     in_book.arrived(receipt(SUBMITTED, code=6))
     told = receipt(UNDELIVERED, error="013")
-    in_book.arrived(msgspec.structs.replace(told, raw_id="A", recipient="4474"))
+    in_book.arrived(replace(told, raw_id="A", recipient="4474"))
     look_up(in_book, {})
     assert written.parked == [
         ParkedReceipt(CARRIER, "a", RECEIVED_AT, SUBMITTED, 6, ""),
@@ -387,7 +388,7 @@ def test_one_that_is_for_nothing_again_stays_where_it_is(waiting: bool) -> None:
 def test_others_of_the_same_id_are_applied_with_it_in_the_order_of_their_arrival() -> None:
     written = Written()
     in_book = corrected(written)
-    on_its_way = msgspec.structs.replace(KEPT, segment_status=SUBMITTED, received_at=1.0)
+    on_its_way = replace(KEPT, segment_status=SUBMITTED, received_at=1.0)
     in_book.restore_parked([KEPT])
     in_book.try_again([on_its_way], LATER)
     look_up(in_book, {key(): found([SUBMITTED])})
@@ -545,9 +546,9 @@ def test_two_parts_found_in_one_look_share_one_list() -> None:
 def test_whoever_asked_is_told_and_nobody_else(hooked: bool, url: str, told: int) -> None:
     written = Written()
     in_book = book(written, hooked=hooked)
-    party = msgspec.structs.replace(PARTY, callback_url=url)
+    party = replace(PARTY, callback_url=url)
     in_book.arrived(receipt())
-    look_up(in_book, {key(): msgspec.structs.replace(found([SUBMITTED]), party=party)})
+    look_up(in_book, {key(): replace(found([SUBMITTED]), party=party)})
     assert [notice.url for notice in written.notices] == [url] * told
     assert in_book.party_of(ACCOUNT, url) is bool(told)
 
@@ -569,10 +570,10 @@ def test_an_smpp_customer_hears_of_the_end_and_of_news_on_the_way() -> None:
             (status, at, dict(tlvs))
         ),
     )
-    asked = msgspec.structs.replace(PARTY, registered_delivery=0x11)
+    asked = replace(PARTY, registered_delivery=0x11)
     in_book.submitted(key(), reference(party=asked))
     in_book.arrived(receipt(SUBMITTED))
-    in_book.arrived(msgspec.structs.replace(receipt(DELIVERED), tlvs={0x1401: b"x"}))
+    in_book.arrived(replace(receipt(DELIVERED), tlvs={0x1401: b"x"}))
     in_book.arrived(receipt(DELIVERED))
     assert sent_up == [
         (SUBMITTED, RECEIVED_AT, {}),
@@ -585,10 +586,10 @@ def test_tlvs_that_go_up_wait_with_a_receipt_that_came_too_early() -> None:
     written = Written()
     in_book = book(written, send_up=lambda *news: sent_up.append(dict(news[-1])))
     came = {0x001E: b"a\0", 0x0423: b"\3\0\1", 0x1401: b"x"}
-    in_book.arrived(msgspec.structs.replace(receipt(DELIVERED), tlvs=came))
+    in_book.arrived(replace(receipt(DELIVERED), tlvs=came))
     look_up(in_book, {})
     assert [parked.tlvs for parked in written.parked] == [b"\4\x23\0\3\3\0\1\x14\1\0\1x"]
-    party = msgspec.structs.replace(PARTY, registered_delivery=1)
+    party = replace(PARTY, registered_delivery=1)
     in_book.submitted(key(), reference(party=party))
     assert sent_up == [{0x0423: b"\3\0\1", 0x1401: b"x"}]
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from gateway.arrived import ArrivedReceipt
 from gateway.credit.refunds import NOT_DELIVERED, RefundRules
 from gateway.lifecycle import EventKind, Status
 from gateway.model import AccountId, CarrierId, MessageId
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt
 from gateway.receipts import ReceiptBook
+from gateway.record import replace
 from gateway.references import Reference
 from gateway.refunds import Refunds
 
@@ -30,7 +29,7 @@ ENDED = Event(
     5,
     "045",
 )
-REFUND = msgspec.structs.replace(
+REFUND = replace(
     ENDED, kind=EventKind.REFUND, carrier_message_id=None, code=None, error=NOT_DELIVERED
 )
 
@@ -62,13 +61,13 @@ def test_a_refund_is_an_event_of_the_same_segment_that_says_why() -> None:
 def test_what_is_to_be_paid_for_is_not_refunded() -> None:
     given: list[Event] = []
     refunds(given, delivered_only=False).ended(ENDED)
-    refunds(given).ended(msgspec.structs.replace(ENDED, segment_status=Status.DELIVERED))
+    refunds(given).ended(replace(ENDED, segment_status=Status.DELIVERED))
     assert given == []
 
 
 def test_what_no_carrier_took_was_never_posted() -> None:
     given: list[Event] = []
-    refunds(given).ended(msgspec.structs.replace(ENDED, carrier_id=None))
+    refunds(given).ended(replace(ENDED, carrier_id=None))
     assert given == []
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, Encoding, Lane, MessageId, Micros
 from gateway.shelves import KEPT_EACH_SHARE, KEPT_SHARE, Progress, Shelf, Shelves, Wanted
 
 SHOP, BANK, CLUB = AccountId(1), AccountId(2), AccountId(3)

@@ -14,16 +14,9 @@ from gateway.errors import ConfigError, Rejected
 from gateway.ids import IdGenerator
 from gateway.intake import Intake
 from gateway.lines import build_tables
-from gateway.model import (
-    Account,
-    AccountId,
-    CarrierId,
-    Encoding,
-    Lane,
-    Message,
-    Order,
-    SendRequest,
-)
+from gateway.message import Message, Order
+from gateway.model import Account, AccountId, CarrierId, Encoding, Lane, SendRequest
+from gateway.record import replace
 from gateway.routing.operators import Operator, OperatorBook, Operators
 
 NOW = 1_800_273_600.0  # Monday, 2027-01-18T12:00:00Z
@@ -301,7 +294,7 @@ def test_a_message_that_lost_its_carriers_goes_by_the_routes_as_they_are_now() -
     def again(**fields: Any) -> str:
         sent = before.send(**fields)
         assert isinstance(sent, Message)
-        return told(msgspec.structs.replace(sent, routes=now.intake.reroute(sent)))
+        return told(replace(sent, routes=now.intake.reroute(sent)))
 
     priced = Desk({"route": [{"carriers": ["a"]}], "price": PRICE})
     before.intake.tables = priced.intake.tables
@@ -311,8 +304,8 @@ def test_a_message_that_lost_its_carriers_goes_by_the_routes_as_they_are_now() -
     assert again(text=None, data="01") == "ac"
     gone = before.send()
     assert isinstance(gone, Message)
-    odd = msgspec.structs.replace(gone, sender="@", text="x" * 40_000)
-    assert told(msgspec.structs.replace(gone, routes=now.intake.reroute(odd))) == "c"
+    odd = replace(gone, sender="@", text="x" * 40_000)
+    assert told(replace(gone, routes=now.intake.reroute(odd))) == "c"
     assert Desk({}).intake.reroute(gone) == ()
 
 

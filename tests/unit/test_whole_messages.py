@@ -11,7 +11,8 @@ from gateway.carrier_state import CarrierState, Policy
 from gateway.dispatch import Dispatcher
 from gateway.jobs import Job, Submission, new_job, rebuild_job
 from gateway.lifecycle import EventKind, Status
-from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, Encoding, Lane, MessageId, Micros
 from gateway.outcomes import Event, Notice, Party
 from gateway.outgoing import build_submission
 from gateway.receipts import ReceiptBook

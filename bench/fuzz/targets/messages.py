@@ -13,17 +13,8 @@ from gateway.ids import IdGenerator
 from gateway.inbound.book import InboundBook, Origin
 from gateway.inbound.handover import Handover
 from gateway.inbound.parts import InboundPart
-from gateway.model import (
-    Account,
-    AccountId,
-    CarrierId,
-    Encoding,
-    Lane,
-    Message,
-    MessageId,
-    Micros,
-    Order,
-)
+from gateway.message import Message, Order
+from gateway.model import Account, AccountId, CarrierId, Encoding, Lane, MessageId, Micros
 from gateway.outcomes import Acknowledge, Delivery, InboundMessage
 from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import MalformedPdu

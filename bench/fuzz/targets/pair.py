@@ -75,7 +75,10 @@ class _Wire:
             match event:
                 case BindRequested(sequence=sequence):
                     end.session.accept_bind(sequence, "gateway")
-                case SubmitReceived(sequence, pdu) | Delivered(sequence, pdu):
+                case (
+                    SubmitReceived(sequence=sequence, pdu=pdu)
+                    | Delivered(sequence=sequence, pdu=pdu)
+                ):
                     end.unanswered.append((sequence, pdu.content))
                     end.came.append(pdu.content)
                 case Responded(context=bytes() as content, status=status):

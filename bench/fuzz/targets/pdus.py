@@ -5,11 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 
-import msgspec
-
 from bench.fuzz.source import Source
 from bench.fuzz.target import Target
 from bench.fuzz.wellformed import COMMANDS, STATUSES, make_body
+from gateway.record import asdict, replace
 from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import BrokenStream, InvalidField, MalformedPdu
 from gateway.smpp.framing import Framer
@@ -200,7 +199,7 @@ def _check_hot_encoders(hot: ShortMessage, generic: Pdu) -> None:
     both_contents = bool(hot.short_message) and v.TAG_MESSAGE_PAYLOAD in hot.tlvs
     if both_contents or len(hot.short_message) > SHORT_MESSAGE_SIZE:
         return  # the hot one refuses the first (§4.4.1) and moves the second to message_payload
-    same = msgspec.structs.replace(generic, tlvs=tuple(hot.tlvs.items()))
+    same = replace(generic, tlvs=tuple(hot.tlvs.items()))
     assert by_hand == _write(lambda: encode(same)[HEADER_SIZE:])
 
 
@@ -229,7 +228,7 @@ def check_values(case: bytes) -> None:
             assert getattr(read, name) == getattr(message, name), name
     if v.TAG_MESSAGE_PAYLOAD in message.tlvs or len(message.short_message) > SHORT_MESSAGE_SIZE:
         return  # the generic one leaves both to its caller
-    fields = msgspec.structs.asdict(message)
+    fields = asdict(message)
     tlvs = tuple(fields.pop("tlvs").items())
     generic = _write(lambda: encode(Pdu(v.SUBMIT_SM, 1, 0, fields, tlvs))[HEADER_SIZE:])
     assert hot == generic

@@ -55,7 +55,7 @@ def check_receipt(case: bytes) -> None:
     match read:
         case NotAReceipt():
             assert not marked
-        case Malformed(reason):
+        case Malformed(reason=reason):
             assert reason
         case Receipt():
             _check_fields(read)

@@ -8,14 +8,15 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
-import msgspec
 import pytest
 
 from gateway.fallback.terms import ALL_TRIGGERS, EmailContent, EmailFallback, Trigger
 from gateway.ids import IdGenerator
 from gateway.lifecycle import SEGMENT_AFTER, EventKind, Status
-from gateway.model import Account, CarrierId, Encoding, Lane, Message, MessageId, Micros
+from gateway.message import Message
+from gateway.model import Account, CarrierId, Encoding, Lane, MessageId, Micros
 from gateway.outcomes import Event
+from gateway.record import replace
 from gateway.store.commit_line import CommitLine
 from gateway.store.fallbacks import FallbackStore
 from gateway.store.intake_writer import Entry, EntryFate, IntakeWriter
@@ -66,7 +67,7 @@ class Store:
             routes=(CarrierId(1),),
             expires_at=now + 3_600,
         )
-        return msgspec.structs.replace(plain, **fields)
+        return replace(plain, **fields)
 
     def entry(
         self,
@@ -104,7 +105,7 @@ class Store:
         event = Event(
             message_id, account.id, time.time(), kind, 1, after, after, kind is EventKind.SUBMITTED
         )
-        self._outcomes.record(msgspec.structs.replace(event, **fields))
+        self._outcomes.record(replace(event, **fields))
         await self._outcomes.flush()
 
     async def receipt(self, account: Account, message_id: MessageId, status: Status) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.ids import IdGenerator
-from gateway.model import CarrierId, Encoding, Lane, Message, Micros
+from gateway.message import Message
+from gateway.model import CarrierId, Encoding, Lane, Micros
 from gateway.store.commit_line import CommitLine
 from gateway.store.intake_writer import Entry, Fate, IntakeWriter
 from gateway.store.postgres import Database, connect_single

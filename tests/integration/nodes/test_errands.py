@@ -9,7 +9,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from gateway.errors import Rejected, StoreUnavailable
-from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, Encoding, Lane, MessageId, Micros
 from gateway.nodes.elsewhere import Elsewhere, NotOurs
 from gateway.nodes.errands import Errands
 from gateway.nodes.keeper import Keeper

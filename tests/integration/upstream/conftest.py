@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Any
 
-import msgspec
 import pytest
 import uvloop
 
@@ -21,6 +20,7 @@ from gateway.app import Gateway
 from gateway.config import Config
 from gateway.config_file import build_config
 from gateway.model import Account
+from gateway.record import replace
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import Value
 from gateway.smpp.framing import Framer
@@ -79,7 +79,7 @@ class Customer:
     async def ask_whatever(self, request: Pdu) -> Pdu:
         """Send a request and return whatever PDU answers its sequence_number."""
         sequence = next(self._numbers)
-        self.send(encode(msgspec.structs.replace(request, sequence=sequence)))
+        self.send(encode(replace(request, sequence=sequence)))
         async with asyncio.timeout(TIMEOUT_S):
             while True:
                 for index, frame in enumerate(self._inbox):

@@ -11,7 +11,8 @@ from gateway.api.answers import Answer
 from gateway.api.requests import BatchRequest, Content, expand_batch
 from gateway.api.submit import answer_batch
 from gateway.errors import Rejected
-from gateway.model import Accepted, Encoding, MessageId, Micros
+from gateway.message import Accepted
+from gateway.model import Encoding, MessageId, Micros
 
 
 def accepted(*, replayed: bool = False) -> Accepted:

@@ -511,7 +511,7 @@ def test_garbage_yields_a_receipt_or_says_why_not_and_nothing_else(
             assert len(parsed.text) <= TEXT_CHARACTERS_MAX
             assert parsed.status is Status.SUBMITTED or parsed.status.final
             assert 0 <= parsed.code <= 9
-        case Malformed(reason):
+        case Malformed(reason=reason):
             assert reason
             assert esm_class & (RECEIPT | INTERMEDIATE) or tlvs or dialect.text_pattern
         case NotAReceipt():

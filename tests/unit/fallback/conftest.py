@@ -8,16 +8,8 @@ from gateway.fallback.letter import DueEmail
 from gateway.fallback.terms import ALL_TRIGGERS, EmailContent
 from gateway.ids import id_at
 from gateway.lifecycle import Status
-from gateway.model import (
-    Account,
-    AccountId,
-    CarrierId,
-    Encoding,
-    Lane,
-    Message,
-    MessageId,
-    Micros,
-)
+from gateway.message import Message
+from gateway.model import Account, AccountId, CarrierId, Encoding, Lane, MessageId, Micros
 
 ACCEPTED_AT = 1_769_850_000.0  # 2026-01-31T09:00:00Z
 

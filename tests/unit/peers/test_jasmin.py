@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from gateway.errors import Rejected
-from gateway.model import Accepted, Encoding, MessageId, Micros, SendRequest
+from gateway.message import Accepted
+from gateway.model import Encoding, MessageId, Micros, SendRequest
 from gateway.peers import jasmin
 from gateway.peers.forms import read_form
 from gateway.views import QuoteItem

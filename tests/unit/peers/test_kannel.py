@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from gateway.errors import Rejected
-from gateway.model import Accepted, Account, AccountId, Encoding, MessageId, Micros, SendRequest
+from gateway.message import Accepted
+from gateway.model import Account, AccountId, Encoding, MessageId, Micros, SendRequest
 from gateway.peers import kannel
 from gateway.peers.forms import read_form
 

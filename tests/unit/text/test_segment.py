@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.model import Encoding
+from gateway.record import replace
 from gateway.text.alphabet import decode_gsm7, encode_gsm7, unpack_message
 from gateway.text.errors import (
     AlreadyConcatenated,
@@ -649,7 +649,7 @@ def test_a_text_counted_for_one_carrier_is_cut_so_for_another_or_refused(
     segments = measure(text, style=counted).segments
     usable = narrow(style)
     if segments > 1 and style.long is not LongForm.UDH:
-        usable = msgspec.structs.replace(usable, national=())
+        usable = replace(usable, national=())
     needed = measure(text, style=usable).segments
     if needed > segments:
         with pytest.raises(TooManySegments) as caught:

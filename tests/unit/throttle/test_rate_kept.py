@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from gateway.carrier_state import CarrierState, Policy
 from gateway.dispatch import Dispatcher
 from gateway.jobs import Submission
-from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, Encoding, Lane, MessageId, Micros
 from gateway.retry import RetryLimits
 from gateway.throttle.adaptive import AdaptiveRate
 from gateway.throttle.bucket import SEND

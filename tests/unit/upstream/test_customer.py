@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from gateway.lifecycle import EventKind, Status
-from gateway.model import Account, AccountId, Encoding, Lane, Message, MessageId, Micros
+from gateway.message import Message
+from gateway.model import Account, AccountId, Encoding, Lane, MessageId, Micros
 from gateway.outcomes import Event
 from gateway.smpp import vocabulary as v
 from gateway.upstream.customer import Ceiling, Customer, OpenCounts

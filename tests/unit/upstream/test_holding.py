@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from gateway.carrier_state import CarrierState, Policy
 from gateway.dispatch import Dispatcher
 from gateway.jobs import new_job
-from gateway.model import AccountId, CarrierId, Encoding, Lane, Message, MessageId, Micros
+from gateway.message import Message
+from gateway.model import AccountId, CarrierId, Encoding, Lane, MessageId, Micros
 from gateway.outcomes import Event
+from gateway.record import replace
 from gateway.retry import RetryLimits
 from gateway.throttle.adaptive import AdaptiveRate
 from gateway.withdrawn import NotHere, TooLate
@@ -72,7 +73,7 @@ def test_a_held_message_does_not_leave_until_it_is_released(desk: Desk) -> None:
     first, _ = desk.accept(1), desk.accept(2)
     assert desk.dispatcher.hold(first.id) == first
     assert desk.leave() == ["text 2"]
-    replaced = msgspec.structs.replace(first, text="better", segments=2)
+    replaced = replace(first, text="better", segments=2)
     desk.dispatcher.release(replaced, NOW, WALL)
     assert desk.leave() == ["better", "better"]
 
@@ -122,7 +123,7 @@ def test_a_message_that_gets_an_hour_leaves_at_that(desk: Desk) -> None:
     shelf = desk.dispatcher.shelves[ALPHA, Lane.TRANSACTIONAL]
     assert shelf.held == 1
     desk.dispatcher.hold(message.id)
-    later = msgspec.structs.replace(message, send_at=WALL + 60)
+    later = replace(message, send_at=WALL + 60)
     desk.dispatcher.release(later, NOW, WALL)
     assert (shelf.held, desk.leave()) == (0, [])
     desk.dispatcher.tick(NOW + 60)

@@ -13,7 +13,8 @@ from gateway.credit.rates import Rate, RateTable
 from gateway.errors import Rejected
 from gateway.ids import IdGenerator
 from gateway.intake import Intake, Tables
-from gateway.model import Account, AccountId, CarrierId, Encoding, Lane, Message, Micros, Order
+from gateway.message import Message, Order
+from gateway.model import Account, AccountId, CarrierId, Encoding, Lane, Micros
 from gateway.outgoing import build_cut
 from gateway.routing.table import Route, RouteTable
 from gateway.text.style import PLAIN, LongForm, TextStyle

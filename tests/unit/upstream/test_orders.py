@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from gateway.errors import Rejected
-from gateway.model import Account, AccountId, Encoding, Lane, Message, MessageId, Order
+from gateway.message import Message, Order
+from gateway.model import Account, AccountId, Encoding, Lane, MessageId
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import DistributionList, SmeAddress
 from gateway.smpp.passing import PASSED_OCTETS_MAX

@@ -16,6 +16,7 @@ from gateway.ids import id_at
 from gateway.lifecycle import Status
 from gateway.model import Account, AccountId, MessageId
 from gateway.outcomes import Party
+from gateway.record import replace
 from gateway.smpp import vocabulary as v
 from gateway.smpp.pdu import decode_deliver_sm
 from gateway.smpp.shapes import NO_TLVS, DeliverSm
@@ -98,7 +99,7 @@ def test_tlvs_of_the_carriers_receipt_go_up_and_none_of_them_in_the_place_of_our
 
 def test_the_customers_own_reference_is_answered() -> None:
     own = encode_tlvs([(v.TAG_USER_MESSAGE_REFERENCE, b"\0\7"), (0x1401, b"template")])
-    receipt = build(party=msgspec.structs.replace(PARTY, tlvs=own))
+    receipt = build(party=replace(PARTY, tlvs=own))
     assert receipt.tlvs[v.TAG_USER_MESSAGE_REFERENCE] == b"\0\7"
     assert 0x1401 not in receipt.tlvs
 
@@ -122,7 +123,7 @@ def test_ids_are_in_the_accounts_form() -> None:
 
 
 def test_a_message_of_many_is_called_by_the_id_that_was_answered_for_all() -> None:
-    grouped = msgspec.structs.replace(PARTY, group_id=MessageId(42))
+    grouped = replace(PARTY, group_id=MessageId(42))
     assert build(party=grouped).short_message.startswith(b"id:42 ")
 
 
@@ -147,5 +148,5 @@ def test_an_error_is_a_code_or_none(status: Status, error: str, written: bytes) 
 
 
 def test_a_sender_that_smpp_can_not_write_spoils_nothing() -> None:
-    greek = msgspec.structs.replace(PARTY, sender="ΔΕΛΤΑ")
+    greek = replace(PARTY, sender="ΔΕΛΤΑ")
     assert build(party=greek).destination_addr == "?????"
