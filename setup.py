@@ -3,17 +3,19 @@
     make compiled        an environment .venv-compiled that has them
 
 The same files are plain Python where they are not compiled: nothing is written twice, and the
-tests run on both. A file can be compiled when it defines no msgspec.Struct (mypyc drops what stands
-beside the base in a class's brackets: `frozen=True` would be lost), and when no slice of octets in
-it ends before it begins (empty in Python, SystemError in mypyc). Everything else of the build is in
-pyproject.toml.
+tests run on both. What a file must not hold to be compiled stands in `tests/unit/test_compiled.py`;
+besides, no slice of octets in it may end before it begins (empty in Python, SystemError in mypyc).
+Everything else of the build is in pyproject.toml.
 """
 
 import os
+import sys
 from typing import Any
 
 from setuptools import setup
 
+BUILDING = frozenset({"build", "build_ext", "bdist_wheel", "install"})
+"""Its commands that need what is compiled; what only asks for names and versions does not."""
 COMPILE = os.environ.get("GATEWAY_COMPILE") == "1"
 COMPILED = (
     "gateway/api/cycle.py",
@@ -96,13 +98,17 @@ COMPILED = (
 
 
 def extensions() -> list[Any]:
-    """Return what is to be compiled: nothing unless it is asked for."""
-    if not COMPILE:
+    """Return what is to be compiled: nothing unless it is asked for, and this run builds."""
+    if not COMPILE or not BUILDING & set(sys.argv):
         return []
     from mypyc.build import mypycify  # only who compiles needs it
 
     # A name of its own: by default it is a hash of all paths.
-    return list(mypycify(list(COMPILED), opt_level="3", debug_level="0", group_name="gateway"))
+    made = list(mypycify(list(COMPILED), opt_level="3", debug_level="0", group_name="gateway"))
+    for extension in made:
+        # Looking at how mypyc indents takes gcc two and a half minutes.
+        extension.extra_compile_args.append("-Wno-misleading-indentation")
+    return made
 
 
 if __name__ == "__main__":

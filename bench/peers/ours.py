@@ -18,12 +18,15 @@ from bench.peers.carrier import SimulatedCarrier
 from bench.peers.processes import CannotRun, find_free_ports
 from bench.peers.sink import Sink
 from bench.peers.system import HttpLoader, Loader, ReceiptsEnd, Running, SmppLoader, System
-from bench.settings import WINDOW, write_gateway
+from bench.settings import write_gateway
 from gateway.lifecycle import EventKind
 
 BATCH: Final = 1_000
 BATCH_CONNECTIONS: Final = 2
 SMPP_WINDOW: Final = 100
+WINDOW: Final = 2_000
+"""Of the bind to the carrier: what is unanswered or not committed yet. With 500 a compiled gateway
+and its database take turns; Kannel gains nothing beyond its 500."""
 _SMPP: Final = """
 [smpp]
 enabled = true
@@ -179,7 +182,7 @@ def _start(
     options: Sequence[str] = (),
 ) -> Iterator[RunningGateway]:
     folder.chmod(0o755)  # its PostgreSQL may run as another user
-    settings = write_gateway(folder, carrier.port) + more_settings
+    settings = write_gateway(folder, carrier.port, window=WINDOW) + more_settings
     with start_gateway(folder, settings, options=options, python=build.python) as gateway:
         yield gateway
 
