@@ -19,7 +19,11 @@ class Record:
     __slots__ = ()
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and asdict(self) == asdict(other)
+        if self is other:
+            return True
+        if type(self) is not type(other):
+            return False
+        return all(getattr(self, name) == getattr(other, name) for name in _fields(type(self)))
 
     def __hash__(self) -> int:
         return hash(tuple(asdict(self).values()))
@@ -31,13 +35,16 @@ class Record:
 
 def asdict(record: Record) -> dict[str, Any]:
     """Return the fields of a record by name."""
-    kind = type(record)
-    names: tuple[str, ...] | None = getattr(kind, "__mypyc_attrs__", None)
-    if names is None:  # not compiled
-        names = tuple(name for each in kind.__mro__ for name in getattr(each, "__slots__", ()))
-    return {name: getattr(record, name) for name in names}
+    return {name: getattr(record, name) for name in _fields(type(record))}
 
 
 def replace(record: _Kind, **changes: object) -> _Kind:
     """Return a copy of a record in which these fields are others."""
     return type(record)(**{**asdict(record), **changes})
+
+
+def _fields(kind: type[Record]) -> tuple[str, ...]:
+    compiled: tuple[str, ...] | None = getattr(kind, "__mypyc_attrs__", None)
+    if compiled is not None:  # where `__slots__` is left out
+        return compiled
+    return tuple(name for each in kind.__mro__ for name in getattr(each, "__slots__", ()))
