@@ -109,13 +109,13 @@ def _list_build(build: Build, connections: int, binds: int) -> list[System]:
 
     @contextmanager
     def smpp(folder: Path, carrier: SimulatedCarrier, sink: Sink) -> Iterator[Running]:
-        with _start_with_smpp(build, folder, carrier) as (gateway, login):
+        with _start_with_smpp(build, folder, carrier, binds) as (gateway, login):
             load = SmppLoad(login, binds=binds, window=SMPP_WINDOW, receipts=False)
             yield _running(gateway, SmppLoader(load))
 
     @contextmanager
     def smpp_receipts(folder: Path, carrier: SimulatedCarrier, sink: Sink) -> Iterator[Running]:
-        with _start_with_smpp(build, folder, carrier) as (gateway, login):
+        with _start_with_smpp(build, folder, carrier, binds) as (gateway, login):
             load = SmppLoad(login, binds=binds, window=SMPP_WINDOW, receipts=True)
             yield _running(gateway, SmppLoader(load))
 
@@ -189,12 +189,12 @@ def _start(
 
 @contextmanager
 def _start_with_smpp(
-    build: Build, folder: Path, carrier: SimulatedCarrier
+    build: Build, folder: Path, carrier: SimulatedCarrier, binds: int
 ) -> Iterator[tuple[RunningGateway, Login]]:
     (port,) = find_free_ports(1)
     with _start(build, folder, carrier, _SMPP.format(port=port)) as gateway:
         gateway.create_account("bench")
-        login = gateway.run("account", "smpp", "set", "bench")
+        login = gateway.run("account", "smpp", "set", "bench", "--binds-max", str(binds))
         yield gateway, Login(port=port, system_id="bench", password=login["password"])
 
 
