@@ -40,6 +40,7 @@ from bench.peers.processes import CannotRun, find_free_ports
 from bench.peers.sink import Sink
 from bench.peers.system import HttpLoader, ReceiptsEnd, Running, System
 from bench.report import describe_run, show_rows
+from bench.settings import WINDOW
 
 LATENCY_S: Final = 1.0
 """Of the carrier's answers: it takes at most one window (500) a second."""
@@ -165,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return 0 when ours lost nothing."""
     options = _parser().parse_args(argv)
     console = Console(width=120, highlight=False)
-    systems = [list_ours(CONNECTIONS, 1)[0], *list_with_callbacks(CONNECTIONS)]
+    systems = [list_ours(CONNECTIONS, 1, WINDOW)[0], *list_with_callbacks(CONNECTIONS)]
     try:
         chosen = choose_systems(systems, options.systems)
     except ValueError as error:

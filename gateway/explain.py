@@ -20,6 +20,7 @@ from gateway.message import Message
 from gateway.model import Account, CarrierId, Micros, SendRequest
 from gateway.particulars import TAG_CHARS_MAX, read_label, read_lane, read_times
 from gateway.routing.choice import Choose, CostOf
+from gateway.routing.explanation import Considered
 from gateway.routing.margins import Floor
 from gateway.routing.numbers import (
     Ineligible,
@@ -30,7 +31,6 @@ from gateway.routing.numbers import (
 )
 from gateway.routing.route import Route
 from gateway.routing.sender import Sender
-from gateway.routing.table import Considered
 from gateway.text.style import PLAIN
 from gateway.ways import Measure, Ways, build_traits, order_carriers, read_sender
 

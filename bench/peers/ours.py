@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -49,7 +49,7 @@ choose = "round_robin"
 _KEEPS: Final = "every message and every receipt"
 _CONFIGURATION: Final = (
     "as it comes: one process, its own PostgreSQL with fsync and synchronous_commit on, one bind"
-    f" with a window of {WINDOW}"
+    " with a window of {window}"
 )
 _COUNT: Final = "SELECT count(DISTINCT message_id) FROM events WHERE kind = $1 AND status = 10"
 
@@ -63,6 +63,8 @@ class Build:
     note: str
     python: Path | None
     """The interpreter that has it; None: this one."""
+    window: int = WINDOW
+    """Of its bind to the carrier."""
 
     def check(self) -> None:
         if self.python is None:
@@ -82,11 +84,12 @@ COMPILED: Final = Build(
 )
 
 
-def list_ours(connections: int, binds: int) -> list[System]:
+def list_ours(connections: int, binds: int, window: int = WINDOW) -> list[System]:
     """Return this gateway under each kind of load, as it comes and compiled."""
-    ours = _list_build(AS_IT_COMES, connections, binds)
+    ours = _list_build(replace(AS_IT_COMES, window=window), connections, binds)
     loads = {"compiled-single", "compiled-batch", "compiled-smpp"}
-    return ours + [s for s in _list_build(COMPILED, connections, binds) if s.name in loads]
+    compiled = _list_build(replace(COMPILED, window=window), connections, binds)
+    return ours + [system for system in compiled if system.name in loads]
 
 
 def _list_build(build: Build, connections: int, binds: int) -> list[System]:
@@ -98,7 +101,7 @@ def _list_build(build: Build, connections: int, binds: int) -> list[System]:
 
     @contextmanager
     def nodes(folder: Path, carrier: SimulatedCarrier, sink: Sink) -> Iterator[Running]:
-        second = _SECOND_CARRIER.format(port=carrier.port, window=WINDOW)
+        second = _SECOND_CARRIER.format(port=carrier.port, window=build.window)
         with _start(build, folder, carrier, second, ("--nodes", str(NODES))) as gateway:
             yield _running(gateway, _http(gateway, connections))
 
@@ -119,7 +122,7 @@ def _list_build(build: Build, connections: int, binds: int) -> list[System]:
             load = SmppLoad(login, binds=binds, window=SMPP_WINDOW, receipts=True)
             yield _running(gateway, SmppLoader(load))
 
-    configuration = _CONFIGURATION + build.note
+    configuration = _CONFIGURATION.format(window=build.window) + build.note
     of_binds = f"{binds} bind{'s' * (binds > 1)} with a window of {SMPP_WINDOW}"
     return [
         System(
@@ -182,7 +185,7 @@ def _start(
     options: Sequence[str] = (),
 ) -> Iterator[RunningGateway]:
     folder.chmod(0o755)  # its PostgreSQL may run as another user
-    settings = write_gateway(folder, carrier.port, window=WINDOW) + more_settings
+    settings = write_gateway(folder, carrier.port, window=build.window) + more_settings
     with start_gateway(folder, settings, options=options, python=build.python) as gateway:
         yield gateway
 

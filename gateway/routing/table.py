@@ -35,34 +35,13 @@ from gateway.routing.conditions import (
     may_coincide,
     specificity_of,
 )
+from gateway.routing.explanation import Considered, Explanation
 from gateway.routing.operators import write_code
 from gateway.routing.route import Route as Route
 from gateway.routing.route import check_route
 
 COMBINATIONS_MAX: Final = 50_000
 """Of the prefixes, operators, countries and accounts that one route names: each is an entry."""
-
-
-class Considered(Record):
-    """One route that was looked at, and what it said."""
-
-    __slots__ = ("matched", "route", "why")
-
-    def __init__(self, route: str, matched: bool, why: str) -> None:
-        self.route: Final = route
-        self.matched: Final = matched
-        self.why: Final = why
-
-
-class Explanation(Record):
-    """Why a message takes the route that it takes, from the most specific one down."""
-
-    __slots__ = ("considered", "route")
-
-    def __init__(self, route: Route | None, considered: tuple[Considered, ...]) -> None:
-        self.route: Final = route
-        """The one that decides; None when none matches."""
-        self.considered: Final = considered
 
 
 class _Entry:
