@@ -30,6 +30,8 @@ COMPILED: dict[Mode, tuple[float, float]] = {
 CALLS = COMPILED if metrics.COMPILED else PLAIN
 TOLERANCE = 1.02
 """Three runs lay within 0.5 %: how many are committed together varies a little."""
+BY_THE_CLOCK = 1.5
+"""Calls a message of what runs by the clock, of which a slow run has more: 0.5 on a busy machine."""
 STATEMENTS_MAX: dict[Mode, float] = {"single": 0.3, "batch": 0.1, "smpp": 0.15}
 """A message; measured 0.014 to 0.033, 0.002 to 0.018 and 0.013 to 0.03, and on a busy machine up
 to 0.114, 0.026 and 0.049: what runs by the clock is in it, and a slow run has more of that. One
@@ -46,8 +48,8 @@ def test_a_message_costs_no_more_calls_than_it_did(
     counted: dict[Mode, Counted], mode: Mode
 ) -> None:
     python, builtin = CALLS[mode]
-    assert counted[mode].calls_each <= python * TOLERANCE
-    assert counted[mode].builtin_calls_each <= builtin * TOLERANCE
+    assert counted[mode].calls_each <= python * TOLERANCE + BY_THE_CLOCK
+    assert counted[mode].builtin_calls_each <= builtin * TOLERANCE + BY_THE_CLOCK
 
 
 @pytest.mark.parametrize("mode", MESSAGES)
