@@ -31,7 +31,7 @@ CALLS = COMPILED if metrics.COMPILED else PLAIN
 TOLERANCE = 1.02
 """Three runs lay within 0.5 %: how many are committed together varies a little."""
 BY_THE_CLOCK = 1.5
-"""Calls a message of what runs by the clock, of which a slow run has more: 0.5 on a busy machine."""
+"""Calls a message of what runs by the clock: a slow run has more of it, 0.5 on a busy machine."""
 STATEMENTS_MAX: dict[Mode, float] = {"single": 0.3, "batch": 0.1, "smpp": 0.15}
 """A message; measured 0.014 to 0.033, 0.002 to 0.018 and 0.013 to 0.03, and on a busy machine up
 to 0.114, 0.026 and 0.049: what runs by the clock is in it, and a slow run has more of that. One
