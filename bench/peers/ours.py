@@ -27,11 +27,6 @@ SMPP_WINDOW: Final = 100
 WINDOW: Final = 2_000
 """Of the bind to the carrier: what is unanswered or not committed yet. With 500 a compiled gateway
 and its database take turns; Kannel gains nothing beyond its 500."""
-_SMPP: Final = """
-[smpp]
-enabled = true
-port = {port}
-"""
 NODES: Final = 2
 _SECOND_CARRIER: Final = """
 [[carrier]]
@@ -183,10 +178,13 @@ def _start(
     carrier: SimulatedCarrier,
     more_settings: str = "",
     options: Sequence[str] = (),
+    smpp_port: int = 0,
 ) -> Iterator[RunningGateway]:
     folder.chmod(0o755)  # its PostgreSQL may run as another user
-    settings = write_gateway(folder, carrier.port, window=build.window) + more_settings
-    with start_gateway(folder, settings, options=options, python=build.python) as gateway:
+    settings = write_gateway(folder, carrier.port, window=build.window, smpp_port=smpp_port)
+    with start_gateway(
+        folder, settings + more_settings, options=options, python=build.python
+    ) as gateway:
         yield gateway
 
 
@@ -195,7 +193,7 @@ def _start_with_smpp(
     build: Build, folder: Path, carrier: SimulatedCarrier, binds: int
 ) -> Iterator[tuple[RunningGateway, Login]]:
     (port,) = find_free_ports(1)
-    with _start(build, folder, carrier, _SMPP.format(port=port)) as gateway:
+    with _start(build, folder, carrier, smpp_port=port) as gateway:
         gateway.create_account("bench")
         login = gateway.run("account", "smpp", "set", "bench", "--binds-max", str(binds))
         yield gateway, Login(port=port, system_id="bench", password=login["password"])
