@@ -24,6 +24,7 @@ COMPILED = (
     "gateway/api/submit.py",
     "gateway/arrived.py",
     "gateway/assessed.py",
+    "gateway/bell.py",
     "gateway/carrier_line.py",
     "gateway/carrier_state.py",
     "gateway/carriers.py",

@@ -32,7 +32,7 @@ _MESSAGE = (
     Column("tag", "text"),
     Column("callback_url", "text"),
     Column("send_at", "float8"),
-    Column("expires_at", "float8"),
+    Column("expires_at", "float8", varies=True),
     Column("registered_delivery", "smallint"),
     Column("group_id", "bigint"),
     Column("tlvs", "bytea"),

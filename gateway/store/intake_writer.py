@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from gateway.bell import Bell
 from gateway.errors import NotTheOwner, StoreUnavailable
 from gateway.fallback.terms import EmailFallback
 from gateway.message import Message
@@ -121,7 +122,7 @@ class IntakeWriter:
         self._waiting: list[_Waiting] = []
         self._count = 0
         self._speed = Drain(SPEED_MEMORY_S)
-        self._wake = asyncio.Event()
+        self._bell = Bell()
         self._doubtful: list[Entry] = []
         self._away = False
         self._stopping = False
@@ -164,7 +165,7 @@ class IntakeWriter:
             )
         self._waiting.append(_Waiting(entries, settle))
         self._count += len(entries)
-        self._wake.set()
+        self._bell.ring()
 
     def _has_kept_room(self, entries: Sequence[Entry]) -> bool:
         """Say whether these fit where only one-time passwords may wait."""
@@ -179,8 +180,8 @@ class IntakeWriter:
             if not self._waiting:
                 if self._stopping:
                     return
-                self._wake.clear()
-                await self._wake.wait()
+                self._bell.silence()
+                await self._bell.wait()
                 continue
             under_way = self._under_way = asyncio.get_running_loop().create_future()
             try:
@@ -214,7 +215,7 @@ class IntakeWriter:
 
     def stop(self) -> None:
         self._stopping = True
-        self._wake.set()
+        self._bell.ring()
 
     def _next_batch(self) -> list[_Waiting]:
         size = 0
