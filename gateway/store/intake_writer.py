@@ -17,9 +17,9 @@ from typing import Any, Final
 
 import asyncpg
 
-from gateway.bell import Bell
 from gateway.errors import NotTheOwner, StoreUnavailable
 from gateway.fallback.terms import EmailFallback
+from gateway.latch import Latch
 from gateway.message import Message
 from gateway.model import CarrierId, Lane, MessageId
 from gateway.record import Record
@@ -122,7 +122,7 @@ class IntakeWriter:
         self._waiting: list[_Waiting] = []
         self._count = 0
         self._speed = Drain(SPEED_MEMORY_S)
-        self._bell = Bell()
+        self._latch = Latch()
         self._doubtful: list[Entry] = []
         self._away = False
         self._stopping = False
@@ -165,7 +165,7 @@ class IntakeWriter:
             )
         self._waiting.append(_Waiting(entries, settle))
         self._count += len(entries)
-        self._bell.ring()
+        self._latch.set()
 
     def _has_kept_room(self, entries: Sequence[Entry]) -> bool:
         """Say whether these fit where only one-time passwords may wait."""
@@ -180,8 +180,8 @@ class IntakeWriter:
             if not self._waiting:
                 if self._stopping:
                     return
-                self._bell.silence()
-                await self._bell.wait()
+                self._latch.reset()
+                await self._latch.wait()
                 continue
             under_way = self._under_way = asyncio.get_running_loop().create_future()
             try:
@@ -215,7 +215,7 @@ class IntakeWriter:
 
     def stop(self) -> None:
         self._stopping = True
-        self._bell.ring()
+        self._latch.set()
 
     def _next_batch(self) -> list[_Waiting]:
         size = 0

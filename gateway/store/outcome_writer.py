@@ -16,9 +16,9 @@ from typing import Any, Protocol
 
 import asyncpg
 
-from gateway.bell import Bell
 from gateway.inbound.handover import Handover
 from gateway.inbound.parts import InboundPart
+from gateway.latch import Latch
 from gateway.model import AccountId
 from gateway.outcomes import Acknowledge, Delivery, Event, Move, Notice, ParkedReceipt
 from gateway.store.arrivals import TELL_ARRIVED, add_moves
@@ -155,7 +155,7 @@ class OutcomeWriter:
         self._waiting_max = waiting_max
         self._batch = _Batch()
         self._writing: _Batch | None = None
-        self._bell = Bell()
+        self._latch = Latch()
         self._stopping = False
         self._lookups: Lookups | None = None
         self._deliveries: Deliveries | None = None
@@ -180,13 +180,13 @@ class OutcomeWriter:
 
     def record(self, event: Event) -> None:
         self._batch.events.append(event)
-        self._bell.ring()
+        self._latch.set()
 
     def refund(self, event: Event) -> None:
         """Give a segment's price back, unless that was done before; of the event's money nothing
         is read, as the store knows the price."""
         self._batch.refunds.append(event)
-        self._bell.ring()
+        self._latch.set()
 
     def notify(self, notice: Notice) -> None:
         """Write an outbox row; goes with the event recorded beside it."""
@@ -195,23 +195,23 @@ class OutcomeWriter:
     def deliver(self, delivery: Delivery) -> None:
         """Keep a delivery for its account's receivers."""
         self._batch.deliveries.append(delivery)
-        self._bell.ring()
+        self._latch.set()
 
     def delivered(self, key: DeliveryKey) -> None:
         """Forget a delivery that was answered."""
         self._batch.delivered.append(key)
-        self._bell.ring()
+        self._latch.set()
 
     def park(self, receipt: ParkedReceipt) -> None:
         self._batch.parked.append(receipt)
-        self._bell.ring()
+        self._latch.set()
 
     def unpark(self, receipt: ParkedReceipt) -> None:
         if receipt in self._batch.parked:
             # Parked and matched within one batch: it need not reach the store.
             self._batch.parked.remove(receipt)
         self._batch.unparked.append(receipt)
-        self._bell.ring()
+        self._latch.set()
 
     def unparks(self, receipt: ParkedReceipt) -> bool:
         """Whether a receipt leaves the store with what is recorded and not committed yet."""
@@ -220,26 +220,26 @@ class OutcomeWriter:
     def keep(self, part: InboundPart) -> None:
         """Keep a part of a message that is not whole yet."""
         self._batch.kept.append(part)
-        self._bell.ring()
+        self._latch.set()
 
     def hand_over(self, handover: Handover) -> None:
         """Write a message from a phone, and with it what its owner is told of it."""
         self._batch.handovers.append(handover)
-        self._bell.ring()
+        self._latch.set()
 
     def move(self, move: Move) -> None:
         """Have a message go on with another carrier, whose node is told."""
         self._batch.moves.append(move)
-        self._bell.ring()
+        self._latch.set()
 
     def after_commit(self, acknowledge: Acknowledge) -> None:
         """Call back once everything recorded so far is committed."""
         self._batch.acknowledge.append(acknowledge)
-        self._bell.ring()
+        self._latch.set()
 
     def wake(self) -> None:
         """Look whether there is something to look up."""
-        self._bell.ring()
+        self._latch.set()
 
     async def flush(self) -> None:
         """Return once everything recorded so far is committed."""
@@ -254,19 +254,19 @@ class OutcomeWriter:
 
     def stop(self) -> None:
         self._stopping = True
-        self._bell.ring()
+        self._latch.set()
 
     async def run(self) -> None:
         """Write batch after batch until `stop`; everything recorded by then is still written."""
         loop = asyncio.get_running_loop()
         while True:
-            self._bell.silence()
+            self._latch.reset()
             if self._lookups is not None and self._lookups.wanted():
                 await self._line.read(self._lookups.look_up, None)
             if self._batch.empty:
                 if self._stopping:
                     return
-                await self._bell.wait()
+                await self._latch.wait()
                 continue
             batch, self._batch = self._batch, _Batch()
             started, moves = loop.time(), batch.moves
