@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.message import Message
 from gateway.store.columns import Column, read_rows, write_rows
-from gateway.store.fallbacks import with_fallbacks
+from gateway.store.fallback_statements import with_fallbacks
 
 _MESSAGE = (
     Column("id", "bigint", varies=True),

@@ -25,7 +25,7 @@ from gateway.model import CarrierId, Lane, MessageId
 from gateway.record import Record
 from gateway.store.arrivals import with_arrivals
 from gateway.store.commit_line import CommitLine, Connection, Lost
-from gateway.store.fallbacks import fallback_columns
+from gateway.store.fallback_statements import fallback_columns
 from gateway.store.intake_statements import (
     FIRST_OF_KEYS,
     LOCK_BALANCES,

@@ -24,7 +24,7 @@ from gateway.outcomes import Acknowledge, Delivery, Event, Move, Notice, ParkedR
 from gateway.store.arrivals import TELL_ARRIVED, add_moves
 from gateway.store.columns import Column, read_rows, write_rows
 from gateway.store.commit_line import CommitLine, Connection
-from gateway.store.fallbacks import add_due
+from gateway.store.fallback_statements import add_due
 from gateway.store.inbound import add_inbound
 from gateway.store.money import TELL_REFUNDED, add_money
 from gateway.store.unmatched import add_parked
