@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 from bench.simulator.intake import Door, Intake
 from bench.simulator.mailbox import Delivery, Mailbox
 from bench.simulator.phones import write_mobile
+from bench.simulator.receipt import write_ids
 from bench.simulator.script import Mobile, Script
 from bench.simulator.tally import Tally
 from bench.simulator.wheel import Wheel
@@ -108,10 +109,12 @@ class Carrier:
 
     # ── what binds ask for ───────────────────────────────────────────────────────────────────
 
-    def next_id(self) -> int:
-        """Return the number of the next message id."""
+    def next_ids(self) -> tuple[str, str]:
+        """Return the next message id, as the response and as the receipt has it."""
+        ids = self.script.ids
+        number = ids.first + self._ids_made
         self._ids_made += 1
-        return self.script.ids.first + self._ids_made - 1
+        return write_ids(ids, number)
 
     def count_binds(self, system_id: str) -> int:
         return sum(bind.system_id == system_id for bind in self.tally.open_binds.values())

@@ -85,12 +85,12 @@ class Fates:
         """Whether no draw is ever needed."""
 
     def decide(
-        self, destination: str, registered_delivery: int, draws: Callable[[], tuple[float, ...]]
+        self, destination: bytes, registered_delivery: int, draws: Callable[[], tuple[float, ...]]
     ) -> Fate:
         """Return the fate of a message; `draws` is only called where chance decides."""
         if self.certain:
             for rule in self._rules:
-                if rule.fits(destination):
+                if rule.fits_all or rule.fits(destination):
                     return rule.decide_certain(registered_delivery)
         numbers = draws()
         chance = numbers[DRAW_RULE]
@@ -111,6 +111,8 @@ class _Prepared:
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
         self.share = rule.share
+        self.fits_all = not (rule.prefix or rule.suffix)
+        self._prefix, self._suffix = rule.prefix.encode(), rule.suffix.encode()
         self._latency = duration(rule.latency)
         self._delay = duration(rule.delay)
         self._late = duration(rule.late)
@@ -127,9 +129,8 @@ class _Prepared:
         self._certain: dict[int, Fate] = {}
         self.certain = _is_certain(rule, self._latency, [delay for _, delay in self._outcomes])
 
-    def fits(self, destination: str) -> bool:
-        rule = self.rule
-        return destination.startswith(rule.prefix) and destination.endswith(rule.suffix)
+    def fits(self, destination: bytes) -> bool:
+        return destination.startswith(self._prefix) and destination.endswith(self._suffix)
 
     def decide_certain(self, registered_delivery: int) -> Fate:
         """Return the one fate that this rule knows."""

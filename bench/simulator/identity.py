@@ -11,6 +11,8 @@ import struct
 from hashlib import blake2b
 from typing import Final, Literal
 
+from bench.simulator.submit import Submit
+
 _TAG = re.compile(rb"#(\d{1,18})")
 _TAG_UCS2 = re.compile(rb"\x00#((?:\x00\d){1,18})")
 _DATA_CODING_UCS2 = 8
@@ -47,19 +49,18 @@ def find_tag(content: bytes, data_coding: int) -> int | None:
     return int(found[1]) if found else None
 
 
-def identify(
-    kind: Literal["content", "tag"],
-    source: str,
-    destination: str,
-    content: bytes,
-    data_coding: int,
-) -> int:
-    """Return 64 bits that name the message; `content` is its header, text and SAR fields."""
+def identify(kind: Literal["content", "tag"], submit: Submit) -> int:
+    """Return 64 bits that name the message."""
     if kind == "tag":
-        tag = find_tag(content, data_coding)
+        tag = find_tag(submit.content, submit.data_coding)
         if tag is not None:
             return tag
-    whole = b"%b\0%b\0%b" % (source.encode("latin-1"), destination.encode("latin-1"), content)
+    whole = b"%b\0%b\0%b%b" % (
+        submit.source_addr,
+        submit.destination_addr,
+        submit.content,
+        submit.sar,
+    )
     return int.from_bytes(blake2b(whole, digest_size=8).digest(), "little")
 
 

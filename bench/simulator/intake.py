@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from bench.simulator.fate import Fate, Fates, Trouble
 from bench.simulator.identity import draw, identify
 from bench.simulator.limits import Bucket
 from bench.simulator.script import Account, Rule, Script
+from bench.simulator.submit import Submit
 from bench.simulator.tally import Tally
 from gateway.smpp import vocabulary as v
-from gateway.smpp.shapes import ShortMessage
 
 _NO_RULE = Rule()
-_SAR_TAGS = (v.TAG_SAR_MSG_REF_NUM, v.TAG_SAR_TOTAL_SEGMENTS, v.TAG_SAR_SEGMENT_SEQNUM)
 
 
 class Intake:
@@ -26,34 +23,30 @@ class Intake:
         self._fates = Fates(script)
         self._bucket = Bucket(server.rate_per_s, server.burst)
         self._throttled = _refuse(server.throttle_status)
+        self._limited = bool(server.rate_per_s or server.window_max)
+        connection = script.connection
+        self._disturbed = bool(connection.drop_every or connection.garbage_every)
         self._window_full = _refuse(server.window_status)
 
-    def judge(self, submit: ShortMessage, in_flight: int, now: float) -> Fate:
+    def judge(self, submit: Submit, in_flight: int, now: float) -> Fate:
         """Decide what becomes of `submit`, one of `in_flight` unanswered ones on its bind."""
         tally = self._tally
         tally.submit_sm += 1
-        server = self._script.server
-        if server.window_max and in_flight > server.window_max:
-            return self._window_full
-        if server.rate_per_s and not self._bucket.take(now):
-            return self._throttled
-        return self._decide(submit)
-
-    def _decide(self, submit: ShortMessage) -> Fate:
-        script, messages = self._script, self._tally.messages
-        content = submit.content
-        if submit.tlvs:
-            content += b"".join(submit.tlvs.get(tag, b"") for tag in _SAR_TAGS)
-        key = identify(
-            script.identity,
-            submit.source_addr,
+        if self._limited:
+            server = self._script.server
+            if server.window_max and in_flight > server.window_max:
+                return self._window_full
+            if not self._bucket.take(now):
+                return self._throttled
+        script, messages = self._script, tally.messages
+        key = identify(script.identity, submit)
+        fate = self._fates.decide(
             submit.destination_addr,
-            content,
-            submit.data_coding,
+            submit.registered_delivery,
+            lambda: draw(script.seed, key, messages.attempts(key)),
         )
-        dice = partial(draw, script.seed, key, messages.attempts(key))
-        fate = self._fates.decide(submit.destination_addr, submit.registered_delivery, dice)
-        fate = self._disturb(fate)
+        if self._disturbed:
+            fate = self._disturb(fate)
         if fate.taken:
             messages.note_taken(key)
         else:

@@ -6,6 +6,7 @@ only, and so that what the gateway reads is not what it wrote.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -14,10 +15,8 @@ from uuid import UUID
 
 from bench.simulator.fate import Report
 from bench.simulator.script import IdForm, Ids, Rule
+from bench.simulator.submit import Submit
 from gateway.smpp import vocabulary as v
-from gateway.smpp.pdu import encode, encode_short_message
-from gateway.smpp.shapes import HEADER_SIZE, NO_TLVS, DeliverSm, Pdu, ShortMessage
-from gateway.smpp.tlvs import encode_tlv_value
 
 STATE_CODES: Final = {
     "ENROUTE": 1,
@@ -33,10 +32,17 @@ STATE_CODES: Final = {
 
 _EXCERPT_SIZE = 20
 _READABLE_CODINGS = frozenset({0, 1, 3})
-_MINUTES = "%y%m%d%H%M"
 _NOISE = b"\xff\xfe\x00\x01receipt for you \x80\x81 id stat :: done"
 _UNREADABLE = frozenset({"no_id", "cut", "noise", "empty"})
 """Variants whose TLVs are left out too, because they would still tell everything."""
+_DELIVER_SM: Final = b"\0%b%b%c" + bytes(8) + b"%c%b%b"
+"""Its body (SMPP 3.4 §4.6.1): service_type, addresses, esm_class; 8 fields that are zero, the times
+empty; sm_length, the text, TLVs."""
+_DATA_SM: Final = b"\0%b%b%c\0\0%b%b"
+"""Its body (SMPP 3.4 §4.7.1): it has no text but in message_payload."""
+_TLVS: Final = b"\x00\x1e\0%c%b\0" + b"\x04\x27\0\x01%c"
+"""receipted_message_id, which is shorter than 255 octets, and message_state."""
+_MESSAGE_PAYLOAD: Final = struct.Struct(">HH")
 
 
 class Facts(NamedTuple):
@@ -77,65 +83,25 @@ def write_ids(ids: Ids, number: int) -> tuple[str, str]:
 
 
 def write_receipt(
-    submit: ShortMessage, message_id: str, report: Report, rule: Rule, submitted_s: float
+    submit: Submit, message_id: str, report: Report, rule: Rule, submitted_s: float
 ) -> tuple[int, bytes]:
     """Return a receipt's command_id and body; `submitted_s` is seconds since the epoch."""
-    text = b""
+    variant = report.variant
+    text = tlvs = b""
     if rule.form != "tlv":
-        text = write_text(
-            Facts(
-                message_id,
-                report.state,
-                report.err,
-                submitted_s,
-                submitted_s + report.delay_s,
-                _excerpt(submit),
-            ),
-            report.variant,
-        )
-    tlvs = NO_TLVS
-    if rule.form != "text" and report.variant not in _UNREADABLE:
-        tlvs = {
-            v.TAG_RECEIPTED_MESSAGE_ID: message_id.encode("latin-1") + b"\0",
-            v.TAG_MESSAGE_STATE: bytes((STATE_CODES[report.state],)),
-        }
+        done_s = submitted_s + report.delay_s
+        facts = (message_id, report.state, report.err, submitted_s, done_s, _excerpt(submit))
+        text = write_text(Facts(*facts), variant) if variant else _write_plain(*facts)
+    if rule.form != "text" and variant not in _UNREADABLE:
+        octets = message_id.encode("latin-1")
+        tlvs = _TLVS % (len(octets) + 1, octets, STATE_CODES[report.state])
     esm_class = v.ESM_CLASS_INTERMEDIATE if report.intermediate else v.ESM_CLASS_RECEIPT
-    if rule.carriage == "data_sm":
-        return v.DATA_SM, _write_data_sm(submit, esm_class, text, dict(tlvs))
     # Source and destination change places: the receipt comes from the phone.
-    deliver = DeliverSm(
-        source_addr_ton=submit.dest_addr_ton,
-        source_addr_npi=submit.dest_addr_npi,
-        source_addr=submit.destination_addr,
-        dest_addr_ton=submit.source_addr_ton,
-        dest_addr_npi=submit.source_addr_npi,
-        destination_addr=submit.source_addr,
-        esm_class=esm_class,
-        short_message=text,
-        tlvs=tlvs,
-    )
-    return v.DELIVER_SM, encode_short_message(deliver)
-
-
-def _write_data_sm(
-    submit: ShortMessage, esm_class: int, text: bytes, tlvs: dict[int, bytes]
-) -> bytes:
-    if text:
-        tlvs[v.TAG_MESSAGE_PAYLOAD] = encode_tlv_value(v.TAG_MESSAGE_PAYLOAD, text)
-    pdu = Pdu(
-        v.DATA_SM,
-        fields={
-            "source_addr_ton": submit.dest_addr_ton,
-            "source_addr_npi": submit.dest_addr_npi,
-            "source_addr": submit.destination_addr,
-            "dest_addr_ton": submit.source_addr_ton,
-            "dest_addr_npi": submit.source_addr_npi,
-            "destination_addr": submit.source_addr,
-            "esm_class": esm_class,
-        },
-        tlvs=tuple(tlvs.items()),
-    )
-    return encode(pdu)[HEADER_SIZE:]
+    addresses = (submit.destination, submit.source, esm_class)
+    if rule.carriage == "data_sm":
+        payload = _MESSAGE_PAYLOAD.pack(v.TAG_MESSAGE_PAYLOAD, len(text)) + text if text else b""
+        return v.DATA_SM, _DATA_SM % (*addresses, tlvs, payload)
+    return v.DELIVER_SM, _DELIVER_SM % (*addresses, len(text), text, tlvs)
 
 
 def write_text(facts: Facts, variant: str = "") -> bytes:
@@ -143,26 +109,27 @@ def write_text(facts: Facts, variant: str = "") -> bytes:
     return _VARIANTS[variant](facts) if variant else _plain(facts)
 
 
-def _excerpt(submit: ShortMessage) -> str:
+def _plain(facts: Facts) -> bytes:
+    return _write_plain(*facts)
+
+
+def _excerpt(submit: Submit) -> str:
     if submit.data_coding not in _READABLE_CODINGS or submit.esm_class & v.ESM_CLASS_UDHI:
         return ""
     return submit.content[:_EXCERPT_SIZE].decode("latin-1")
 
 
 @lru_cache(maxsize=4096)
-def _stamp(minute: int, pattern: str) -> str:
-    return datetime.fromtimestamp(minute * 60, UTC).strftime(pattern)
+def _date(minute: int) -> str:
+    return datetime.fromtimestamp(minute * 60, UTC).strftime("%y%m%d%H%M")
 
 
-def _minutes(seconds: float) -> str:
-    return _stamp(int(seconds // 60), _MINUTES)
-
-
-def _plain(facts: Facts) -> bytes:
-    message_id, state, err, submitted_s, done_s, excerpt = facts
+def _write_plain(
+    message_id: str, state: str, err: str, submitted_s: float, done_s: float, excerpt: str
+) -> bytes:
     return (
         f"id:{message_id} sub:001 dlvrd:{'001' if state == 'DELIVRD' else '000'}"
-        f" submit date:{_minutes(submitted_s)} done date:{_minutes(done_s)}"
+        f" submit date:{_date(int(submitted_s) // 60)} done date:{_date(int(done_s) // 60)}"
         f" stat:{state} err:{err} text:{excerpt}"
     ).encode("latin-1")
 
@@ -179,8 +146,8 @@ def _written(
         "id": facts.message_id,
         "sub": "001",
         "dlvrd": "001" if facts.state == "DELIVRD" else "000",
-        "submit date": _minutes(facts.submitted_s),
-        "done date": _minutes(facts.done_s),
+        "submit date": _date(int(facts.submitted_s) // 60),
+        "done date": _date(int(facts.done_s) // 60),
         "stat": facts.state,
         "err": facts.err,
         "text": facts.excerpt,

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Final, cast
 
 from bench.simulator.carrier import Carrier
 from bench.simulator.fate import Fate, Trouble
 from bench.simulator.mailbox import Delivery, Mailbox
-from bench.simulator.receipt import write_ids, write_receipt
+from bench.simulator.receipt import write_receipt
+from bench.simulator.stream import HEADER_SIZE, Stream
+from bench.simulator.submit import Submit, Unreadable, read_submit
 from bench.simulator.tally import BindFigures
 from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import MalformedPdu
-from gateway.smpp.framing import Framer
-from gateway.smpp.pdu import decode, decode_submit_sm, encode, encode_header, encode_submit_sm_resp
-from gateway.smpp.shapes import HEADER_SIZE, Frame, Pdu, ShortMessage
+from gateway.smpp.pdu import decode, encode
+from gateway.smpp.shapes import Frame, Pdu
 
 GARBAGE: Final = b"\x00\x00\x00\x04HTTP/1.1 400 Bad Request\r\n\r\n\xff\xff\xff\xff"
 """Begins with a command_length that no PDU can have."""
@@ -29,6 +32,8 @@ UNBIND_PATIENCE_S: Final = 5.0
 """How long an unbind of ours waits for its response before the connection is closed."""
 
 _SEQUENCE_MAX: Final = 0x7FFFFFFF
+_HEADER: Final = struct.Struct(">IIII")
+_ACKNOWLEDGEMENTS: Final = frozenset({v.DELIVER_SM_RESP, v.DATA_SM_RESP, v.GENERIC_NACK})
 _TRY_AGAIN: Final = frozenset({v.ESME_RTHROTTLED, v.ESME_RMSGQFUL, v.ESME_RX_T_APPN})
 _BINDS: Final = {
     v.BIND_TRANSMITTER: "transmitter",
@@ -46,10 +51,12 @@ class Session(asyncio.Protocol):
         self.room = 0
         self.figures: BindFigures | None = None
         self._carrier = carrier
-        self._framer = Framer()
+        self._stream = Stream()
         self._transport: asyncio.Transport | None = None
         self._socket: socket.socket | None = None
+        self._ended = False
         self._mailbox: Mailbox | None = None
+        self._home: Mailbox | None = None
         self._transmits = False
         self._unbinding = False
         self._unbound = False
@@ -58,17 +65,12 @@ class Session(asyncio.Protocol):
         self._written: list[bytes] = []
         self._answers_written = 0
         self._handlers: dict[int, Callable[[Frame], None]] = {
-            v.SUBMIT_SM: self._take_submit,
-            v.DELIVER_SM_RESP: self._take_acknowledgement,
-            v.DATA_SM_RESP: self._take_acknowledgement,
             v.ENQUIRE_LINK: self._take_enquire_link,
-            v.ENQUIRE_LINK_RESP: _ignore,
             v.BIND_TRANSMITTER: self._take_bind,
             v.BIND_RECEIVER: self._take_bind,
             v.BIND_TRANSCEIVER: self._take_bind,
             v.UNBIND: self._take_unbind,
             v.UNBIND_RESP: self._take_unbind_resp,
-            v.GENERIC_NACK: self._take_acknowledgement,
         }
 
     # ── the connection ───────────────────────────────────────────────────────────────────────
@@ -82,6 +84,7 @@ class Session(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._ended = True
         self._carrier.lines.pop(self.number, None)
         if self.figures is not None:
             self._carrier.tally.note_closed(self.figures, unbound=self._unbound)
@@ -92,33 +95,35 @@ class Session(asyncio.Protocol):
         if self._socket is not None:
             # The kernel forgets it by itself, so it is said again at every read.
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        frames = self._framer.receive(data)
+        carrier = self._carrier
+        tally, now = carrier.tally, carrier.now()
         submissions = 0
-        for frame in frames:
-            if self._transport is None or self._transport.is_closing():
+        for command_id, status, sequence, octets in self._stream.cut(data):
+            if self._ended:
                 break
-            submissions += frame.command_id == v.SUBMIT_SM
-            handler = self._handlers.get(frame.command_id)
-            if handler is None:
-                self._refuse_command(frame)
-                continue
             try:
-                handler(frame)
-            except MalformedPdu as error:
-                self._carrier.tally.malformed_pdus += 1
-                self._refuse(frame, error.status)
+                if command_id == v.SUBMIT_SM:
+                    submissions += 1
+                    self._take_submit(sequence, octets, now)
+                elif command_id in _ACKNOWLEDGEMENTS:
+                    self._take_acknowledgement(sequence, status, now)
+                else:
+                    self._take_other(Frame(command_id, sequence, octets))
+            except (MalformedPdu, Unreadable) as error:
+                tally.malformed_pdus += 1
+                self._refuse(command_id, sequence, error.status)
+        if self._mailbox is not None:
+            self._mailbox.send_waiting()
         if submissions:
-            now, tally = self._carrier.now(), self._carrier.tally
             tally.rate.note(now, submissions)
             tally.submitted_s = now
-        failure = self._framer.failure
-        if failure is not None and self._transport is not None:
-            self._carrier.tally.malformed_pdus += 1
-            self.write(encode_header(v.GENERIC_NACK, failure.sequence, failure.status))
-            self._carrier.flush()
-            self._transport.close()
+        if self._stream.broken_at is not None and not self._ended:
+            tally.malformed_pdus += 1
+            self.write(_write_header(v.GENERIC_NACK, self._stream.broken_at, v.ESME_RINVCMDLEN))
+            carrier.flush()
+            self._close()
         self._slow_down(len(data))
-        self._carrier.flush()
+        carrier.flush()
 
     def write(self, octets: bytes) -> None:
         """Keep octets for the end of this turn."""
@@ -138,6 +143,7 @@ class Session(asyncio.Protocol):
     def cut(self) -> None:
         """End the connection at once, as a broken line does."""
         self._leave_mailbox()
+        self._ended = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -176,7 +182,7 @@ class Session(asyncio.Protocol):
             )
         if status:
             carrier.tally.binds_refused[status] += 1
-            self.write(encode_header(response, frame.sequence, status))
+            self.write(_write_header(response, frame.sequence, status))
             return
         fields = {"system_id": carrier.script.server.system_id}
         version = ((v.TAG_SC_INTERFACE_VERSION, bytes((v.INTERFACE_VERSION_34,))),)
@@ -189,7 +195,7 @@ class Session(asyncio.Protocol):
         carrier.tally.note_bound(self.figures)
         self._transmits = command_id != v.BIND_RECEIVER
         self.receives_only = command_id == v.BIND_RECEIVER
-        self._mailbox = carrier.mailbox(system_id)
+        self._mailbox = self._home = carrier.mailbox(system_id)
         if command_id != v.BIND_TRANSMITTER:
             self.room = carrier.script.server.receipt_window
             self._mailbox.join(self)
@@ -205,12 +211,12 @@ class Session(asyncio.Protocol):
             return
         self._unbinding = True
         self._leave_mailbox()
-        self.write(encode_header(v.UNBIND, self._next_sequence()))
+        self.write(_write_header(v.UNBIND, self._next_sequence()))
         self._carrier.call_later(UNBIND_PATIENCE_S, self._close)
 
     def _take_unbind(self, frame: Frame) -> None:
         self._unbound = True
-        self.write(encode_header(v.UNBIND_RESP, frame.sequence))
+        self.write(_write_header(v.UNBIND_RESP, frame.sequence))
         self._carrier.flush()
         self._close()
 
@@ -219,6 +225,7 @@ class Session(asyncio.Protocol):
         self._close()
 
     def _close(self) -> None:
+        self._ended = True
         if self._transport is not None:
             self._transport.close()
 
@@ -231,64 +238,58 @@ class Session(asyncio.Protocol):
 
     def _send_enquire_link(self) -> None:
         if self._transport is not None:
-            self.write(encode_header(v.ENQUIRE_LINK, self._next_sequence()))
+            self.write(_write_header(v.ENQUIRE_LINK, self._next_sequence()))
             again_s = self._carrier.script.connection.enquire_link_s
             self._carrier.call_later(again_s, self._send_enquire_link)
 
     def _take_enquire_link(self, frame: Frame) -> None:
         if self._carrier.script.connection.answer_enquire_link:
-            self.write(encode_header(v.ENQUIRE_LINK_RESP, frame.sequence))
+            self.write(_write_header(v.ENQUIRE_LINK_RESP, frame.sequence))
 
     # ── submissions ──────────────────────────────────────────────────────────────────────────
 
-    def _take_submit(self, frame: Frame) -> None:
+    def _take_submit(self, sequence: int, octets: bytes, now: float) -> None:
         figures = self.figures
         if figures is None or self._mailbox is None or not self._transmits:
-            self._refuse(frame, v.ESME_RINVBNDSTS)
+            self._refuse(v.SUBMIT_SM, sequence, v.ESME_RINVBNDSTS)
             return
-        submit = decode_submit_sm(frame.octets, HEADER_SIZE)
+        submit = read_submit(octets)
         figures.note_submitted()
-        carrier = self._carrier
-        fate = carrier.intake.judge(submit, figures.in_flight, carrier.now())
-        receipts: list[tuple[float, Delivery]] = []
+        fate = self._carrier.intake.judge(submit, figures.in_flight, now)
         message_id = ""
+        deliveries: list[Delivery] = []
         if fate.taken:
-            message_id, receipts = self._prepare(submit, fate)
+            message_id, in_receipt = self._carrier.next_ids()
+            if fate.reports:
+                deliveries = self._write_receipts(submit, in_receipt, fate)
         answer = b""
         if fate.trouble is None:
-            answer = encode_submit_sm_resp(frame.sequence, fate.status, message_id)
+            answer = _write_answer(sequence, fate.status, message_id)
         if fate.latency_s:
-            carrier.call_later(fate.latency_s, lambda: self._answer(fate, answer, receipts))
+            answering = partial(self._answer, fate, answer, deliveries)
+            self._carrier.call_later(fate.latency_s, answering)
         else:
-            self._answer(fate, answer, receipts)
+            self._answer(fate, answer, deliveries)
 
-    def _prepare(
-        self, submit: ShortMessage, fate: Fate
-    ) -> tuple[str, list[tuple[float, Delivery]]]:
-        """Give the message its id, and write its receipts."""
-        carrier = self._carrier
-        tally = carrier.tally
-        in_response, in_receipt = write_ids(carrier.script.ids, carrier.next_id())
-        receipts = []
+    def _write_receipts(self, submit: Submit, message_id: str, fate: Fate) -> list[Delivery]:
+        carrier, tally = self._carrier, self._carrier.tally
+        submitted_s = carrier.wall_clock() + fate.latency_s
+        deliveries = []
         for report in fate.reports:
-            command_id, body = write_receipt(
-                submit, in_receipt, report, fate.rule, carrier.wall_clock() + fate.latency_s
-            )
+            command_id, body = write_receipt(submit, message_id, report, fate.rule, submitted_s)
             tally.receipts.made += 1
             tally.states[report.state] += 1
             if report.variant:
                 tally.variants[report.variant] += 1
-            receipts.append(
-                (report.delay_s, Delivery(command_id, body, tally.receipts, self.number))
-            )
-        return in_response, receipts
+            deliveries.append(Delivery(command_id, body, tally.receipts, self.number))
+        return deliveries
 
-    def _answer(self, fate: Fate, answer: bytes, receipts: list[tuple[float, Delivery]]) -> None:
-        assert self.figures is not None
+    def _answer(self, fate: Fate, answer: bytes, deliveries: list[Delivery]) -> None:
+        assert self._home is not None
         carrier = self._carrier
-        mailbox = carrier.mailbox(self.figures.system_id)
+        mailbox = self._home
         if fate.early:
-            for _, delivery in receipts:
+            for delivery in deliveries:
                 mailbox.put(delivery)
         if fate.trouble is not None:
             carrier.tally.troubles[fate.trouble.value] += 1
@@ -301,9 +302,9 @@ class Session(asyncio.Protocol):
             self.write(answer)
         if fate.early:
             return
-        for delay_s, delivery in receipts:
-            if delay_s:
-                carrier.deliver_later(delay_s, mailbox, delivery)
+        for report, delivery in zip(fate.reports, deliveries, strict=True):
+            if report.delay_s:
+                carrier.deliver_later(report.delay_s, mailbox, delivery)
             else:
                 mailbox.put(delivery)
 
@@ -322,32 +323,30 @@ class Session(asyncio.Protocol):
     def send_delivery(self, delivery: Delivery) -> None:
         """Send a receipt or a phone's message; it stays ours until it is acknowledged."""
         assert self.figures is not None
-        sequence = self._next_sequence()
+        self._sequence = sequence = self._sequence % _SEQUENCE_MAX + 1
         self._unacknowledged[sequence] = delivery
         self.room -= 1
         self.figures.delivered += 1
         delivery.counts.sent += 1
-        self.write(
-            encode_header(delivery.command_id, sequence, 0, len(delivery.body)) + delivery.body
-        )
+        size = HEADER_SIZE + len(delivery.body)
+        self.write(_HEADER.pack(size, delivery.command_id, 0, sequence) + delivery.body)
 
-    def _take_acknowledgement(self, frame: Frame) -> None:
-        delivery = self._unacknowledged.pop(frame.sequence, None)
+    def _take_acknowledgement(self, sequence: int, status: int, now: float) -> None:
+        delivery = self._unacknowledged.pop(sequence, None)
         if delivery is None or self._mailbox is None:
             return
         self.room += 1
-        if frame.status in _TRY_AGAIN:
+        if not status:
+            delivery.counts.acknowledged += 1
+            self._carrier.tally.acknowledged_s = now
+            if self.figures is not None:
+                self.figures.acknowledged += 1
+        elif status in _TRY_AGAIN:
             delivery.counts.redelivered += 1
             pause_s = self._carrier.script.server.redeliver_s
             self._carrier.deliver_later(pause_s, self._mailbox, delivery)
-        elif frame.status:
-            delivery.counts.refused += 1
         else:
-            delivery.counts.acknowledged += 1
-            self._carrier.tally.acknowledged_s = self._carrier.now()
-            if self.figures is not None:
-                self.figures.acknowledged += 1
-        self._mailbox.send_waiting()
+            delivery.counts.refused += 1
 
     # ── the rest ─────────────────────────────────────────────────────────────────────────────
 
@@ -355,16 +354,27 @@ class Session(asyncio.Protocol):
         self._sequence = self._sequence % _SEQUENCE_MAX + 1
         return self._sequence
 
-    def _refuse(self, frame: Frame, status: int) -> None:
-        if frame.command_id & v.RESPONSE:
+    def _refuse(self, command_id: int, sequence: int, status: int) -> None:
+        if command_id & v.RESPONSE:
             return  # what can't be read of an answer is not answered
-        self.write(encode_header(frame.command_id | v.RESPONSE, frame.sequence, status))
+        self.write(_write_header(command_id | v.RESPONSE, sequence, status))
 
-    def _refuse_command(self, frame: Frame) -> None:
-        """Answer what this carrier does not do (SMPP 3.4 §4.3)."""
-        if not frame.command_id & v.RESPONSE:
-            self.write(encode_header(v.GENERIC_NACK, frame.sequence, v.ESME_RINVCMDID))
+    def _take_other(self, frame: Frame) -> None:
+        handler = self._handlers.get(frame.command_id)
+        if handler is not None:
+            handler(frame)
+        elif not frame.command_id & v.RESPONSE:
+            # What this carrier does not do (SMPP 3.4 §4.3).
+            self.write(_write_header(v.GENERIC_NACK, frame.sequence, v.ESME_RINVCMDID))
 
 
-def _ignore(frame: Frame) -> None:
-    pass
+def _write_header(command_id: int, sequence: int, status: int = 0) -> bytes:
+    return _HEADER.pack(HEADER_SIZE, command_id, status, sequence)
+
+
+def _write_answer(sequence: int, status: int, message_id: str) -> bytes:
+    """Write a submit_sm_resp; a refusal has no body (SMPP 3.4 §4.4.2)."""
+    if status:
+        return _write_header(v.SUBMIT_SM_RESP, sequence, status)
+    size = HEADER_SIZE + len(message_id) + 1
+    return _HEADER.pack(size, v.SUBMIT_SM_RESP, 0, sequence) + message_id.encode() + b"\0"

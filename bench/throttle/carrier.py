@@ -10,9 +10,9 @@ from bench.simulator.carrier import Carrier
 from bench.simulator.fate import Fate
 from bench.simulator.intake import Intake
 from bench.simulator.script import parse_script
+from bench.simulator.submit import Submit
 from bench.smsc import Smsc
 from gateway.smpp import vocabulary as v
-from gateway.smpp.shapes import ShortMessage
 
 LATENCY_S: Final = 0.02
 
@@ -40,7 +40,7 @@ class NotingIntake(Intake):
 
     seen: list[Seen]
 
-    def judge(self, submit: ShortMessage, in_flight: int, now: float) -> Fate:
+    def judge(self, submit: Submit, in_flight: int, now: float) -> Fate:
         fate = super().judge(submit, in_flight, now)
         text = submit.content.decode("latin-1")
         self.seen.append(Seen(time.monotonic(), text, fate.status == v.ESME_ROK))

@@ -16,13 +16,15 @@ import aiohttp
 import pytest
 
 from bench.simulator.script import Script, parse_script
+from bench.simulator.submit import Submit
 from bench.smsc import Smsc
 from gateway.app import Gateway
 from gateway.config_file import build_config
 from gateway.jobs import Submission
 from gateway.live.settings import Given
 from gateway.model import CarrierId
-from gateway.smpp.shapes import ShortMessage
+from gateway.smpp.pdu import decode_submit_sm
+from gateway.smpp.shapes import HEADER_SIZE, ShortMessage
 from gateway.store import accounts, keys
 from gateway.store.postgres import Database
 from gateway.store.settings import NodeInfo, list_nodes
@@ -49,8 +51,8 @@ class Operator:
         intake = self.smsc.carrier.intake
         judge = intake.judge
 
-        def note(submit: ShortMessage, in_flight: int, now: float) -> Any:
-            self.came.append((now, submit))
+        def note(submit: Submit, in_flight: int, now: float) -> Any:
+            self.came.append((now, decode_submit_sm(submit.octets, HEADER_SIZE)))
             return judge(submit, in_flight, now)
 
         intake.judge = note  # type: ignore[method-assign]

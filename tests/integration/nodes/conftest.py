@@ -17,13 +17,13 @@ import aiohttp
 import pytest
 
 from bench.simulator.script import parse_script
+from bench.simulator.submit import Submit
 from bench.smsc import Smsc
 from gateway.app import Gateway
 from gateway.config_file import build_config
 from gateway.jobs import Submission
 from gateway.model import CarrierId
 from gateway.nodes.keeper import Keeper
-from gateway.smpp.shapes import ShortMessage
 from gateway.store import accounts, keys
 from gateway.store.postgres import Database, connect_single
 
@@ -75,8 +75,8 @@ class Operator:
         intake = self.smsc.carrier.intake
         judge = intake.judge
 
-        def note(submit: ShortMessage, in_flight: int, now: float) -> Any:
-            self.came.append((now, submit.destination_addr))
+        def note(submit: Submit, in_flight: int, now: float) -> Any:
+            self.came.append((now, submit.destination_addr.decode()))
             return judge(submit, in_flight, now)
 
         intake.judge = note  # type: ignore[method-assign]

@@ -15,6 +15,7 @@ import pytest
 import uvloop
 
 from bench.simulator.script import parse_script
+from bench.simulator.submit import Submit
 from bench.smsc import Smsc
 from gateway.app import Gateway
 from gateway.config import Config
@@ -28,11 +29,12 @@ from gateway.smpp.pdu import (
     decode,
     decode_deliver_sm,
     decode_message_resp,
+    decode_submit_sm,
     encode,
     encode_deliver_sm_resp,
     encode_submit_sm,
 )
-from gateway.smpp.shapes import DeliverSm, Frame, Pdu, ShortMessage, SubmitSm
+from gateway.smpp.shapes import HEADER_SIZE, DeliverSm, Frame, Pdu, ShortMessage, SubmitSm
 from gateway.store.postgres import Database
 from gateway.store.upstream_accounts import save_smpp_account
 
@@ -248,8 +250,8 @@ class Carrier:
         intake = self.smsc.carrier.intake
         judge = intake.judge
 
-        def note(submit: ShortMessage, in_flight: int, now: float) -> Any:
-            self._came.put_nowait(submit)
+        def note(submit: Submit, in_flight: int, now: float) -> Any:
+            self._came.put_nowait(decode_submit_sm(submit.octets, HEADER_SIZE))
             return judge(submit, in_flight, now)
 
         intake.judge = note  # type: ignore[method-assign]

@@ -17,12 +17,13 @@ import pytest
 
 from bench.simulator.mailbox import Delivery
 from bench.simulator.script import parse_script
+from bench.simulator.submit import Submit
 from bench.smsc import Smsc
 from gateway.app import Gateway
 from gateway.config_file import build_config
 from gateway.smpp import vocabulary as v
-from gateway.smpp.pdu import encode_short_message
-from gateway.smpp.shapes import DeliverSm, ShortMessage
+from gateway.smpp.pdu import decode_submit_sm, encode_short_message
+from gateway.smpp.shapes import HEADER_SIZE, DeliverSm, ShortMessage
 from gateway.store import accounts
 from gateway.store.embedded import start_embedded
 from gateway.store.inbound import add_number
@@ -114,9 +115,9 @@ class World:
         intake = self._smsc.carrier.intake
         judge = intake.judge
 
-        def note(submit: ShortMessage, in_flight: int, now: float) -> Any:
+        def note(submit: Submit, in_flight: int, now: float) -> Any:
             with self._told:
-                self._came.append(submit)
+                self._came.append(decode_submit_sm(submit.octets, HEADER_SIZE))
                 self._told.notify_all()
             return judge(submit, in_flight, now)
 

@@ -21,7 +21,7 @@ def fates_of(text: str, destinations: list[str], registered_delivery: int = ALL)
     fates = Fates(script)
     return [
         fates.decide(
-            destination,
+            destination.encode(),
             registered_delivery,
             lambda key=key: draw(script.seed, key, 0),  # type: ignore[misc]
         )
@@ -206,8 +206,8 @@ def test_a_script_without_chance_asks_for_no_draw() -> None:
         raise AssertionError("nothing here is left to chance")
 
     script = parse_script("[[rule]]\nprefix = '44'\nlatency = 1\nrefuse = [{ status = 8 }]")
-    assert Fates(script).decide("4479", ALL, refuse_to_draw).status == 8
-    assert Fates(script).decide("3360", ALL, refuse_to_draw).status == 0
+    assert Fates(script).decide(b"4479", ALL, refuse_to_draw).status == 8
+    assert Fates(script).decide(b"3360", ALL, refuse_to_draw).status == 0
 
 
 @pytest.mark.parametrize(

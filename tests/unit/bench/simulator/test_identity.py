@@ -3,6 +3,9 @@ from __future__ import annotations
 import pytest
 
 from bench.simulator.identity import DRAWS, draw, find_tag, identify
+from bench.simulator.submit import Submit, read_submit
+from gateway.smpp.pdu import encode_submit_sm
+from gateway.smpp.shapes import SubmitSm
 
 
 @pytest.mark.parametrize(
@@ -23,9 +26,14 @@ def test_a_tag_is_the_first_number_behind_a_hash(
     assert find_tag(content, data_coding) == tag
 
 
+def submit(source: str, destination: str, content: bytes) -> Submit:
+    message = SubmitSm(source_addr=source, destination_addr=destination, short_message=content)
+    return read_submit(encode_submit_sm(1, message))
+
+
 def test_the_same_content_between_the_same_numbers_is_one_message() -> None:
-    first = identify("content", "A", "4479111", b"text", 0)
-    assert first == identify("content", "A", "4479111", b"text", 0)
+    first = identify("content", submit("A", "4479111", b"text"))
+    assert first == identify("content", submit("A", "4479111", b"text"))
     assert 0 <= first < 2**64
 
 
@@ -36,17 +44,24 @@ def test_the_same_content_between_the_same_numbers_is_one_message() -> None:
 def test_another_source_destination_or_content_is_another_message(
     source: str, destination: str, content: bytes
 ) -> None:
-    assert identify("content", source, destination, content, 0) != identify(
-        "content", "A", "4479111", b"text", 0
+    assert identify("content", submit(source, destination, content)) != identify(
+        "content", submit("A", "4479111", b"text")
     )
 
 
+def test_content_names_a_message_by_a_known_value() -> None:
+    """A change here changes the fate of every message in every script that has a seed."""
+    assert identify("content", submit("A", "4479111", b"text")) == 1323276721960175308
+
+
 def test_a_tag_names_the_message_wherever_it_goes() -> None:
-    assert identify("tag", "A", "1", b"x #5", 0) == identify("tag", "B", "2", b"y #5", 0) == 5
+    first, second = submit("A", "1", b"x #5"), submit("B", "2", b"y #5")
+    assert identify("tag", first) == identify("tag", second) == 5
 
 
 def test_without_a_tag_the_content_names_the_message() -> None:
-    assert identify("tag", "A", "1", b"x", 0) == identify("content", "A", "1", b"x", 0)
+    untagged = submit("A", "1", b"x")
+    assert identify("tag", untagged) == identify("content", untagged)
 
 
 def test_draws_are_the_same_for_the_same_seed_message_and_attempt() -> None:

@@ -3,19 +3,22 @@ from __future__ import annotations
 from bench.simulator.fate import Trouble
 from bench.simulator.intake import Door, Intake
 from bench.simulator.script import parse_script
+from bench.simulator.submit import Submit, read_submit
 from bench.simulator.tally import Tally
 from gateway.smpp import vocabulary as v
+from gateway.smpp.pdu import encode_submit_sm
 from gateway.smpp.shapes import SubmitSm
 
 
-def submit(number: int, text: bytes = b"text", **fields: object) -> SubmitSm:
-    return SubmitSm(
+def submit(number: int, text: bytes = b"text", **fields: object) -> Submit:
+    message = SubmitSm(
         source_addr="A",
         destination_addr=f"4479110{number:05d}",
         registered_delivery=1,
         short_message=text,
         **fields,  # type: ignore[arg-type]
     )
+    return read_submit(encode_submit_sm(1, message))
 
 
 def intake_of(text: str) -> tuple[Intake, Tally]:

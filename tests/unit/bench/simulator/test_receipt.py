@@ -15,8 +15,9 @@ from bench.simulator.receipt import (
     write_text,
 )
 from bench.simulator.script import IdForm, Ids, Rule, State, Variant
+from bench.simulator.submit import Submit, read_submit
 from gateway.smpp import vocabulary as v
-from gateway.smpp.pdu import build_frame, decode, decode_deliver_sm
+from gateway.smpp.pdu import build_frame, decode, decode_deliver_sm, encode_submit_sm
 from gateway.smpp.shapes import SubmitSm
 
 SUBMITTED_S = datetime(2025, 11, 21, 23, 58, 30, tzinfo=UTC).timestamp()
@@ -25,7 +26,13 @@ PLAIN = (
     b"id:0042 sub:001 dlvrd:001 submit date:2511212358 done date:2511220000"
     b" stat:DELIVRD err:000 text:Hello wor"
 )
-SUBMIT = SubmitSm(
+
+
+def submit(**fields: object) -> Submit:
+    return read_submit(encode_submit_sm(1, SubmitSm(**fields)))  # type: ignore[arg-type]
+
+
+SUBMIT = submit(
     source_addr_ton=5,
     source_addr_npi=0,
     source_addr="Shop",
@@ -168,8 +175,8 @@ def test_a_receipt_may_come_as_data_sm() -> None:
 
 @pytest.mark.parametrize(("data_coding", "esm_class"), [(8, 0), (0, 0x40)])
 def test_text_that_is_not_plain_is_not_quoted(data_coding: int, esm_class: int) -> None:
-    submit = SubmitSm(
+    marked = submit(
         short_message=b"\x05\x00\x03\x01\x02\x01text", data_coding=data_coding, esm_class=esm_class
     )
-    _, body = write_receipt(submit, "7", DELIVERED, Rule(), SUBMITTED_S)
+    _, body = write_receipt(marked, "7", DELIVERED, Rule(), SUBMITTED_S)
     assert decode_deliver_sm(body).short_message.endswith(b" text:")
