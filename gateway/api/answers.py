@@ -5,6 +5,7 @@ Pure. Errors have their own shape (`problems.py`); what readers are shown is in 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -44,6 +45,11 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
             *API_HEADERS,
             *self.headers,
         ]
+
+
+def write_headers(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return headers as they travel (RFC 9112 §5), each with the end of its line."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 class Submitted(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -7,14 +7,13 @@ this one has nobody waiting inside, so waking it wakes nobody.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
-from gateway.api.answers import Answer
+from gateway.api.answers import API_HEADERS, Answer, write_headers
 
-Header = tuple[bytes, bytes]
-
+_API_LINES: Final = write_headers(API_HEADERS)
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
@@ -44,20 +43,21 @@ class DirectCycle:
         "response_complete",
         "response_started",
         "scope",
-        "server_headers",
+        "server_lines",
     )
 
     def __init__(
         self,
         scope: object,
         transport: asyncio.Transport,
-        server_headers: Iterable[Header],
+        server_lines: bytes,
         on_response: Callable[[], None],
         *,
         keep_alive: bool,
     ) -> None:
         self.scope = scope
-        self.server_headers = server_headers
+        self.server_lines = server_lines
+        """The headers of all answers of the server, as `write_headers` writes them."""
         self.keep_alive = keep_alive
         self.message_event = _NOBODY
         self.disconnected = False
@@ -72,11 +72,21 @@ class DirectCycle:
         """Write the answer, whole and at once; what the peer left is not written any more."""
         if self.disconnected:
             return
-        headers = [*self.server_headers, *answer.header_list()]
-        if not self.keep_alive:
-            headers.append((b"connection", b"close"))
-        head = b"".join([b"%b: %b\r\n" % header for header in headers])
-        self._transport.write(b"%b%b\r\n%b" % (_STATUS_LINES[answer.status], head, answer.body))
+        own = write_headers(answer.headers) if answer.headers else b""
+        last = b"" if self.keep_alive else b"connection: close\r\n"
+        self._transport.write(
+            b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b%b\r\n%b"
+            % (
+                _STATUS_LINES[answer.status],
+                self.server_lines,
+                answer.content_type,
+                len(answer.body),
+                _API_LINES,
+                own,
+                last,
+                answer.body,
+            )
+        )
         self.response_started = self.response_complete = True
         if not self.keep_alive:
             self._transport.close()

@@ -109,9 +109,9 @@ class Patience:
             case Stage.REST | Stage.REFUSED:
                 return Verdict.CLOSE if took_s > limits.discard_s else Verdict.WAIT
             case Stage.KEPT:
-                # The server's own keep-alive timer comes first; bytes that begin no request
-                # silence it, and they must not hold a connection for ever.
-                return Verdict.CLOSE if took_s > limits.keep_alive_s + 1 else Verdict.WAIT
+                # uvicorn's own timer is not there for all requests; and bytes that begin none
+                # silence it, which must not hold a connection for ever.
+                return Verdict.CLOSE if took_s > limits.keep_alive_s else Verdict.WAIT
 
     def _is_stalled(self, stalled: bool, limits: Limits, now: float) -> bool:
         if not stalled:

@@ -26,7 +26,7 @@ REQUEST = object()
         (Stage.BODY, 5, Verdict.TELL),
         (Stage.REST, 3, Verdict.CLOSE),
         (Stage.REFUSED, 3, Verdict.CLOSE),
-        (Stage.KEPT, 61, Verdict.CLOSE),
+        (Stage.KEPT, 60, Verdict.CLOSE),
     ],
 )
 def test_each_stage_ends_after_its_limit(stage: Stage, limit_s: float, then: Verdict) -> None:
