@@ -56,7 +56,7 @@ def judge(status: int, body: bytes, numbers: Sequence[int], *, batch: bool) -> V
         if status == 202:
             if batch:
                 return _judge_items(_decode_batch(body).results, numbers)
-            return Verdict(accepted=1, segments=_decode_item(body).segments)
+            return Verdict(1, _decode_item(body).segments)
         if batch and body:
             results = _decode_problem(body).results
             if results is not None:
@@ -74,13 +74,15 @@ def judge(status: int, body: bytes, numbers: Sequence[int], *, batch: bool) -> V
 def _judge_items(results: list[_Item], numbers: Sequence[int]) -> Verdict:
     if len(results) != len(numbers):
         return Verdict(rejected={"results_do_not_match": len(numbers)})
-    verdict = Verdict()
+    taken = [item.segments for item in results if item.error is None]
+    verdict = Verdict(len(taken), sum(taken))
+    if len(taken) == len(results):
+        return verdict
     again: list[int] = []
     for number, item in zip(numbers, results, strict=True):
         if item.error is None:
-            verdict.accepted += 1
-            verdict.segments += item.segments
-        elif item.error.status in RETRIED:
+            continue
+        if item.error.status in RETRIED:
             again.append(number)
         else:
             key = f"{item.error.status} {item.error.code}"

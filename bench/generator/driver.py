@@ -149,7 +149,8 @@ class Driver:
         verdict = self._dialect.judge(response.status, response.body, request.numbers)
         figures.accepted += verdict.accepted
         figures.segments += verdict.segments
-        figures.rejected.update(verdict.rejected)
+        if verdict.rejected:
+            figures.rejected.update(verdict.rejected)
         if verdict.again:
             figures.retried[str(response.status)] += len(verdict.again)
             self._backlog.put_back(request, verdict.again)

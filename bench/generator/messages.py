@@ -45,9 +45,8 @@ class Messages:
 
     def __init__(self, wanted: Wanted) -> None:
         self._batch = wanted.mode == "batch"
-        self._to_prefix = wanted.to_prefix
-        self._to_digits = NUMBER_DIGITS - len(wanted.to_prefix)
-        if self._to_digits < 1 or not wanted.to_prefix.isdigit():
+        to_digits = NUMBER_DIGITS - len(wanted.to_prefix)
+        if to_digits < 1 or not wanted.to_prefix.isdigit():
             raise ValueError(f"--to-prefix is 1 to {NUMBER_DIGITS - 1} digits")
         before, after = _split_text(wanted.text, wanted.segments)
         # Doubled, because the parts go through the % operator.
@@ -56,7 +55,11 @@ class Messages:
             for each in (wanted.sender, before, after, wanted.run)
         )
         reference = f',"client_ref":"{run}-%d"' if run else "%.0s"
-        self._item = f'{{"to":"%s","from":"{sender}","text":"{before}%d{after}"{reference}}}'
+        recipient = f"{wanted.to_prefix}%0{to_digits}d"
+        self._recipients = 10**to_digits
+        self._item = (
+            f'{{"to":"{recipient}","from":"{sender}","text":"{before}%d{after}"{reference}}}'
+        )
         path = "/v1/messages/batch" if self._batch else "/v1/messages"
         self._head = (
             f"POST {path} HTTP/1.1\r\nHost: {wanted.host}\r\n"
@@ -66,25 +69,18 @@ class Messages:
 
     def write_request(self, numbers: Sequence[int]) -> bytes:
         """Write one whole HTTP request; a single one has one number."""
-        items = [self._write_item(number) for number in numbers]
+        item, recipients = self._item, self._recipients
         if self._batch:
+            items = [item % (number % recipients, number, number) for number in numbers]
             body = f'{{"messages":[{",".join(items)}]}}'.encode()
         else:
-            assert len(items) == 1, "a single request is for one message"
-            body = items[0].encode()
+            (number,) = numbers
+            body = (item % (number % recipients, number, number)).encode()
         return b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
 
     def judge(self, status: int, body: bytes, numbers: Sequence[int]) -> Verdict:
         """See `answers.judge`."""
         return judge(status, body, numbers, batch=self._batch)
-
-    def _write_item(self, number: int) -> str:
-        recipient = number % 10**self._to_digits
-        return self._item % (
-            f"{self._to_prefix}{recipient:0{self._to_digits}d}",
-            number,
-            number,
-        )
 
 
 def _split_text(text: str, segments: int) -> tuple[str, str]:

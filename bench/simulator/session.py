@@ -17,9 +17,9 @@ from bench.simulator.carrier import Carrier
 from bench.simulator.fate import Fate, Trouble
 from bench.simulator.mailbox import Delivery, Mailbox
 from bench.simulator.receipt import write_receipt
-from bench.simulator.stream import HEADER_SIZE, Stream
 from bench.simulator.submit import Submit, Unreadable, read_submit
 from bench.simulator.tally import BindFigures
+from bench.stream import HEADER_SIZE, Stream
 from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import MalformedPdu
 from gateway.smpp.pdu import decode, encode

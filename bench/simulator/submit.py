@@ -9,9 +9,9 @@ from __future__ import annotations
 import struct
 from typing import Final, NamedTuple
 
+from bench.stream import HEADER_SIZE
 from gateway.smpp import vocabulary as v
 
-HEADER_SIZE: Final = 16
 _UNTIMED: Final = struct.Struct(">BxxHBxBxB").unpack_from
 """From esm_class to sm_length, where neither of the two times between them is given."""
 _AFTER_TIMES: Final = struct.Struct(">BxBxB").unpack_from

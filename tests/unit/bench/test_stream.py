@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.simulator.stream import PDU_BYTES_MAX, Stream
+from bench.stream import PDU_BYTES_MAX, Stream
 
 FIRST = b"\x00\x00\x00\x11\x80\x00\x00\x05\x00\x00\x00\x64\x00\x00\x00\x07\x00"
 SECOND = b"\x00\x00\x00\x10\x00\x00\x00\x15\x00\x00\x00\x00\x7f\xff\xff\xff"

@@ -1,7 +1,7 @@
-"""What a client sends, cut into PDUs.
+"""What the gateway sends, cut into PDUs: for the simulated carrier and for the SMPP load.
 
-The gateway has a framer of its own; the carrier's must not share its code, or a mistake in one
-would hide in the other. A damaged length ends the stream: nothing after it can be trusted.
+The gateway has a framer of its own; this one shares no code with it, or a mistake in one would
+hide in the other. A damaged length ends the stream: nothing after it can be trusted.
 """
 
 from __future__ import annotations
