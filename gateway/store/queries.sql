@@ -156,10 +156,11 @@ SELECT id FROM (
 WHERE id >= $3
 
 -- name: fetch_status_scan_end
--- As fetch_scan_end, along the index of the rare final statuses; an event a segment may have one.
+-- As fetch_scan_end, along the index of the rare final statuses, which `status + 0 > 10` names; an
+-- event a segment may have one.
 SELECT message_id FROM (
     SELECT DISTINCT message_id FROM events
-    WHERE account_id = $1 AND status = $5 AND status > 10 AND message_id < $2
+    WHERE account_id = $1 AND status = $5 AND status + 0 > 10 AND message_id < $2
     ORDER BY message_id DESC OFFSET $4 LIMIT 1
 ) end_of_scan
 WHERE message_id >= $3
@@ -248,13 +249,14 @@ WHERE s.status = $7
 ORDER BY s.id DESC LIMIT $10
 
 -- name: fetch_status_page
--- fetch_page for a rare final status, the index of which leads to the event that says it. A message
--- has it if no event has a status of higher rank: those are in the same index, except for delivered,
--- to which only unknown gives way. So of its other events next to none is read. What is read lies
--- in the order of ids, as in fetch_scanned_page.
+-- fetch_page for a rare final status, whose index has all that is asked here of the event that says
+-- it. A message has it if no event has a status of higher rank: those are in the same index, except
+-- for delivered, to which only unknown gives way. So of events next to no row is read, and those of
+-- messages in the order of ids, as in fetch_scanned_page.
 WITH candidates AS MATERIALIZED (
     SELECT DISTINCT ON (message_id) message_id, status, carrier_id FROM events
-    WHERE account_id = $1 AND status = $7 AND status > 10 AND message_id < $2 AND message_id >= $3
+    WHERE account_id = $1 AND status = $7 AND status + 0 > 10
+      AND message_id < $2 AND message_id >= $3
     ORDER BY message_id, at DESC
 )
 SELECT m.id, m.lane, m.sender, m.recipient, m.country, m.body, m.data, m.udh, m.encoding,
@@ -268,7 +270,7 @@ WHERE NOT EXISTS (
     SELECT FROM unnest('{11,12,13,14,15}'::smallint[]) AS higher(status)
     WHERE status_rank(higher.status) > status_rank($7) AND EXISTS (
         SELECT FROM events
-        WHERE account_id = $1 AND status = higher.status AND status > 10
+        WHERE account_id = $1 AND status = higher.status AND status + 0 > 10
           AND message_id = c.message_id
         OFFSET 0))
   AND ($7 <> 16 OR NOT EXISTS (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import date, timedelta
@@ -18,6 +19,7 @@ from gateway.store.partitions import ensure_partitions, ids_of, midnight
 from gateway.store.postgres import Database
 from gateway.store.queries import query
 from gateway.store.reader import Reader
+from gateway.store.search import Way
 from gateway.views import Page, Search
 
 MakeAccount = Callable[..., Awaitable[Account]]
@@ -213,6 +215,106 @@ async def test_whatever_two_ends_a_message_has_the_one_of_higher_rank_is_found_w
         page = await reader.search_messages(shop.id, Search(status=status.wire, limit=100))
         assert {int(m.id): m.carrier for m in page.messages} == expected[status]
         assert {m.status for m in page.messages} == {status.wire}
+
+
+# ── along the index of rare statuses ─────────────────────────────────────────────────────────
+
+Ends = Callable[[int], Awaitable[list[MessageId]]]
+
+
+@pytest.fixture
+def put_ends(shop: Account, put_message: PutMessage, put_event: PutEvent) -> Ends:
+    """Store messages, each of which was submitted and then not delivered."""
+
+    async def put(count: int) -> list[MessageId]:
+        ids = [await put_message(shop) for _ in range(count)]
+        for message_id in ids:
+            await put_event(shop, message_id, EventKind.SUBMITTED)
+            named = {"status": Status.UNDELIVERED, "carrier_id": 7}
+            await put_event(shop, message_id, EventKind.RECEIPT, **named)
+        return ids
+
+    return put
+
+
+async def explain_rare(database: Database, name: str, *values: str) -> list[str]:
+    """Return each scan of events of a query's plan, made once for all values as readers make it."""
+    async with database.acquire() as connection, search._planned_for(connection, Way.RARE):
+        await connection.execute(f"PREPARE asked AS {query(name)}")
+        rows = await connection.fetch(f"EXPLAIN (COSTS OFF) EXECUTE asked ({', '.join(values)})")
+        await connection.execute("DEALLOCATE asked")
+    return [row[0].strip() for row in rows if " on events_p" in row[0]]
+
+
+async def fetch_rare_indexes(database: Database) -> set[str]:
+    rows = await database.pool.fetch(
+        "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+        " JOIN pg_inherits h ON h.inhrelid = i.indexrelid"
+        " WHERE h.inhparent = 'events_by_rare_status'::regclass AND i.indisvalid"
+    )
+    return {row["relname"] for row in rows}
+
+
+@pytest.mark.parametrize("known", ["nothing", "that it is empty", "its rows", "all of it"])
+async def test_a_rare_status_is_looked_for_in_its_index_alone_whatever_is_known_of_a_day(
+    database: Database, today: date, shop: Account, put_ends: Ends, known: str
+) -> None:
+    await ensure_partitions(database, midnight(today), days_ahead=3)
+    indexes = await fetch_rare_indexes(database)
+    assert len(indexes) == 5, "a day has it, made before or later"
+    if known == "that it is empty":
+        await database.pool.execute("VACUUM (ANALYZE) events")
+    await put_ends(400)
+    if known == "its rows":
+        await database.pool.execute("ANALYZE events")
+    elif known == "all of it":
+        await database.pool.execute("VACUUM (ANALYZE) events")
+    ids = (str(shop.id), str(search.ID_END), "0")
+    end = await explain_rare(database, "fetch_status_scan_end", *ids, "3", "11")
+    page = await explain_rare(
+        database, "fetch_status_page", *ids, "NULL", "NULL", "NULL", "11", "50"
+    )
+    # Only unknown gives way to delivered, which is not in the index.
+    delivered = [scan for scan in page if "_status_" not in scan]
+    assert len(delivered) == len(indexes)
+    assert len(page) == 3 * len(end) == 3 * len(indexes)
+    for scan in [*end, *(scan for scan in page if scan not in delivered)]:
+        found = re.search(r"Index Only Scan (?:Backward )?using (\w+) on", scan)
+        assert found is not None and found[1] in indexes, scan
+
+
+async def test_a_page_by_a_rare_status_reads_no_events_row_of_a_day_that_was_vacuumed(
+    database: Database, reader: Reader, shop: Account, put_ends: Ends
+) -> None:
+    async def count_rows() -> int:
+        async with database.acquire() as connection:
+            await connection.execute("SELECT pg_stat_force_next_flush()")
+            rows: int = await connection.fetchval(
+                "SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_user_tables"
+                " WHERE relname ~ '^events_p2'"
+            )
+            return rows
+
+    ids = await put_ends(60)
+    await database.pool.execute("VACUUM events")
+    before = await count_rows()
+    page = await reader.search_messages(shop.id, Search(status="undelivered", limit=50))
+    assert [int(message.id) for message in page.messages] == ids[:-51:-1]
+    assert {message.carrier for message in page.messages} == {"7"}
+    assert await count_rows() == before
+
+
+async def test_a_page_by_a_rare_status_reads_little_of_a_day_that_was_analysed_while_empty(
+    reader: Reader, shop: Account, put_ends: Ends, count_rows_read: CountRowsRead
+) -> None:
+    asked = Search(status="undelivered", limit=20)
+    assert (await reader.search_messages(shop.id, asked)).messages == []  # as it is planned
+    ids = await put_ends(60)
+    before = await count_rows_read()
+    page = await reader.search_messages(shop.id, asked)
+    assert [int(message.id) for message in page.messages] == ids[:-21:-1]
+    # Its end, its events, its messages.
+    assert await count_rows_read() - before <= 3 * (asked.limit + 1)
 
 
 async def test_a_client_ref_is_on_the_first_page_however_old_its_message(
