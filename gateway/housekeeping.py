@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from gateway.clock import Clock
 from gateway.config import Messages
 from gateway.directory import Directory
-from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
+from gateway.lifecycle import EventKind, Status
 from gateway.logs import get_logger
 from gateway.metrics import Metrics
 from gateway.model import CarrierId, MessageId
@@ -24,6 +24,7 @@ from gateway.periodic import repeat
 from gateway.receipts import ReceiptBook
 from gateway.references import Reference
 from gateway.refunds import Refunds
+from gateway.settling import aggregate, settle_segment
 from gateway.store.maintenance import Maintenance, Unanswered
 from gateway.store.outbox import OutboxDepth, PostgresOutbox
 from gateway.store.outcome_writer import OutcomeWriter

@@ -10,10 +10,11 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterable
 
-from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
+from gateway.lifecycle import EventKind, Status
 from gateway.message import Message
 from gateway.model import CarrierId
 from gateway.outcomes import Event
+from gateway.settling import aggregate, settle_segment
 from gateway.text.segment import Cut
 
 NOT_TAKEN = "not taken"

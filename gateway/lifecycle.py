@@ -2,7 +2,7 @@
 
 A message is a row of segments. Each segment is WAITING until a carrier answers for it, then
 SUBMITTED until its receipt, then final. The message's status is computed from its segments and
-from nothing else, so that a long message has one state and each part keeps its own.
+from nothing else (`settling.py`), so that a long message has one state and each part keeps its own.
 
     accepted ──► sending ──► submitted ──► delivered | undelivered | expired | rejected
        │            │            │         | deleted | unknown
@@ -14,7 +14,6 @@ from nothing else, so that a long message has one state and each part keeps its 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
 
 
 class Status(enum.IntEnum):
@@ -46,7 +45,7 @@ class Status(enum.IntEnum):
 
 STATUSES = {s.wire: s for s in Status}
 
-_SEVERITY = (
+SEVERITY = (
     Status.CANCELED,
     Status.REJECTED,
     Status.UNDELIVERED,
@@ -57,7 +56,7 @@ _SEVERITY = (
 )
 """The worst segment names the message: a handset shows nothing of a text with a part missing."""
 
-_REACHED_LAST = (*(s for s in _SEVERITY if s is not Status.UNKNOWN), Status.UNKNOWN)
+_REACHED_LAST = (*(s for s in SEVERITY if s is not Status.UNKNOWN), Status.UNKNOWN)
 for _status in Status:
     _status.rank = 20 - _REACHED_LAST.index(_status) if _status.final else _status.value
 
@@ -94,36 +93,3 @@ SEGMENT_AFTER: dict[EventKind, Status] = {
     EventKind.NO_RECEIPT: Status.UNKNOWN,
     EventKind.LEAVING: Status.ACCEPTED,
 }
-
-
-def settle_segment(current: Status, proposed: Status) -> Status:
-    """Return the state of a segment that was `current` when `proposed` is reported.
-
-    Final states stay, with two exceptions that real carriers need: what was given up as UNKNOWN
-    takes a later receipt, and a receipt that overtook its `submit_sm_resp` is not taken back.
-    """
-    if current is Status.UNKNOWN and proposed.final:
-        return proposed
-    if current.final:
-        return current
-    if current is Status.SUBMITTED and not proposed.final:
-        return current
-    return proposed
-
-
-def aggregate(segments: Iterable[Status]) -> Status:
-    """Return the message's status from the states of all its segments.
-
-    While any segment can still change, the message is not final; afterwards the worst one names
-    it. A message that has nothing sent is ACCEPTED, one partly sent is SENDING.
-    """
-    states = set(segments)
-    assert states, "a message has at least one segment"
-    if Status.ACCEPTED in states:
-        return Status.ACCEPTED if states == {Status.ACCEPTED} else Status.SENDING
-    if Status.SUBMITTED in states:
-        return Status.SUBMITTED
-    for status in _SEVERITY:
-        if status in states:
-            return status
-    raise AssertionError(f"no status for segments {states}")

@@ -16,7 +16,7 @@ import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import ClassVar, Final
 
 from prometheus_client import (
     CollectorRegistry,
@@ -273,7 +273,7 @@ class WebhookMetrics:
 class EmailMetrics:
     """Emails in place of messages that did not reach their phone."""
 
-    OUTCOMES = ("sent", "retried", "failed", "not_needed")
+    OUTCOMES: ClassVar = ("sent", "retried", "failed", "not_needed")
 
     def __init__(self, families: _Families) -> None:
         self._families = families
@@ -295,10 +295,17 @@ class EmailMetrics:
 class UpstreamMetrics:
     """Customers who bind to the gateway."""
 
-    MODES = ("transmitter", "receiver", "transceiver")
-    OUTCOMES = ("delivered", "refused", "overdue", "lost", "given_up")
-    UNHEARD = ("full", "unbound", "tls")
-    REFUSALS = ("system_id", "credentials", "inactive", "address", "certificate", "too_many")
+    MODES: ClassVar = ("transmitter", "receiver", "transceiver")
+    OUTCOMES: ClassVar = ("delivered", "refused", "overdue", "lost", "given_up")
+    UNHEARD: ClassVar = ("full", "unbound", "tls")
+    REFUSALS: ClassVar = (
+        "system_id",
+        "credentials",
+        "inactive",
+        "address",
+        "certificate",
+        "too_many",
+    )
     """Of binds, beside those that a start or a flood leads to; each is there before it happens."""
 
     def __init__(self, families: _Families, rejected: Callable[[str], None]) -> None:
@@ -543,7 +550,7 @@ class CarrierMetrics:
 class Metrics:
     """All metrics of one node."""
 
-    LOGIN_REFUSALS = ("no_key", "key", "slowed", "inactive", "address", "scope")
+    LOGIN_REFUSALS: ClassVar = ("no_key", "key", "slowed", "inactive", "address", "scope")
 
     def __init__(self) -> None:
         # A gauge with its birthday beside every counter would double what is scraped.

@@ -1,6 +1,6 @@
 """The values that rooms hand to each other. No behaviour beyond reading them, no I/O.
 
-Not here: what may follow what (`lifecycle.py`), how a message is priced (`credit/`), how it is
+Not here: what may follow what (`settling.py`), how a message is priced (`credit/`), how it is
 cut into segments (`text/`).
 """
 

@@ -4,7 +4,7 @@ A receipt may come before its `submit_sm_resp`, long after it, twice, or for not
 sent. Matching goes by carrier and id: first in memory, then in the store; what is found in
 neither is parked there and applied the moment its submission turns up.
 
-Not here: reading receipts off the wire (`dlr/parse.py`), what states may follow (`lifecycle.py`).
+Not here: reading receipts off the wire (`dlr/parse.py`), what states may follow (`settling.py`).
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from collections.abc import Callable, KeysView, Mapping, Sequence
 from typing import Protocol
 
 from gateway.arrived import ArrivedReceipt, Found
-from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
+from gateway.lifecycle import EventKind, Status
 from gateway.model import AccountId, CarrierId, MessageId
 from gateway.notices import build_notice
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt, Party
 from gateway.peers.callbacks import NO_TRAIL, Trail, Turn, build_peer_notice, is_peers
 from gateway.references import Key, Reference, References
+from gateway.settling import aggregate, settle_segment
 from gateway.smpp.passing import REPORTED, pack_tlvs, pick_tlvs, unpack_tlvs
 from gateway.smpp.shapes import NO_TLVS
 

@@ -1,21 +1,16 @@
-"""What the API says: an answer as a value, and the bodies that go into one.
+"""What the API says: an answer as a value.
 
-Pure. Errors have their own shape (`problems.py`); what readers are shown is in `gateway/views.py`.
+Pure. The bodies that go into one are in `shapes.py`; errors have their own (`problems.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Annotated
+from typing import Final
 
 import msgspec
-from msgspec import Meta
 
-from gateway.credit.prices import format_micros
-from gateway.errors import Rejected
-from gateway.message import Accepted
-from gateway.views import CarrierView
+from gateway.record import Record
 
 JSON = b"application/json"
 REPLAYED_HEADER = (b"idempotency-replayed", b"true")
@@ -29,13 +24,22 @@ API_HEADERS = (
 encode = msgspec.json.Encoder().encode
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
+class Answer(Record):
     """One whole HTTP response: status, body and the headers that belong to it alone."""
 
-    status: int
-    body: bytes
-    content_type: bytes = JSON
-    headers: tuple[tuple[bytes, bytes], ...] = ()
+    __slots__ = ("body", "content_type", "headers", "status")
+
+    def __init__(
+        self,
+        status: int,
+        body: bytes,
+        content_type: bytes = JSON,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
+        self.status: Final = status
+        self.body: Final = body
+        self.content_type: Final = content_type
+        self.headers: Final = headers
 
     def header_list(self) -> list[tuple[bytes, bytes]]:
         """Return every header of the response, names in lower case as ASGI asks."""
@@ -50,97 +54,3 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 def write_headers(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Return headers as they travel (RFC 9112 §5), each with the end of its line."""
     return b"".join([b"%b: %b\r\n" % header for header in headers])
-
-
-class Submitted(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """An accepted message: it is committed, and the gateway answers for it from here on."""
-
-    id: Annotated[str, Meta(description="The message's id.", examples=["263546872340938752"])]
-    status: Annotated[str, Meta(description="Its state now.", examples=["accepted"])]
-    to: Annotated[
-        str, Meta(description="The recipient in E.164 digits.", examples=["4917012345678"])
-    ]
-    segments: Annotated[int, Meta(description="How many segments it takes.", examples=[1])]
-    encoding: Annotated[str, Meta(description="gsm7, ucs2 or binary.", examples=["gsm7"])]
-    price: Annotated[
-        str, Meta(description="What the whole message costs, exact.", examples=["0.0075"])
-    ]
-    currency: Annotated[
-        str, Meta(description="The unit of the price: a currency or credits.", examples=["EUR"])
-    ]
-    client_ref: Annotated[str, Meta(description="Your own reference.", examples=["order-1001"])]
-
-
-class ItemErrorDetails(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Why one item of a batch was not accepted."""
-
-    code: Annotated[
-        str, Meta(description="A stable word for programs.", examples=["invalid_number"])
-    ]
-    field: Annotated[
-        str, Meta(description="The path of what is wrong in your body.", examples=["to[3]"])
-    ]
-    detail: Annotated[str, Meta(description="A sentence for people.")]
-    status: Annotated[
-        int, Meta(description="The status this item alone would have had.", examples=[422])
-    ]
-
-
-class ItemError(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One item of a batch that was not accepted: nothing stored, nothing charged."""
-
-    error: ItemErrorDetails
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchAnswer:
-    """One result an item, in the order of the items.
-
-    A dataclass, because msgspec describes no struct with a union of untagged structs.
-    """
-
-    accepted: int
-    rejected: int
-    results: list[Submitted | ItemError]
-
-
-class Alive(msgspec.Struct, frozen=True, kw_only=True):
-    """The process runs and its event loop turns."""
-
-    status: str = "alive"
-
-
-class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """This node can do its work now."""
-
-    status: str = "ready"
-    problems: list[str] = []
-
-
-class CarrierList(msgspec.Struct, frozen=True, kw_only=True):
-    """Every carrier of this node's configuration, as it stands now."""
-
-    carriers: list[CarrierView]
-
-
-def submitted(accepted: Accepted) -> Submitted:
-    """Return what a client is told of a committed message."""
-    return Submitted(
-        id=str(accepted.id),
-        status=accepted.status,
-        to=accepted.recipient,
-        segments=accepted.segments,
-        encoding=accepted.encoding.wire,
-        price=format_micros(accepted.price_micros),
-        currency=accepted.currency,
-        client_ref=accepted.client_ref,
-    )
-
-
-def item_error(rejected: Rejected, field: str) -> ItemError:
-    """Return what a client is told of an item that was refused; `field` is its path in the body."""
-    return ItemError(
-        error=ItemErrorDetails(
-            code=rejected.code, field=field, detail=rejected.detail, status=rejected.status
-        )
-    )

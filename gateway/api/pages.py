@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from gateway.api.answers import Alive, Answer, Ready, encode
+from gateway.api.answers import Answer, encode
 from gateway.api.asgi import Receive, Scope, Send, send_answer
 from gateway.api.ports import Condition
 from gateway.api.problems import answer_not_ready, answer_problem
+from gateway.api.shapes import Alive, Ready
 
 METRICS_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 _METHODS: Final = {"GET", "HEAD"}

@@ -12,7 +12,8 @@ from http import HTTPStatus
 
 import msgspec
 
-from gateway.api.answers import Answer, ItemError, Submitted, encode
+from gateway.api.answers import Answer, encode
+from gateway.api.shapes import ItemError, Submitted
 from gateway.errors import Rejected, StoreUnavailable
 
 PROBLEM_JSON = b"application/problem+json"

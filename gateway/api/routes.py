@@ -17,7 +17,7 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.params import Body, HeaderParameter, PathParameter, QueryParameter
 
 from gateway.api.admin import build_admin_handlers
-from gateway.api.answers import Alive, Answer, BatchAnswer, CarrierList, Ready, Submitted, encode
+from gateway.api.answers import Answer, encode
 from gateway.api.asgi import Receive, Scope, address_of, read_body
 from gateway.api.decode import decode_batch, decode_quote, decode_single
 from gateway.api.gate import Gate
@@ -47,6 +47,7 @@ from gateway.api.queries import (
     seal_page,
 )
 from gateway.api.requests import BatchRequest, QuoteRequest, expand_quote
+from gateway.api.shapes import Alive, BatchAnswer, CarrierList, Ready, Submitted
 from gateway.api.statement import build_statement_handler
 from gateway.api.submit import SubmitCalls
 from gateway.api.webhooks import build_webhook_handlers

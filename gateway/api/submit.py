@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.api.answers import (
-    REPLAYED_HEADER,
-    Answer,
-    BatchAnswer,
-    ItemError,
-    Submitted,
-    encode,
-    item_error,
-    submitted,
-)
+from gateway.api.answers import REPLAYED_HEADER, Answer, encode
 from gateway.api.gate import Gate
 from gateway.api.ports import Done, Submissions
 from gateway.api.problems import answer_none_accepted
 from gateway.api.requests import BatchRequest, Expanded, expand_batch
+from gateway.api.shapes import BatchAnswer, ItemError, Submitted, item_error
+from gateway.credit.prices import format_micros
 from gateway.errors import Rejected
 from gateway.message import Accepted
 from gateway.model import Account, SendRequest
@@ -62,7 +55,7 @@ class SubmitCalls:
 def answer_accepted(accepted: Accepted) -> Answer:
     """Return the answer that tells of one committed message."""
     headers = (REPLAYED_HEADER,) if accepted.replayed else ()
-    return Answer(202, encode(submitted(accepted)), headers=headers)
+    return Answer(202, encode(_submitted(accepted)), headers=headers)
 
 
 def answer_batch(outcomes: Sequence[Accepted | Rejected], expanded: Expanded) -> Answer:
@@ -72,7 +65,7 @@ def answer_batch(outcomes: Sequence[Accepted | Rejected], expanded: Expanded) ->
     replayed = True
     for index, outcome in enumerate(outcomes):
         if isinstance(outcome, Accepted):
-            results.append(submitted(outcome))
+            results.append(_submitted(outcome))
             replayed = replayed and outcome.replayed
         else:
             results.append(item_error(outcome, expanded.path_of(index, outcome.field)))
@@ -82,6 +75,20 @@ def answer_batch(outcomes: Sequence[Accepted | Rejected], expanded: Expanded) ->
     accepted = len(results) - len(refusals)
     body = BatchAnswer(accepted=accepted, rejected=len(refusals), results=results)
     return Answer(202, encode(body), headers=(REPLAYED_HEADER,) if replayed else ())
+
+
+def _submitted(accepted: Accepted) -> Submitted:
+    """Return what a client is told of a committed message."""
+    return Submitted(
+        id=str(accepted.id),
+        status=accepted.status,
+        to=accepted.recipient,
+        segments=accepted.segments,
+        encoding=accepted.encoding.wire,
+        price=format_micros(accepted.price_micros),
+        currency=accepted.currency,
+        client_ref=accepted.client_ref,
+    )
 
 
 def _answer_refusals(results: list[Submitted | ItemError], refusals: list[Rejected]) -> Answer:

@@ -16,12 +16,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-import msgspec
-
 from gateway.credit.rates import AMOUNT_MICROS_MAX, Rate, RateTable, no_volume
 from gateway.credit.volumes import NO_VOLUMES, Volumes
 from gateway.errors import ConfigError
 from gateway.model import Account, Lane, Micros
+from gateway.record import Record
 
 MICROS_PER_UNIT: Final = 1_000_000
 DECIMALS_MAX: Final = 6
@@ -58,19 +57,24 @@ def format_micros(micros: int) -> str:
     return f"{sign}{units}.{rest:06}".rstrip("0").rstrip(".")
 
 
-class Unpriced(msgspec.Struct, frozen=True, gc=False):
+class Unpriced(Record):
     """No price is set for this destination, so nothing can be sold there."""
+
+    __slots__ = ()
 
 
 UNPRICED: Final = Unpriced()
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class Plan(Record):
     """What several accounts are sold by."""
 
-    rates: RateTable
-    currency: str = ""
-    """The unit that accounts on it must have; empty: any."""
+    __slots__ = ("currency", "rates")
+
+    def __init__(self, *, rates: RateTable, currency: str = "") -> None:
+        self.rates: Final = rates
+        self.currency: Final = currency
+        """The unit that accounts on it must have; empty: any."""
 
 
 class PriceBook:

@@ -10,23 +10,28 @@ Not here: writing it, and that it happens once (`store/outcome_writer.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-
-import msgspec
+from typing import Final
 
 from gateway.lifecycle import Status
 from gateway.model import AccountId, CarrierId
+from gateway.record import Record
 
 NOT_BILLED = "not billed"
 NOT_DELIVERED = "not delivered"
 """Why a segment is refunded: by its carrier's table, or by its account's contract."""
 
 
-class NotBilled(msgspec.Struct, frozen=True):
+class NotBilled(Record):
     """What a carrier does not bill."""
 
-    states: frozenset[Status] = frozenset()
-    errors: frozenset[str] = frozenset()
-    """As `plain_error` writes them."""
+    __slots__ = ("errors", "states")
+
+    def __init__(
+        self, states: frozenset[Status] = frozenset(), errors: frozenset[str] = frozenset()
+    ) -> None:
+        self.states: Final = states
+        self.errors: Final = errors
+        """As `plain_error` writes them."""
 
 
 class RefundRules:

@@ -9,7 +9,7 @@ from typing import Final, Self, TypeVar
 import aiohttp
 import msgspec
 
-from gateway.api.answers import CarrierList
+from gateway.api.shapes import CarrierList
 from gateway.demo.cases import Case
 from gateway.demo.journey import Answer
 from gateway.views import Balance, MessageView

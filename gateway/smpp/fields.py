@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
+from gateway.record import Record
 from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import InvalidField, MalformedPdu
 from gateway.smpp.specification import ADDRESS_SIZE, Field, Kind
@@ -17,27 +16,36 @@ TEXT_ENCODING: Final = "latin-1"
 """C-octet strings are ASCII; Latin-1 reads every octet that peers send instead."""
 
 
-class SmeAddress(msgspec.Struct, frozen=True):
+class SmeAddress(Record):
     """One of submit_multi's destinations (dest_flag 1)."""
 
-    ton: int
-    npi: int
-    address: str
+    __slots__ = ("address", "npi", "ton")
+
+    def __init__(self, ton: int, npi: int, address: str) -> None:
+        self.ton: Final = ton
+        self.npi: Final = npi
+        self.address: Final = address
 
 
-class DistributionList(msgspec.Struct, frozen=True):
+class DistributionList(Record):
     """One of submit_multi's destinations (dest_flag 2)."""
 
-    name: str
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name: Final = name
 
 
-class UnsuccessfulSme(msgspec.Struct, frozen=True):
+class UnsuccessfulSme(Record):
     """One destination that submit_multi_resp reports as refused."""
 
-    ton: int
-    npi: int
-    address: str
-    status: int
+    __slots__ = ("address", "npi", "status", "ton")
+
+    def __init__(self, ton: int, npi: int, address: str, status: int) -> None:
+        self.ton: Final = ton
+        self.npi: Final = npi
+        self.address: Final = address
+        self.status: Final = status
 
 
 Value = int | str | bytes | tuple[SmeAddress | DistributionList | UnsuccessfulSme, ...]
@@ -124,15 +132,12 @@ def encode_field(field: Field, value: Value | None) -> bytes:
 
 
 def _encode_entry(entry: SmeAddress | DistributionList | UnsuccessfulSme) -> bytes:
-    match entry:
-        case SmeAddress(ton, npi, address):
-            return b"\x01" + _encode_address("dest_addr", "destination_addr", ton, npi, address)
-        case DistributionList(name):
-            return b"\x02" + encode_text("dl_name", name, ADDRESS_SIZE)
-        case UnsuccessfulSme(ton, npi, address, status):
-            return _encode_address(
-                "dest_addr", "destination_addr", ton, npi, address
-            ) + encode_integer("error_status_code", status, 4)
+    if isinstance(entry, DistributionList):
+        return b"\x02" + encode_text("dl_name", entry.name, ADDRESS_SIZE)
+    address = _encode_address("dest_addr", "destination_addr", entry.ton, entry.npi, entry.address)
+    if isinstance(entry, SmeAddress):
+        return b"\x01" + address
+    return address + encode_integer("error_status_code", entry.status, 4)
 
 
 def encode_integer(name: str, value: int, size: int) -> bytes:

@@ -31,8 +31,12 @@ class Role(enum.Enum):
         return Role.SMSC if self is Role.ESME else Role.ESME
 
 
-class State(enum.Enum):
-    """SMPP 3.4 §2.2, with the two states in between that an implementation needs."""
+class State(enum.StrEnum):
+    """SMPP 3.4 §2.2, with the two states in between that an implementation needs.
+
+    Words, because a plain member is hashed in Python, and each message asks whether BOUND has its
+    session's.
+    """
 
     OPEN = "open"
     BINDING = "binding"

@@ -23,8 +23,9 @@ from gateway.credit.audit import (
     StoredBalance,
     verdict,
 )
-from gateway.lifecycle import EventKind, Status, aggregate
+from gateway.lifecycle import EventKind, Status
 from gateway.model import AccountId, MessageId, Micros
+from gateway.settling import aggregate
 from gateway.store import partitions
 from gateway.store.postgres import PLAN_EACH_TIME, UNLIMITED_S, Database, unavailable_as_503
 from gateway.store.queries import query

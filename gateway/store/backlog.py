@@ -18,12 +18,13 @@ import msgspec
 from gateway.arrived import Found
 from gateway.errors import Rejected
 from gateway.jobs import Job, new_job, rebuild_job
-from gateway.lifecycle import EventKind, Status, settle_segment
+from gateway.lifecycle import EventKind, Status
 from gateway.message import Message
 from gateway.model import AccountId, CarrierId, Lane, MessageId
 from gateway.outcomes import Event, ParkedReceipt, Party
 from gateway.receipts import PARKED_KEYS_MAX
 from gateway.references import Key
+from gateway.settling import settle_segment
 from gateway.shelves import Progress, Wanted
 from gateway.store.postgres import UNLIMITED_S, Database
 from gateway.store.queries import query

@@ -12,14 +12,16 @@ import functools
 import hmac
 import time
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
 from gateway.errors import StoreUnavailable
 from gateway.model import Account
+from gateway.record import Record
 from gateway.scopes import read_networks, read_scopes
 from gateway.store.accounts import account_of
-from gateway.store.keys import hash_key
+from gateway.store.key_hash import hash_key
 from gateway.store.postgres import Database
 from gateway.store.queries import query
 
@@ -34,9 +36,12 @@ KEY_CHARS = 3 + 8 + 1 + 43
 _FETCH_ACCOUNT_OF_KEY = query("fetch_account_of_key")
 
 
-class _Known(msgspec.Struct, frozen=True, gc=False):
-    account: Account
-    checked_at: float
+class _Known(Record):
+    __slots__ = ("account", "checked_at")
+
+    def __init__(self, account: Account, checked_at: float) -> None:
+        self.account: Final = account
+        self.checked_at: Final = checked_at
 
 
 class KeyRing:

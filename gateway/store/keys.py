@@ -1,13 +1,12 @@
 """Accounts' keys: made, rotated, revoked, listed.
 
-Keys are 256 random bits, shown once; the store has only their SHA-256: a slow hash guards what
-people choose, and nobody guesses these. Not here: looking keys up for the API (`keyring.py`).
+Keys are random and shown once; the store has only their hash (`key_hash.py`). Not here: looking
+keys up for the API (`keyring.py`).
 """
 
 from __future__ import annotations
 
 import datetime
-import hashlib
 import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from gateway.errors import Rejected
 from gateway.model import AccountId
 from gateway.scopes import ALL, read_networks, write_scopes
 from gateway.store.accounts import check_note, new_secret, unknown_account
+from gateway.store.key_hash import hash_key
 from gateway.store.postgres import Database, unavailable_as_503
 from gateway.store.queries import query
 
@@ -58,11 +58,6 @@ class KeyInfo(msgspec.Struct, frozen=True):
     scopes: list[str]
     networks: list[str]
     """Where it may come from; empty: from anywhere."""
-
-
-def hash_key(plaintext: str) -> bytes:
-    """Return what the store keeps of a key."""
-    return hashlib.sha256(plaintext.encode("utf-8", "surrogatepass")).digest()
 
 
 @unavailable_as_503()

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.ids import id_at
-from gateway.lifecycle import EventKind, Status, settle_segment
+from gateway.lifecycle import EventKind, Status
 from gateway.model import AccountId, CarrierId, Lane, MessageId
 from gateway.outcomes import Party
 from gateway.references import Key
+from gateway.settling import settle_segment
 from gateway.store import partitions, texts
 from gateway.store.account_texts import erase_account_texts
 from gateway.store.partitions import Dropped

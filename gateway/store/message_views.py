@@ -15,8 +15,9 @@ from gateway.credit.prices import format_micros
 from gateway.dlr.states import MessageState
 from gateway.fallback.terms import TRIGGERS, FallbackState, Trigger
 from gateway.ids import accepted_at
-from gateway.lifecycle import EventKind, Status, settle_segment
+from gateway.lifecycle import EventKind, Status
 from gateway.model import Encoding, Lane
+from gateway.settling import settle_segment
 from gateway.smpp.passing import unpack_tlvs
 from gateway.smpp.vocabulary import status_name
 from gateway.views import (

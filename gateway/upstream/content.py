@@ -12,10 +12,10 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Mapping
-
-import msgspec
+from typing import Final
 
 from gateway.model import Encoding
+from gateway.record import Record
 from gateway.smpp import vocabulary as v
 from gateway.smpp.shapes import SubmitSm
 from gateway.text.alphabet import decode_gsm7
@@ -24,8 +24,8 @@ from gateway.text.style import DefaultAlphabet
 from gateway.text.udh import IEI_CONCATENATION_8, header_size, parse_udh
 
 
-class _Coding(enum.Enum):
-    """How octets are read."""
+class _Coding(enum.IntEnum):
+    """How octets are read; numbers, because a plain member is hashed in Python."""
 
     GSM7 = enum.auto()
     LATIN1 = enum.auto()
@@ -36,23 +36,36 @@ class _Coding(enum.Enum):
     """Binary content, and alphabets that we have no table of: passed on, never read."""
 
 
-class Content(msgspec.Struct, frozen=True, gc=False):
+class Content(Record):
     """A text, or `data` behind `udh`; never both."""
 
-    text: str
-    data: bytes
-    udh: bytes
-    encoding: Encoding | None
-    """None for a text: whatever carries it in the fewest segments."""
-    data_coding: int | None
-    """None: what the carrier calls this encoding."""
+    __slots__ = ("data", "data_coding", "encoding", "text", "udh")
+
+    def __init__(
+        self,
+        text: str,
+        data: bytes,
+        udh: bytes,
+        encoding: Encoding | None,
+        data_coding: int | None,
+    ) -> None:
+        self.text: Final = text
+        self.data: Final = data
+        self.udh: Final = udh
+        self.encoding: Final = encoding
+        """None for a text: whatever carries it in the fewest segments."""
+        self.data_coding: Final = data_coding
+        """None: what the carrier calls this encoding."""
 
 
-class Unusable(msgspec.Struct, frozen=True, gc=False):
+class Unusable(Record):
     """It can't be sent; `status` says so on the wire."""
 
-    status: int
-    reason: str
+    __slots__ = ("reason", "status")
+
+    def __init__(self, status: int, reason: str) -> None:
+        self.status: Final = status
+        self.reason: Final = reason
 
 
 _CODING_OF_ALPHABET = {

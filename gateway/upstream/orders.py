@@ -7,12 +7,12 @@ protocol_id of any use here.
 
 from __future__ import annotations
 
-import msgspec
+from typing import Final
 
 from gateway.errors import Rejected
 from gateway.message import Message, Order
 from gateway.model import Encoding, Lane
-from gateway.record import replace
+from gateway.record import Record, replace
 from gateway.smpp import vocabulary as v
 from gateway.smpp.fields import DistributionList, SmeAddress
 from gateway.smpp.passing import PASSED_OCTETS_MAX, SUBMITTED, pick_tlvs
@@ -31,11 +31,14 @@ _URGENT = 2
 """priority_flag 2 and 3 are what every network's table calls urgent (SMPP 3.4 §5.2.14)."""
 
 
-class Destination(msgspec.Struct, frozen=True, gc=False):
+class Destination(Record):
     """One of a submit_multi's addresses and what is ordered for it."""
 
-    address: SmeAddress
-    order: Order
+    __slots__ = ("address", "order")
+
+    def __init__(self, address: SmeAddress, order: Order) -> None:
+        self.address: Final = address
+        self.order: Final = order
 
 
 def read_submission(pdu: SubmitSm, terms: Terms, now: float) -> Order | Unusable:

@@ -15,23 +15,39 @@ from bench.calls.run import MESSAGES, Counted, count_alone
 from gateway import metrics
 
 PLAIN: dict[Mode, tuple[float, float]] = {
-    "single": (269.6, 206.1),
-    "batch": (208.6, 160.7),
-    "smpp": (235.8, 186.3),
+    "single": (264.8, 204.4),
+    "batch": (208.6, 161.9),
+    "smpp": (235.0, 186.2),
 }
 """Calls of Python and of C functions a message, as `python -m bench.calls` prints them on CPython
 3.11; later ones call less, because they inline comprehensions."""
 COMPILED: dict[Mode, tuple[float, float]] = {
-    "single": (56.6, 45.1),
-    "batch": (17.5, 14.4),
-    "smpp": (33.2, 26.6),
+    "single": (25.5, 21.6),
+    "batch": (0.5, 2.4),
+    "smpp": (1.7, 3.1),
 }
 """The same where the hot path is compiled: what compiled files call in each other is not seen."""
 CALLS = COMPILED if metrics.COMPILED else PLAIN
+INTERPRETED: dict[Mode, set[str]] = {
+    "single": {
+        f"gateway/api/serve.py:GatewayProtocol.{name}"
+        for name in (
+            *("data_received", "on_headers_complete", "on_body", "on_message_complete"),
+            *("_may_go_direct", "_head_is_open", "_on_direct_answer"),
+        )
+    },
+    "batch": set(),
+    "smpp": set(),
+}
+"""What of the gateway is Python for each message where the hot path is compiled: our part of
+uvicorn's connection, whose fields would be looked up one by one there."""
+EACH_MESSAGE = 0.9
+"""Calls a message of what is called for each: less is what a commit, a read or the clock calls."""
 TOLERANCE = 1.02
 """Three runs lay within 0.5 %: how many are committed together varies a little."""
-BY_THE_CLOCK = 1.5
-"""Calls a message of what runs by the clock: a slow run has more of it, 0.5 on a busy machine."""
+BY_THE_CLOCK = 3.0
+"""Calls a message of what runs by the clock, 0.5 on a busy machine, and of what asyncpg does for
+each statement, 40 or so: a slow run has more of both."""
 STATEMENTS_MAX: dict[Mode, float] = {"single": 0.3, "batch": 0.1, "smpp": 0.15}
 """A message; measured 0.014 to 0.033, 0.002 to 0.018 and 0.013 to 0.03, and on a busy machine up
 to 0.114, 0.026 and 0.049: what runs by the clock is in it, and a slow run has more of that. One
@@ -57,7 +73,20 @@ def test_figures_that_have_fallen_are_written_down(
     counted: dict[Mode, Counted], mode: Mode
 ) -> None:
     python, _ = CALLS[mode]
-    assert counted[mode].calls_each >= python * 0.85, "lower it: this much more would go unseen"
+    least = python * 0.85 - BY_THE_CLOCK
+    assert counted[mode].calls_each >= least, "lower it: this much more would go unseen"
+
+
+@pytest.mark.parametrize("mode", MESSAGES)
+def test_what_each_message_has_interpreted_is_known_by_name(
+    counted: dict[Mode, Counted], mode: Mode
+) -> None:
+    called = {
+        name
+        for name, calls in counted[mode].calls.python.items()
+        if name.startswith("gateway/") and calls >= counted[mode].messages * EACH_MESSAGE
+    }
+    assert called == INTERPRETED[mode] if metrics.COMPILED else called > INTERPRETED[mode]
 
 
 @pytest.mark.parametrize("mode", MESSAGES)

@@ -18,7 +18,8 @@ from gateway.store.accounts import (
     list_accounts,
     update_account,
 )
-from gateway.store.keys import create_key, hash_key, list_keys, revoke_key
+from gateway.store.key_hash import hash_key
+from gateway.store.keys import create_key, list_keys, revoke_key
 from gateway.store.postgres import Database
 
 MakeAccount = Callable[..., Awaitable[Account]]

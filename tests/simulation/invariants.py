@@ -6,10 +6,11 @@ import json
 from collections import Counter
 
 from gateway.jobs import NOT_TAKEN
-from gateway.lifecycle import STATUSES, EventKind, Status, aggregate, settle_segment
+from gateway.lifecycle import STATUSES, EventKind, Status
 from gateway.message import Message
 from gateway.model import Lane, MessageId
 from gateway.passed import SET_S
+from gateway.settling import aggregate, settle_segment
 from tests.simulation.limits import (
     DOES_NOT_BILL_FAILURES,
     IRELAND,

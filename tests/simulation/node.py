@@ -16,7 +16,7 @@ from gateway.dispatch import Dispatcher
 from gateway.fleet import Fleet
 from gateway.ids import IdGenerator
 from gateway.jobs import Job, Submission
-from gateway.lifecycle import EventKind, Status, aggregate, settle_segment
+from gateway.lifecycle import EventKind, Status
 from gateway.message import Message
 from gateway.model import AccountId, CarrierId, Lane, MessageId, Micros
 from gateway.outcomes import Acknowledge, Event, Notice, ParkedReceipt
@@ -25,6 +25,7 @@ from gateway.receipts import ReceiptBook
 from gateway.record import replace
 from gateway.references import Key, Reference
 from gateway.refunds import Refunds
+from gateway.settling import aggregate, settle_segment
 from gateway.shelves import Progress, Shelf
 from gateway.smpp.status import StatusClass
 from gateway.throttle.adaptive import AdaptiveRate

@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 INNERMOST = {"errors", "model", "message", "record", "lifecycle", "scopes"}
 VALUES = {
     *("ids", "views", "reports", "personal", "outcomes", "config", "config_file", "email_address"),
+    "settling",
 }
 DECIDING_ROOMS = {"text", "throttle", "routing", "dlr", "credit", "smpp"}
 SMPP_SHELLS = {"client", "link", "server"}

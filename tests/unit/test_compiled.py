@@ -30,6 +30,19 @@ def test_a_compiled_file_defines_nothing_that_would_be_another_thing_there(name:
     assert not [each.name for each in classes if _derives(each, "Enum") and _begins(each)]
 
 
+@pytest.mark.parametrize("name", COMPILED)
+def test_what_a_compiled_class_says_of_itself_is_annotated_so(name: str) -> None:
+    """Else it is a field's default there, which no one can read from the class."""
+    said = [
+        ast.unparse(node)
+        for each in ast.walk(ast.parse((ROOT / name).read_text()))
+        if isinstance(each, ast.ClassDef) and not (_derives(each, "Enum") or _derives(each, "Flag"))
+        for node in each.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) != "__slots__"
+    ]
+    assert not said
+
+
 def _derives(each: ast.ClassDef, base: str) -> bool:
     return any(base in ast.unparse(b) for b in each.bases)
 

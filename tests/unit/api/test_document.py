@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from litestar import Litestar
 
-from gateway.api.answers import BatchAnswer, ItemError, Submitted
 from gateway.api.docs import build_pages
 from gateway.api.document import complete_document, lower_to_30, operations
 from gateway.api.gate import Gate
 from gateway.api.openapi import openapi_config
 from gateway.api.routes import build_routers
+from gateway.api.shapes import BatchAnswer, ItemError, Submitted
 from gateway.api.submit import SubmitCalls
 from gateway.config import Http
 from gateway.scopes import SCOPES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from gateway.api.answers import Answer, ItemError, ItemErrorDetails
+from gateway.api.answers import Answer
 from gateway.api.problems import (
     answer_fault,
     answer_none_accepted,
@@ -16,6 +16,7 @@ from gateway.api.problems import (
     title_of,
     whole_seconds,
 )
+from gateway.api.shapes import ItemError, ItemErrorDetails
 from gateway.errors import Rejected, StoreUnavailable
 
 

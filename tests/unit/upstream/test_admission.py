@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from gateway.model import Account, AccountId
+from gateway.record import replace
 from gateway.smpp import vocabulary as v
 from gateway.upstream.admission import (
     ADDRESSES_MAX,
@@ -32,7 +33,7 @@ TERMS = Terms(
     binds_max=2,
 )
 INSIDE, OUTSIDE = ip_address("192.0.2.7"), ip_address("198.51.100.1")
-INACTIVE = msgspec.structs.replace(TERMS, account=msgspec.structs.replace(ACCOUNT, active=False))
+INACTIVE = replace(TERMS, account=msgspec.structs.replace(ACCOUNT, active=False))
 
 
 def test_a_customer_with_the_right_password_is_admitted() -> None:
@@ -41,7 +42,7 @@ def test_a_customer_with_the_right_password_is_admitted() -> None:
 
 
 def test_without_networks_every_address_will_do() -> None:
-    open_terms = msgspec.structs.replace(TERMS, networks=())
+    open_terms = replace(TERMS, networks=())
     assert isinstance(judge_bind(open_terms, True, OUTSIDE, 0), Admitted)
 
 
@@ -93,12 +94,12 @@ def test_some_names_can_be_nobodys(raw: str) -> None:
 
 def test_a_bind_stays_as_long_as_it_would_be_admitted() -> None:
     assert may_stay(TERMS, TERMS, INSIDE)
-    assert may_stay(msgspec.structs.replace(TERMS, window_size=1), TERMS, INSIDE)
+    assert may_stay(replace(TERMS, window_size=1), TERMS, INSIDE)
     assert not may_stay(None, TERMS, INSIDE)
     assert not may_stay(INACTIVE, TERMS, INSIDE)
     assert not may_stay(TERMS, TERMS, OUTSIDE)
-    assert not may_stay(msgspec.structs.replace(TERMS, password_hash="b"), TERMS, INSIDE)
-    assert not may_stay(msgspec.structs.replace(TERMS, system_id="other"), TERMS, INSIDE)
+    assert not may_stay(replace(TERMS, password_hash="b"), TERMS, INSIDE)
+    assert not may_stay(replace(TERMS, system_id="other"), TERMS, INSIDE)
 
 
 def test_terms_do_not_print_what_is_left_of_the_password() -> None:

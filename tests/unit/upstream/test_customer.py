@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from gateway.lifecycle import EventKind, Status
 from gateway.message import Message
 from gateway.model import Account, AccountId, Encoding, Lane, MessageId, Micros
 from gateway.outcomes import Event
+from gateway.record import replace
 from gateway.smpp import vocabulary as v
 from gateway.upstream.customer import Ceiling, Customer, OpenCounts
 from gateway.upstream.terms import Terms
@@ -17,7 +16,7 @@ TERMS = Terms(account=Account(id=SHOP, name="shop"), system_id="shop", password_
 
 
 def customer(open_counts: OpenCounts | None = None, **terms: object) -> Customer:
-    return Customer(msgspec.structs.replace(TERMS, **terms), open_counts or OpenCounts())
+    return Customer(replace(TERMS, **terms), open_counts or OpenCounts())
 
 
 def message(account_id: AccountId = SHOP) -> Message:
@@ -72,9 +71,9 @@ def test_another_rate_holds_from_its_change_on() -> None:
     slow = customer(rate_per_s=2.0)
     for _ in range(3):
         slow.take(1, 0, 0.0)
-    slow.change(msgspec.structs.replace(TERMS, rate_per_s=100.0), 0.0)
+    slow.change(replace(TERMS, rate_per_s=100.0), 0.0)
     assert slow.take(1, 0, 0.0) is None
-    slow.change(msgspec.structs.replace(TERMS, rate_per_s=99.5), 0.0)  # the same burst
+    slow.change(replace(TERMS, rate_per_s=99.5), 0.0)  # the same burst
     assert slow.take(1, 0, 0.0) is None
     slow.change(TERMS, 0.0)
     assert slow.take(1, 0, 0.0) is None

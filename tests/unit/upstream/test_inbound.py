@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from gateway.model import Account, AccountId, CarrierId, MessageId
 from gateway.outcomes import InboundMessage
+from gateway.record import replace
 from gateway.smpp.pdu import decode_deliver_sm
 from gateway.smpp.shapes import DeliverSm
 from gateway.smpp.tlvs import encode_tlvs
@@ -35,7 +35,7 @@ def build(
         "content": b"",
     }
     message = InboundMessage(**(usual | {"body": body} | fields))
-    terms = msgspec.structs.replace(TERMS, alphabet=alphabet)
+    terms = replace(TERMS, alphabet=alphabet)
     return [decode_deliver_sm(octets) for octets in build_inbound(terms, message)]
 
 

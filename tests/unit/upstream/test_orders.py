@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 
+from gateway import record
 from gateway.errors import Rejected
 from gateway.message import Message, Order
 from gateway.model import Account, AccountId, Encoding, Lane, MessageId
@@ -80,7 +80,7 @@ def test_more_tlvs_than_are_kept_are_refused() -> None:
 
 
 def test_the_accounts_alphabet_reads_data_coding_0() -> None:
-    latin = msgspec.structs.replace(TERMS, alphabet=DefaultAlphabet.LATIN1)
+    latin = record.replace(TERMS, alphabet=DefaultAlphabet.LATIN1)
     found = read(latin, short_message=b"caf\xe9")
     assert isinstance(found, Order)
     assert found.text == "café"
@@ -91,7 +91,7 @@ def test_the_accounts_alphabet_reads_data_coding_0() -> None:
     [(0, Lane.MARKETING), (1, Lane.TRANSACTIONAL), (2, Lane.OTP), (3, Lane.OTP), (9, Lane.OTP)],
 )
 def test_a_priority_flag_chooses_the_lane(priority_flag: int, lane: Lane) -> None:
-    bulk = msgspec.structs.replace(TERMS, lane=Lane.MARKETING)
+    bulk = record.replace(TERMS, lane=Lane.MARKETING)
     found = read(bulk, priority_flag=priority_flag)
     assert isinstance(found, Order)
     assert found.lane is lane
@@ -216,7 +216,7 @@ def test_a_replacement_reads_by_the_encoding_of_what_it_replaces() -> None:
     binary = replace(message(text="", data=b"\x01", encoding=Encoding.BINARY), b"\x02\xff")
     assert isinstance(binary, Order)
     assert (binary.text, binary.data, binary.encoding) == ("", b"\x02\xff", Encoding.BINARY)
-    latin = msgspec.structs.replace(TERMS, alphabet=DefaultAlphabet.LATIN1)
+    latin = record.replace(TERMS, alphabet=DefaultAlphabet.LATIN1)
     found = replace(message(), "á".encode("latin-1"), terms=latin)
     assert isinstance(found, Order)
     assert (found.text, found.encoding) == ("á", None)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-import msgspec
 import pytest
 
 from gateway.dlr.dialects import DEFAULT
@@ -118,7 +117,7 @@ def test_intermediate_news_is_marked_as_such() -> None:
 
 
 def test_ids_are_in_the_accounts_form() -> None:
-    hexadecimal = msgspec.structs.replace(TERMS, id_form=IdForm.HEX)
+    hexadecimal = replace(TERMS, id_form=IdForm.HEX)
     assert build(terms=hexadecimal).short_message.startswith(b"id:%x " % MESSAGE_ID)
 
 
@@ -128,7 +127,7 @@ def test_a_message_of_many_is_called_by_the_id_that_was_answered_for_all() -> No
 
 
 def test_dates_are_in_the_accounts_zone_with_its_summer_time() -> None:
-    berlin = msgspec.structs.replace(TERMS, zone=ZoneInfo("Europe/Berlin"))
+    berlin = replace(TERMS, zone=ZoneInfo("Europe/Berlin"))
     assert b"done date:2607020016 " in build(terms=berlin).short_message
 
 
