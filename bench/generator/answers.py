@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -37,8 +36,7 @@ _decode_batch = msgspec.json.Decoder(_Batch).decode
 _decode_problem = msgspec.json.Decoder(_Problem).decode
 
 
-@dataclass(slots=True)
-class Verdict:
+class Verdict(msgspec.Struct):
     """What became of a request's messages. Everything is in exactly one of the three."""
 
     accepted: int = 0
@@ -46,7 +44,7 @@ class Verdict:
     """Of the accepted ones."""
     again: Sequence[int] = ()
     """Numbers of the messages to send again."""
-    rejected: dict[str, int] = field(default_factory=dict)
+    rejected: dict[str, int] = msgspec.field(default_factory=dict)
     """Messages that will not be taken, by the problem's code."""
 
 

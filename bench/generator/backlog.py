@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+import msgspec
+
 
 class Nothing(Enum):
     """There is no request to take."""
@@ -19,8 +21,7 @@ class Nothing(Enum):
     LEFT = "left"
 
 
-@dataclass(slots=True)
-class Request:
+class Request(msgspec.Struct):
     """Some messages that go together, and since when they should have gone."""
 
     numbers: Sequence[int]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import cast
 
 import httptools
+import msgspec
 
 
-class Response(NamedTuple):
+class Response(msgspec.Struct, frozen=True):
     """One whole answer."""
 
     status: int
@@ -66,10 +67,6 @@ class Connection(asyncio.Protocol):
 
     # ── httptools' side ──────────────────────────────────────────────────────────────────────
 
-    def on_message_begin(self) -> None:
-        self._body.clear()
-        self._retry_after_s = None
-
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(name) == 11 and name.lower() == b"retry-after" and value.isdigit():
             self._retry_after_s = float(value)
@@ -80,6 +77,8 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         response = Response(self._parser.get_status_code(), body, self._retry_after_s)
+        self._body.clear()
+        self._retry_after_s = None
         if not self._parser.should_keep_alive():
             # The answer counts, the connection is not used again.
             self.open = False

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import NamedTuple
+
+import msgspec
 
 from bench.simulator.identity import (
     DRAW_DELAY,
@@ -50,7 +51,7 @@ class Trouble(Enum):
     GARBAGE = "garbage"
 
 
-class Report(NamedTuple):
+class Report(msgspec.Struct, frozen=True):
     """One receipt: when after the response, and what it says."""
 
     delay_s: float
@@ -61,7 +62,7 @@ class Report(NamedTuple):
     intermediate: bool = False
 
 
-class Fate(NamedTuple):
+class Fate(msgspec.Struct, frozen=True):
     """How one submission is answered, and what follows when it is taken."""
 
     status: int

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from bench.simulator.fate import Fate, Fates, Trouble
 from bench.simulator.identity import draw, identify
 from bench.simulator.limits import Bucket
@@ -57,9 +59,9 @@ class Intake:
         """Apply what happens to every n-th submission whatever it is."""
         connection, count = self._script.connection, self._tally.submit_sm
         if connection.drop_every and count % connection.drop_every == 0:
-            return fate._replace(trouble=Trouble.DROP)
+            return replace(fate, trouble=Trouble.DROP)
         if connection.garbage_every and count % connection.garbage_every == 0:
-            return fate._replace(trouble=Trouble.GARBAGE)
+            return replace(fate, trouble=Trouble.GARBAGE)
         return fate
 
 

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
+
+import msgspec
 
 from bench.simulator.tally import Deliveries
 
 Policy = Literal["same", "other", "receiver", "any"]
 
 
-class Delivery(NamedTuple):
+# In no cycle; as a million may wait, the collector need not look at them.
+class Delivery(msgspec.Struct, frozen=True, gc=False):
     """A receipt or a message from a phone, ready but for its header."""
 
     command_id: int

@@ -10,8 +10,10 @@ import struct
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
+
+import msgspec
 
 from bench.simulator.fate import Report
 from bench.simulator.script import IdForm, Ids, Rule
@@ -45,7 +47,7 @@ _TLVS: Final = b"\x00\x1e\0%c%b\0" + b"\x04\x27\0\x01%c"
 _MESSAGE_PAYLOAD: Final = struct.Struct(">HH")
 
 
-class Facts(NamedTuple):
+class Facts(msgspec.Struct, frozen=True):
     """What a receipt's text says."""
 
     message_id: str
@@ -77,7 +79,7 @@ def write_id(form: IdForm, width: int, number: int) -> str:
 def write_ids(ids: Ids, number: int) -> tuple[str, str]:
     """Return the id as the response has it and as the receipt has it."""
     response = write_id(ids.response, ids.response_width, number)
-    if (ids.receipt, ids.receipt_width) == (ids.response, ids.response_width):
+    if ids.receipt == ids.response and ids.receipt_width == ids.response_width:
         return response, response
     return response, write_id(ids.receipt, ids.receipt_width, number)
 
@@ -86,13 +88,12 @@ def write_receipt(
     submit: Submit, message_id: str, report: Report, rule: Rule, submitted_s: float
 ) -> tuple[int, bytes]:
     """Return a receipt's command_id and body; `submitted_s` is seconds since the epoch."""
-    variant = report.variant
     text = tlvs = b""
     if rule.form != "tlv":
         done_s = submitted_s + report.delay_s
-        facts = (message_id, report.state, report.err, submitted_s, done_s, _excerpt(submit))
-        text = write_text(Facts(*facts), variant) if variant else _write_plain(*facts)
-    if rule.form != "text" and variant not in _UNREADABLE:
+        facts = Facts(message_id, report.state, report.err, submitted_s, done_s, _excerpt(submit))
+        text = write_text(facts, report.variant)
+    if rule.form != "text" and report.variant not in _UNREADABLE:
         octets = message_id.encode("latin-1")
         tlvs = _TLVS % (len(octets) + 1, octets, STATE_CODES[report.state])
     esm_class = v.ESM_CLASS_INTERMEDIATE if report.intermediate else v.ESM_CLASS_RECEIPT
@@ -109,10 +110,6 @@ def write_text(facts: Facts, variant: str = "") -> bytes:
     return _VARIANTS[variant](facts) if variant else _plain(facts)
 
 
-def _plain(facts: Facts) -> bytes:
-    return _write_plain(*facts)
-
-
 def _excerpt(submit: Submit) -> str:
     if submit.data_coding not in _READABLE_CODINGS or submit.esm_class & v.ESM_CLASS_UDHI:
         return ""
@@ -124,13 +121,14 @@ def _date(minute: int) -> str:
     return datetime.fromtimestamp(minute * 60, UTC).strftime("%y%m%d%H%M")
 
 
-def _write_plain(
-    message_id: str, state: str, err: str, submitted_s: float, done_s: float, excerpt: str
-) -> bytes:
+def _plain(facts: Facts) -> bytes:
+    submitted = done = _date(int(facts.submitted_s) // 60)
+    if facts.done_s != facts.submitted_s:
+        done = _date(int(facts.done_s) // 60)
     return (
-        f"id:{message_id} sub:001 dlvrd:{'001' if state == 'DELIVRD' else '000'}"
-        f" submit date:{_date(int(submitted_s) // 60)} done date:{_date(int(done_s) // 60)}"
-        f" stat:{state} err:{err} text:{excerpt}"
+        f"id:{facts.message_id} sub:001 dlvrd:{'001' if facts.state == 'DELIVRD' else '000'}"
+        f" submit date:{submitted} done date:{done}"
+        f" stat:{facts.state} err:{facts.err} text:{facts.excerpt}"
     ).encode("latin-1")
 
 

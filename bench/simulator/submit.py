@@ -7,7 +7,9 @@ would hide in the other.
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from bench.stream import HEADER_SIZE
 from gateway.smpp import vocabulary as v
@@ -27,7 +29,7 @@ class Unreadable(Exception):
         self.status = status
 
 
-class Submit(NamedTuple):
+class Submit(msgspec.Struct, frozen=True):
     """One submit_sm."""
 
     source: bytes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -98,6 +98,11 @@ class Deliveries:
     """Not sent, because too many wait for a receiver."""
 
 
+def _from_zero() -> defaultdict[Any, int]:
+    # Not a Counter: one more costs it three times as much (0.27 against 0.09 µs).
+    return defaultdict(int)
+
+
 @dataclass(slots=True)
 class Tally:
     """Everything that one carrier counts."""
@@ -109,17 +114,17 @@ class Tally:
     """When the last submit_sm came, and below the last acknowledgement of a deliver_sm: seconds of
     the machine's monotonic clock, to about a millisecond."""
     acknowledged_s: float = 0.0
-    statuses: Counter[int] = field(default_factory=Counter)
+    statuses: defaultdict[int, int] = field(default_factory=_from_zero)
     """Answers to submit_sm by command_status."""
-    troubles: Counter[str] = field(default_factory=Counter)
-    states: Counter[str] = field(default_factory=Counter)
+    troubles: defaultdict[str, int] = field(default_factory=_from_zero)
+    states: defaultdict[str, int] = field(default_factory=_from_zero)
     """Receipts made, by state."""
-    variants: Counter[str] = field(default_factory=Counter)
+    variants: defaultdict[str, int] = field(default_factory=_from_zero)
     """Malformed receipts made, by variant."""
     receipts: Deliveries = field(default_factory=Deliveries)
     mobile: Deliveries = field(default_factory=Deliveries)
     bound: int = 0
-    binds_refused: Counter[int] = field(default_factory=Counter)
+    binds_refused: defaultdict[int, int] = field(default_factory=_from_zero)
     binds_open_max: int = 0
     unbound: int = 0
     """Binds that ended with unbind; the others were lost or cut."""

@@ -4,6 +4,7 @@ import typing
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from bench.simulator.fate import Report
 from bench.simulator.receipt import (
@@ -117,7 +118,7 @@ def test_another_order_keeps_every_field() -> None:
 
 
 def test_undelivered_in_six_letters_is_failed() -> None:
-    facts = FACTS._replace(state="UNDELIV")
+    facts = replace(FACTS, state="UNDELIV")
     assert b"stat:FAILED " in write_text(facts, "stat_of_six_letters")
 
 
