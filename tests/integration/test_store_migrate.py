@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import asyncpg
 import pytest
 
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.store.migrate import migrate
+from gateway.store.partitions import ensure_partitions, name_of
+from gateway.store.postgres import Database
 from gateway.store.presence import fetch_applied
 from gateway.store.schema import Migration, load_migrations
 from gateway.text.style import DefaultAlphabet
@@ -61,6 +64,29 @@ async def test_alphabets_of_an_older_schema_are_spelled_as_now(empty_database_ur
         await connection.close()
     assert [row["alphabet"] for row in rows] == [each.value for each in DefaultAlphabet]
     assert {row["ia5_alphabet"] for row in rows} == {"ascii"}
+
+
+async def test_days_from_before_the_index_of_rare_statuses_get_it_as_those_after_have_it(
+    empty_database_url: str,
+) -> None:
+    known = load_migrations()
+    names = [each.name for each in known]
+    await migrate(empty_database_url, known[: names.index("events_by_rare_status")])
+    database = await Database.open(empty_database_url, connections=1)
+    try:
+        now = time.time()
+        days = await ensure_partitions(database, now, days_ahead=0)
+        await migrate(empty_database_url)
+        days += await ensure_partitions(database, now, days_ahead=1)
+        rows = await database.pool.fetch(
+            "SELECT i.indrelid::regclass::text, i.indisvalid, h.inhparent IS NOT NULL"
+            " FROM pg_index i LEFT JOIN pg_inherits h ON h.inhrelid = i.indexrelid"
+            " WHERE pg_get_indexdef(i.indexrelid) LIKE '%message_id) INCLUDE (at, carrier_id)%'"
+            " AND i.indrelid <> 'events'::regclass ORDER BY 1"
+        )
+    finally:
+        await database.close()
+    assert [tuple(row) for row in rows] == [(name_of("events", day), True, True) for day in days]
 
 
 async def test_an_open_connection_can_be_migrated_and_stays_open(empty_database_url: str) -> None:
