@@ -238,9 +238,11 @@ async def _planned_for(connection: AnyConnection, way: Way) -> AsyncIterator[Non
     if way is not Way.RARE:
         yield
         return
-    await connection.execute(_GO_BY_RARE_INDEX)
-    yield  # where that fails, the pool ends the transaction
-    await connection.execute("COMMIT")
+    try:
+        await connection.execute(_GO_BY_RARE_INDEX)
+        yield
+    finally:
+        await connection.execute("COMMIT")
 
 
 async def _fetch_end(

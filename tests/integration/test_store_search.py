@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import re
 import time
@@ -314,6 +315,28 @@ async def test_a_page_by_a_rare_status_reads_little_of_a_day_that_was_analysed_w
     assert [int(message.id) for message in page.messages] == ids[:-21:-1]
     # Its end, its events, its messages.
     assert await count_rows_read() - before <= 3 * (asked.limit + 1)
+
+
+@pytest.mark.parametrize("table", ["events", "messages"])
+async def test_a_page_by_a_rare_status_that_is_given_up_leaves_nothing_behind(
+    database: Database, reader: Reader, shop: Account, put_ends: Ends, table: str
+) -> None:
+    heard: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: heard.append(str(context["message"]))
+    )
+    asked = Search(status="undelivered")
+    ids = await put_ends(1)
+    async with database.acquire() as other, other.transaction():
+        await other.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.search_messages(shop.id, asked), 0.2)
+    async with database.acquire() as connection, database.acquire() as other:
+        for each in (connection, other):
+            assert await each.fetchval("SHOW enable_seqscan") == "on"
+    page = await reader.search_messages(shop.id, asked)
+    assert [int(message.id) for message in page.messages] == ids
+    assert not heard
 
 
 async def test_a_client_ref_is_on_the_first_page_however_old_its_message(
