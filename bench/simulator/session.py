@@ -286,8 +286,7 @@ class Session(asyncio.Protocol):
 
     def _answer(self, fate: Fate, answer: bytes, deliveries: list[Delivery]) -> None:
         assert self._home is not None
-        carrier = self._carrier
-        mailbox = self._home
+        carrier, mailbox = self._carrier, self._home
         if fate.early:
             for delivery in deliveries:
                 mailbox.put(delivery)
@@ -323,7 +322,7 @@ class Session(asyncio.Protocol):
     def send_delivery(self, delivery: Delivery) -> None:
         """Send a receipt or a phone's message; it stays ours until it is acknowledged."""
         assert self.figures is not None
-        self._sequence = sequence = self._sequence % _SEQUENCE_MAX + 1
+        sequence = self._next_sequence()
         self._unacknowledged[sequence] = delivery
         self.room -= 1
         self.figures.delivered += 1
