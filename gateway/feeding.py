@@ -181,7 +181,8 @@ class Feeder:
                 self._note_announced()
                 await self._count_behind()
                 for _ in range(PAGES_MAX):
-                    for shelf in (shelves := self._dispatcher.shelves.wanting()):
+                    shelves = self._dispatcher.shelves.wanting()
+                    for shelf in shelves:
                         await self._refill(shelf)
                     if not shelves:
                         break

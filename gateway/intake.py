@@ -90,7 +90,7 @@ class Intake:
         """Decide by other settings and tables from now on."""
         # What was counted for a carrier that is no more may have to be counted for another one.
         styles = {**self.tables.styles, **tables.styles}
-        self.tables = msgspec.structs.replace(tables, styles=styles)
+        self.tables = replace(tables, styles=styles)
         self.settings = settings
         self.ways.use(settings)
         self.recipients.use(_per_recipient(settings))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import msgspec
 import pytest
 
 from gateway.config import Messages
@@ -347,7 +346,5 @@ def test_tables_are_exchanged_as_a_whole() -> None:
     other = Desk({"route": [{"carriers": ["b"]}]})
     desk.intake.tables = other.intake.tables
     assert desk.route() == "b"
-    desk.intake.tables = msgspec.structs.replace(
-        desk.intake.tables, routes=Desk({}).intake.tables.routes
-    )
+    desk.intake.tables = replace(desk.intake.tables, routes=Desk({}).intake.tables.routes)
     assert desk.route() == "no_route to"
