@@ -26,7 +26,7 @@ from gateway.receipts import PARKED_KEYS_MAX
 from gateway.references import Key
 from gateway.settling import settle_segment
 from gateway.shelves import Progress, Wanted
-from gateway.store.postgres import UNLIMITED_S, Database
+from gateway.store.postgres import UNLIMITED_S, Database, going_by_indexes
 from gateway.store.queries import query
 from gateway.store.rows import read_event, read_message
 from gateway.store.unmatched import read_parked
@@ -136,12 +136,6 @@ paid AS (
 SELECT EXISTS (SELECT FROM replaced) AS replaced, EXISTS (SELECT FROM paid) AS paid"""
 
 
-_BY_INDEX = "SET LOCAL enable_seqscan = off"
-"""A day's tables that were analysed while they were empty, as by a nightly vacuum of everything,
-look cheapest read from end to end; and a reader's plan stays until they are analysed again. In
-such a day's first flood that reads all its events once a message: a second for a page of 400, or
-for 100 receipts whose submissions are looked for."""
-
 _NEWEST = query("fetch_newest_message")
 
 
@@ -163,7 +157,7 @@ class Backlog:
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AnyConnection]:
         """Borrow a connection whose statements go by indexes."""
-        async with self.database.acquire() as connection, _going_by_indexes(connection):
+        async with self.database.acquire() as connection, going_by_indexes(connection):
             yield connection
 
     async def fetch_shelf(
@@ -299,7 +293,7 @@ async def find_submissions(
     connection: AnyConnection, keys: Sequence[Key], since_id: int
 ) -> dict[Key, Found]:
     """Return what the store knows of segments that carriers name so; younger than `since_id`."""
-    async with _going_by_indexes(connection):
+    async with going_by_indexes(connection):
         rows = await connection.fetch(
             _SUBMISSIONS, [carrier for carrier, _ in keys], [name for _, name in keys], since_id
         )
@@ -326,14 +320,6 @@ async def find_submissions(
         )
         for row in rows
     }
-
-
-@asynccontextmanager
-async def _going_by_indexes(connection: AnyConnection) -> AsyncIterator[None]:
-    """Have statements go by indexes, whatever sizes are estimated; they only read."""
-    async with connection.transaction(readonly=True):
-        await connection.execute(_BY_INDEX)
-        yield
 
 
 def _others_named(row: asyncpg.Record, events: Sequence[Event]) -> tuple[int, ...]:

@@ -8,8 +8,8 @@ Not here: what is shown of a message (`message_views.py`), who asks (`reader.py`
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
 
 import msgspec
@@ -19,6 +19,7 @@ from gateway.lifecycle import STATUSES, Status
 from gateway.model import AccountId
 from gateway.store.message_views import SCHEDULED
 from gateway.store.partitions import ids_of
+from gateway.store.postgres import going_by_indexes
 from gateway.store.queries import query
 from gateway.store.recipient_index import DayIndexed, DaysIndexed
 from gateway.views import Search
@@ -44,12 +45,6 @@ _SCAN_END = query("fetch_scan_end")
 _STATUS_SCAN_END = query("fetch_status_scan_end")
 _RECIPIENT_SCAN_END = query("fetch_recipient_scan_end")
 _KEYED = query("fetch_keyed_message")
-_GO_BY_RARE_INDEX = (
-    "BEGIN READ ONLY; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
-)
-"""One round trip. A day that was analysed while it was empty looks cheapest read from end to end,
-one that was analysed before its first vacuum by bitmaps: either reads rows of events, the first all
-of them for each message of a page. What was planned once stays until the day is analysed again."""
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
@@ -232,17 +227,10 @@ async def _follow(
     return Found(rows, left[0].before if left else None)
 
 
-@asynccontextmanager
-async def _planned_for(connection: AnyConnection, way: Way) -> AsyncIterator[None]:
-    """Have what is planned within go along the index of rare statuses, where that is the way."""
-    if way is not Way.RARE:
-        yield
-        return
-    try:
-        await connection.execute(_GO_BY_RARE_INDEX)
-        yield
-    finally:
-        await connection.execute("COMMIT")
+def _planned_for(connection: AnyConnection, way: Way) -> AbstractAsyncContextManager[None]:
+    """Have what is planned within go along the index of rare statuses, where that is the way. By
+    bitmaps, as a day looks best before its first vacuum, it would read rows of events."""
+    return going_by_indexes(connection, bitmaps=False) if way is Way.RARE else nullcontext()
 
 
 async def _fetch_end(

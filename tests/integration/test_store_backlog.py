@@ -15,10 +15,9 @@ from gateway.store.backlog import (
     _SUBMISSIONS,
     PROMPT_S,
     Backlog,
-    _going_by_indexes,
     find_submissions,
 )
-from gateway.store.postgres import Database
+from gateway.store.postgres import Database, going_by_indexes
 
 MakeAccount = Callable[..., Awaitable[Account]]
 PutMessage = Callable[..., Awaitable[MessageId]]
@@ -113,7 +112,7 @@ async def test_a_submission_of_an_empty_day_is_not_joined_to_all_messages(
     async with database.acquire() as connection:
         await connection.execute("VACUUM (ANALYZE) messages")
         await connection.execute("VACUUM (ANALYZE) events")
-        async with _going_by_indexes(connection):
+        async with going_by_indexes(connection):
             rows = await connection.fetch(
                 f"EXPLAIN (COSTS OFF) {_SUBMISSIONS}", [KEY[0]], [KEY[1]], 0
             )
