@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 from array import array
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +75,11 @@ class TimedLatencies(_Floats):
     def append(self, latency_s: float, /) -> None:
         super().append(latency_s)
         self.at_s.append(time.perf_counter())
+
+    def extend(self, latencies_s: Iterable[float], /) -> None:
+        at_s, before = time.perf_counter(), len(self)
+        super().extend(latencies_s)
+        self.at_s.extend([at_s] * (len(self) - before))
 
     def since(self, started_s: float) -> Iterator[tuple[float, float]]:
         """Return (seconds since the start, latency) of each answer."""
