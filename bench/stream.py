@@ -13,7 +13,9 @@ HEADER_SIZE: Final = 16
 PDU_BYTES_MAX: Final = 65_536
 """A message_payload of 64 KiB less the other fields."""
 
-_HEADER: Final = struct.Struct(">IIII").unpack_from
+HEADER: Final = struct.Struct(">IIII")
+"""command_length, command_id, command_status, sequence_number (SMPP 3.4 §3.2)."""
+_read_header: Final = HEADER.unpack_from
 
 
 class Stream:
@@ -36,7 +38,7 @@ class Stream:
         pdus = []
         at, size = 0, len(data)
         while at + HEADER_SIZE <= size:
-            length, command_id, status, sequence = _HEADER(data, at)
+            length, command_id, status, sequence = _read_header(data, at)
             if not HEADER_SIZE <= length <= PDU_BYTES_MAX:
                 self.broken_at = sequence
                 break

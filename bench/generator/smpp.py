@@ -7,7 +7,6 @@ acknowledged and counted; one message has one.
 from __future__ import annotations
 
 import asyncio
-import struct
 import time
 from dataclasses import dataclass
 from typing import Final, cast
@@ -16,7 +15,7 @@ from bench.generator.backlog import Backlog, Request, Wait
 from bench.generator.driver import RECONNECT_S, TICK_S, NoProgress
 from bench.generator.figures import Figures
 from bench.generator.messages import NUMBER_DIGITS, TEXT
-from bench.stream import HEADER_SIZE, Stream
+from bench.stream import HEADER, HEADER_SIZE, Stream
 from gateway.smpp import vocabulary as v
 from gateway.smpp.pdu import encode, encode_header
 from gateway.smpp.shapes import Pdu
@@ -25,7 +24,6 @@ from gateway.smpp.window import SEQUENCE_MAX
 THROTTLED: Final = frozenset({v.ESME_RTHROTTLED, v.ESME_RMSGQFUL})
 THROTTLE_PAUSE_S: Final = 0.1
 BIND_TIMEOUT_S: Final = 30.0
-_HEADER: Final = struct.Struct(">IIII")
 _TEXT: Final = TEXT.replace("{n}", "%d").encode("ascii")
 
 
@@ -157,7 +155,7 @@ class SmppLoad:
     def write_submit(self, sequence: int, number: int) -> bytes:
         text = _TEXT % number
         body = self._body % (number % self._recipients, len(text), text)
-        return _HEADER.pack(HEADER_SIZE + len(body), v.SUBMIT_SM, 0, sequence) + body
+        return HEADER.pack(HEADER_SIZE + len(body), v.SUBMIT_SM, 0, sequence) + body
 
     # ── sending ──────────────────────────────────────────────────────────────────────────────
 
@@ -287,4 +285,4 @@ class _Bind(asyncio.Protocol):
 
 def _write_receipt_taken(sequence: int) -> bytes:
     """Write a deliver_sm_resp; its message_id is unused and NUL (SMPP 3.4 §4.6.2)."""
-    return _HEADER.pack(HEADER_SIZE + 1, v.DELIVER_SM_RESP, 0, sequence) + b"\0"
+    return HEADER.pack(HEADER_SIZE + 1, v.DELIVER_SM_RESP, 0, sequence) + b"\0"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
 from collections.abc import Callable
 from functools import partial
 from typing import Final, cast
@@ -19,7 +18,7 @@ from bench.simulator.mailbox import Delivery, Mailbox
 from bench.simulator.receipt import write_receipt
 from bench.simulator.submit import Submit, Unreadable, read_submit
 from bench.simulator.tally import BindFigures
-from bench.stream import HEADER_SIZE, Stream
+from bench.stream import HEADER, HEADER_SIZE, Stream
 from gateway.smpp import vocabulary as v
 from gateway.smpp.errors import MalformedPdu
 from gateway.smpp.pdu import decode, encode
@@ -32,7 +31,6 @@ UNBIND_PATIENCE_S: Final = 5.0
 """How long an unbind of ours waits for its response before the connection is closed."""
 
 _SEQUENCE_MAX: Final = 0x7FFFFFFF
-_HEADER: Final = struct.Struct(">IIII")
 _ACKNOWLEDGEMENTS: Final = frozenset({v.DELIVER_SM_RESP, v.DATA_SM_RESP, v.GENERIC_NACK})
 _TRY_AGAIN: Final = frozenset({v.ESME_RTHROTTLED, v.ESME_RMSGQFUL, v.ESME_RX_T_APPN})
 _BINDS: Final = {
@@ -328,7 +326,7 @@ class Session(asyncio.Protocol):
         self.figures.delivered += 1
         delivery.counts.sent += 1
         size = HEADER_SIZE + len(delivery.body)
-        self.write(_HEADER.pack(size, delivery.command_id, 0, sequence) + delivery.body)
+        self.write(HEADER.pack(size, delivery.command_id, 0, sequence) + delivery.body)
 
     def _take_acknowledgement(self, sequence: int, status: int, now: float) -> None:
         delivery = self._unacknowledged.pop(sequence, None)
@@ -368,7 +366,7 @@ class Session(asyncio.Protocol):
 
 
 def _write_header(command_id: int, sequence: int, status: int = 0) -> bytes:
-    return _HEADER.pack(HEADER_SIZE, command_id, status, sequence)
+    return HEADER.pack(HEADER_SIZE, command_id, status, sequence)
 
 
 def _write_answer(sequence: int, status: int, message_id: str) -> bytes:
@@ -376,4 +374,4 @@ def _write_answer(sequence: int, status: int, message_id: str) -> bytes:
     if status:
         return _write_header(v.SUBMIT_SM_RESP, sequence, status)
     size = HEADER_SIZE + len(message_id) + 1
-    return _HEADER.pack(size, v.SUBMIT_SM_RESP, 0, sequence) + message_id.encode() + b"\0"
+    return HEADER.pack(size, v.SUBMIT_SM_RESP, 0, sequence) + message_id.encode() + b"\0"

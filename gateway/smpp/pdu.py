@@ -169,8 +169,8 @@ def _decode_short_message(body: bytes, start: int, delivers: bool) -> SubmitSm |
         raise MalformedPdu("the PDU ends within short_message", v.ESME_RINVMSGLEN)
     short_message = body[at:end]
     tlvs = map_tlvs(body, end) if end < len(body) else NO_TLVS
-    # Each by its name: where this file is compiled, to call a class that is a value takes four
-    # times as long.
+    # Each by its name: compiled code makes an object of a class that it knows without a call of
+    # Python's, which for a receipt would hand 18 arguments over twice.
     if delivers:
         return DeliverSm(
             service_type,
